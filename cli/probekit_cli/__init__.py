@@ -1,0 +1,1 @@
+"""The command line of probekit: a thin Typer shell over the library."""

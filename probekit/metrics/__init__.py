@@ -1,0 +1,1 @@
+"""Metrics of scores and of rankings, one file each, found by scanning this folder."""

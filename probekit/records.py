@@ -1,0 +1,170 @@
+"""Run records: every command leaves one folder with what it was asked, what it found and what it ran on.
+
+    runs/2026-03-01T12-00-00-probe-1a2b3c4d/
+        run.json                schema version, command, settings, manifest, stores, versions, status, result
+        tables/pairs.parquet    (and .csv beside each)
+        figures/auc.png
+
+Reports read these folders and nothing else. `run.json` is written first with status `running` and replaced, in one
+step, when the run ends; a folder whose status stays `running` was killed.
+"""
+
+import contextlib
+import json
+import os
+import platform
+import re
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+import probekit
+from probekit.errors import RunError
+from probekit.fingerprint import fingerprint, plain
+
+SCHEMA = 1
+
+_LIBRARIES = (
+    "faiss-cpu", "faiss-gpu", "numpy", "open_clip_torch", "openTSNE", "pandas", "scikit-learn", "scipy",
+    "segment-anything", "timm", "torch", "torchvision", "transformers", "zarr",
+)  # fmt: skip
+
+
+@dataclass
+class Recorder:
+    """An open run folder; tables and figures are written as they come, the rest when the run ends."""
+
+    path: Path
+    record: dict[str, Any]
+    _tables: list[str] = field(default_factory=list)
+    _figures: dict[str, str] = field(default_factory=dict)
+
+    def table(self, name: str, frame: pd.DataFrame) -> Path:
+        """Write a tidy table as Parquet, and as CSV beside it; returns the CSV's path."""
+        folder = self.path / "tables"
+        folder.mkdir(exist_ok=True)
+        frame.to_parquet(folder / f"{_file_name(name)}.parquet", index=False)
+        csv = folder / f"{_file_name(name)}.csv"
+        frame.to_csv(csv, index=False)
+        self._tables.append(name)
+        return csv
+
+    def figure(self, name: str, picture: bytes, caption: str = "", extension: str = "png") -> Path:
+        """Write a picture (or an HTML page) with the words that stand under it; returns its path."""
+        folder = self.path / "figures"
+        folder.mkdir(exist_ok=True)
+        path = folder / f"{_file_name(name)}.{extension}"
+        path.write_bytes(picture)
+        self._figures[path.name] = caption
+        return path
+
+    def note(self, **facts: object) -> None:
+        """Add facts to `run.json`: `manifest`, `stores`, `result`, `failed` …"""
+        self.record.update({name: plain(fact) for name, fact in facts.items()})
+
+    def _write(self, status: str) -> None:
+        self.record |= {"status": status, "tables": self._tables, "figures": self._figures}
+        if status != "running":
+            self.record["ended"] = datetime.now(UTC).isoformat(timespec="seconds")
+        draft = self.path / f"run.json.{os.getpid()}"
+        draft.write_text(json.dumps(self.record, indent=2, allow_nan=False, ensure_ascii=False) + "\n", encoding="utf-8")
+        draft.replace(self.path / "run.json")
+
+
+@contextlib.contextmanager
+def start(verb: str, settings: object, *, runs: Path, folder: str | None = None) -> Iterator[Recorder]:
+    """Open a run folder for a command; an exception is recorded as `failed` with its message and goes on.
+
+    Args:
+        verb: the command, `probe`.
+        settings: whatever decides the numbers; its fingerprint is part of the folder's name.
+        runs: where run folders live.
+        folder: a fixed name in place of `<UTC time>-<verb>-<hash>`; an earlier run of that name is overwritten.
+
+    Raises:
+        RunError: the folder cannot be made.
+    """
+    now = datetime.now(UTC)
+    path = _make_folder(runs, folder or f"{now:%Y-%m-%dT%H-%M-%S}-{verb}-{fingerprint(settings)[:8]}", fixed=folder is not None)
+    record = {
+        "schema": SCHEMA,
+        "verb": verb,
+        "command": ["probekit", *sys.argv[1:]],
+        "started": now.isoformat(timespec="seconds"),
+        "settings": plain(settings),
+        "versions": versions(),
+        "machine": {"platform": platform.platform(), "processors": os.cpu_count()},
+    }
+    run = Recorder(path, record)
+    run._write("running")
+    try:
+        yield run
+    except BaseException as error:
+        run.note(error=f"{type(error).__name__}: {error}")
+        run._write("interrupted" if isinstance(error, KeyboardInterrupt) else "failed")
+        raise
+    run._write("done")
+
+
+def read(path: Path) -> dict[str, Any]:
+    """The record of one run folder.
+
+    Raises:
+        RunError: there is no readable `run.json`, or it was written by a newer probekit.
+    """
+    try:
+        record: dict[str, Any] = json.loads((path / "run.json").read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise RunError(f"{path} has no run.json: it is not a run folder.") from None
+    except (OSError, ValueError) as error:
+        raise RunError(f"{path / 'run.json'} cannot be read ({error}): delete the folder and run the command again.") from error
+    if record.get("schema", 0) > SCHEMA:
+        raise RunError(f"{path} was written by a newer probekit (schema {record['schema']}, this one reads {SCHEMA}): update probekit.")
+    return record
+
+
+def finished(runs: Path, verbs: Sequence[str] = ()) -> list[Path]:
+    """Folders of the runs that ended well, oldest first; of these verbs only, if any are given."""
+    found = []
+    for path in sorted(runs.glob("**/run.json")) if runs.is_dir() else []:
+        record = read(path.parent)
+        if record["status"] == "done" and (not verbs or record["verb"] in verbs):
+            found.append((record["started"], path.parent))
+    return [path for _, path in sorted(found)]
+
+
+@cache
+def versions() -> Mapping[str, str]:
+    """Versions of Python, probekit and the libraries that can change a number, without importing them."""
+    found = {"python": platform.python_version(), "probekit": probekit.__version__}
+    for library in _LIBRARIES:
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            found[library] = metadata.version(library)
+    return found
+
+
+def _make_folder(runs: Path, name: str, fixed: bool) -> Path:
+    try:
+        runs.mkdir(parents=True, exist_ok=True)
+        if fixed:
+            (runs / name).mkdir(parents=True, exist_ok=True)
+            return runs / name
+        for attempt in range(1000):  # two equal commands in one second
+            path = runs / (name if attempt == 0 else f"{name}-{attempt + 1}")
+            with contextlib.suppress(FileExistsError):
+                path.mkdir()
+                return path
+    except OSError as error:
+        raise RunError(f"{runs} cannot be written ({error.strerror}): choose another folder with --runs.") from error
+    raise RunError(f"{runs / name} exists a thousand times: clean up {runs}.")
+
+
+def _file_name(name: str) -> str:
+    return re.sub(r"[^\w.+-]+", "-", name).strip("-.") or "unnamed"

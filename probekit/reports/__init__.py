@@ -1,0 +1,1 @@
+"""Reports: run folders become pages for people."""

@@ -1,0 +1,1 @@
+"""Studies: named sets of questions with their tables and pictures."""
