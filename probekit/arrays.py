@@ -24,4 +24,16 @@ Groups = Shaped[np.ndarray, " n"]
 Keys = UInt8[np.ndarray, "n 32"]
 """SHA-256 digests, one row each. Never an S32 array: NumPy bytes lose trailing zero bytes."""
 
-__all__ = ["Bool", "Features", "Float", "Groups", "Int", "Keys", "Labels", "Mask", "Scores", "Shaped", "UInt8"]
+__all__ = [
+    "Bool",
+    "Features",
+    "Float",
+    "Groups",
+    "Int",
+    "Keys",
+    "Labels",
+    "Mask",
+    "Scores",
+    "Shaped",
+    "UInt8",
+]

@@ -74,7 +74,9 @@ class Recorder:
         if status != "running":
             self.record["ended"] = datetime.now(UTC).isoformat(timespec="seconds")
         draft = self.path / f"run.json.{os.getpid()}"
-        draft.write_text(json.dumps(self.record, indent=2, allow_nan=False, ensure_ascii=False) + "\n", encoding="utf-8")
+        draft.write_text(
+            json.dumps(self.record, indent=2, allow_nan=False, ensure_ascii=False) + "\n", encoding="utf-8"
+        )
         draft.replace(self.path / "run.json")
 
 
@@ -92,7 +94,11 @@ def start(verb: str, settings: object, *, runs: Path, folder: str | None = None)
         RunError: the folder cannot be made.
     """
     now = datetime.now(UTC)
-    path = _make_folder(runs, folder or f"{now:%Y-%m-%dT%H-%M-%S}-{verb}-{fingerprint(settings)[:8]}", fixed=folder is not None)
+    path = _make_folder(
+        runs,
+        folder or f"{now:%Y-%m-%dT%H-%M-%S}-{verb}-{fingerprint(settings)[:8]}",
+        fixed=folder is not None,
+    )
     record = {
         "schema": SCHEMA,
         "verb": verb,
@@ -124,9 +130,13 @@ def read(path: Path) -> dict[str, Any]:
     except FileNotFoundError:
         raise RunError(f"{path} has no run.json: it is not a run folder.") from None
     except (OSError, ValueError) as error:
-        raise RunError(f"{path / 'run.json'} cannot be read ({error}): delete the folder and run the command again.") from error
+        raise RunError(
+            f"{path / 'run.json'} cannot be read ({error}): delete the folder and run the command again."
+        ) from error
     if record.get("schema", 0) > SCHEMA:
-        raise RunError(f"{path} was written by a newer probekit (schema {record['schema']}, this one reads {SCHEMA}): update probekit.")
+        raise RunError(
+            f"{path} was written by a newer probekit (schema {record['schema']}, this one reads {SCHEMA}): update probekit."
+        )
     return record
 
 

@@ -1,11 +1,11 @@
 """Names for interchangeable parts: a model, probe, metric or layout is one file, found by scanning its folder.
 
-    probes = Registry[type]("probe", package="probekit.probes", entry_points="probekit.probes")
+probes = Registry[type]("probe", package="probekit.probes", entry_points="probekit.probes")
 
-    @probes.add("logistic")
-    class LogisticProbe: ...
+@probes.add("logistic")
+class LogisticProbe: ...
 
-    probes.get("logistic")
+probes.get("logistic")
 """
 
 import difflib

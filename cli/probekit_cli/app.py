@@ -1,0 +1,58 @@
+"""The `probekit` command: its verbs, and how errors end it.
+
+Exit codes: 0 done; 1 done, but some samples had failed; 2 bad input or usage; 130 interrupted.
+"""
+
+import sys
+
+import typer
+
+from probekit.errors import ProbekitError
+from probekit_cli import cache, demo, extract, manifest, map_, probe, report, retrieve
+
+app = typer.Typer(
+    name="probekit",
+    help="Extract features of frozen models once, then ask which generators they detect and attribute.",
+    epilog="New here? Run: probekit demo",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+app.command()(demo.demo)
+app.add_typer(manifest.app, name="manifest")
+app.command()(extract.extract)
+app.add_typer(cache.app, name="cache")
+app.command()(probe.probe)
+app.command()(retrieve.retrieve)
+app.command("map")(map_.map_)
+app.command("tsne", hidden=True)(map_.map_)
+app.command()(report.report)
+
+
+@app.callback(invoke_without_command=True)
+def version(
+    show_version: bool = typer.Option(False, "--version", help="Print the version and exit.", is_eager=True),
+) -> None:
+    """Extract features of frozen models once, then ask which generators they detect and attribute."""
+    if show_version:
+        import probekit
+
+        typer.echo(f"probekit {probekit.__version__}")
+        raise typer.Exit
+
+
+def main() -> None:
+    """Run the command line; an error that is the user's to mend is one line, without a traceback."""
+    try:
+        app()
+    except ProbekitError as error:
+        sys.stderr.write(f"probekit: {error}\n")
+        sys.exit(2)
+    except KeyboardInterrupt:
+        sys.stderr.write("\nprobekit: interrupted. What was committed is kept; the same command goes on from there.\n")
+        sys.exit(130)
+    except BrokenPipeError:  # the reader of our output went away: `probekit … | head`
+        sys.stderr.close()
+        sys.exit(0)

@@ -1,0 +1,53 @@
+"""Options that several commands share, each with one name, one help text and one environment variable."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Manifest = Annotated[
+    str | None,
+    typer.Option(
+        "--manifest",
+        "-m",
+        envvar="PROBEKIT_MANIFEST",
+        metavar="NAME|FILE",
+        help="Manifest; the only one in manifests/.",
+    ),
+]
+Cache = Annotated[
+    Path, typer.Option("--cache", envvar="PROBEKIT_CACHE", metavar="DIR", help="Folder of the feature stores.")
+]
+Runs = Annotated[Path, typer.Option("--runs", envvar="PROBEKIT_RUNS", metavar="DIR", help="Folder of the run records.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON on standard output.")]
+
+Model = Annotated[
+    str | None,
+    typer.Option(
+        "--model",
+        metavar="MODEL[#TAP][+…][,…]",
+        help="Features to ask: names with commas between; a+b puts two side by side. Default: all that cover the manifest.",
+    ),
+]
+Taps = Annotated[str | None, typer.Option("--taps", metavar="TAP[,TAP]", help="Taps to ask of each model.")]
+View = Annotated[str | None, typer.Option("--view", help="Which view, where several were extracted.")]
+Precision = Annotated[str | None, typer.Option("--precision", help="Which precision, where several were extracted.")]
+Store = Annotated[
+    str | None, typer.Option("--store", metavar="HASH", help="Which store: the beginning of its name or address.")
+]
+AllowMissing = Annotated[bool, typer.Option("--allow-missing", help="Go on without samples that were never extracted.")]
+Condition = Annotated[str, typer.Option("--condition", help="How features are conditioned: raw, l2 or zscore.")]
+Folds = Annotated[
+    int | None,
+    typer.Option(
+        "--folds",
+        metavar="K",
+        min=0,
+        help="Evaluate out of fold by group; 0 uses the split. Default: the manifest's choice.",
+    ),
+]
+Seed = Annotated[int, typer.Option("--seed", help="Seed of everything that is drawn at random.")]
+Bootstrap = Annotated[int, typer.Option("--bootstrap", min=0, help="Resamples of the groups for intervals.")]
+
+DEFAULT_CACHE = Path("cache")
+DEFAULT_RUNS = Path("runs")

@@ -1,0 +1,131 @@
+"""What the commands print: tables for people, JSON for scripts, progress on standard error."""
+
+import contextlib
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from rich.console import Console
+
+
+def stdout() -> "Console":
+    """The console for results; wide enough for a matrix when it is not a terminal."""
+    from rich.console import Console
+
+    return Console(width=None if sys.stdout.isatty() else 120, highlight=False)
+
+
+def stderr() -> "Console":
+    """The console for progress and remarks."""
+    from rich.console import Console
+
+    return Console(stderr=True, highlight=False)
+
+
+def print_json(result: object) -> None:
+    """The result as JSON, and nothing else, on standard output."""
+    sys.stdout.write(json.dumps(result, indent=2, allow_nan=False, ensure_ascii=False) + "\n")
+
+
+def remark(text: str) -> None:
+    """One line of news on standard error."""
+    stderr().print(text, style="dim", markup=False, soft_wrap=True)
+
+
+def print_table(
+    frame: "pd.DataFrame", title: str = "", styles: Callable[[str, Any], str] | None = None, corner: str | None = None
+) -> None:
+    """A frame as a table; numbers to three places, right-aligned.
+
+    Args:
+        frame: what to print.
+        title: stands above.
+        styles: (column, value) → rich style of a cell.
+        corner: print the index too, under this heading.
+    """
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(
+        title=title or None, title_justify="left", title_style="bold", header_style="", box=None, pad_edge=False
+    )
+    if corner is not None:
+        table.add_column(corner)
+    for column in frame.columns:
+        numeric = frame[column].dtype.kind in "iufb"
+        table.add_column(Text(str(column)), justify="right" if numeric else "left", overflow="fold")
+    for label, row in zip(frame.index, frame.itertuples(index=False), strict=True):
+        cells = [
+            Text(_spell(value), style=styles(str(column), value) if styles else "")
+            for column, value in zip(frame.columns, row, strict=True)
+        ]
+        table.add_row(*([Text(str(label))] if corner is not None else []), *cells)
+    stdout().print(table)
+
+
+def score_style(_column: str, value: object) -> str:
+    """Colour of a score between .5 (says nothing) and 1 (perfect)."""
+    if not isinstance(value, float) or value != value:
+        return "dim"
+    steps = ((0.95, "bold green"), (0.85, "green"), (0.7, "yellow"), (0.55, ""))
+    return next((style for least, style in steps if value >= least), "dim")
+
+
+@contextlib.contextmanager
+def progress(what: str) -> "Iterator[Callable[[int, int], None]]":
+    """A bar with rate and time left on standard error; give it (done, total). Plain lines where there is no terminal."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    if not sys.stderr.isatty():
+        yield _plain_progress(what)
+        return
+    rate = TextColumn("{task.fields[rate]}")
+    columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), rate, TextColumn("left"), TimeRemainingColumn())
+    with Progress(*columns, console=stderr(), transient=False) as bar:
+        task = bar.add_task(what, total=None, rate="")
+        began, first = time.monotonic(), -1
+
+        def show(done: int, total: int) -> None:
+            nonlocal began, first
+            if first < 0:
+                began, first = time.monotonic(), done
+            per_second = (done - first) / max(time.monotonic() - began, 1e-9)
+            bar.update(task, completed=done, total=total, rate=f"{per_second:,.1f}/s" if done > first else "")
+
+        yield show
+
+
+def _plain_progress(what: str) -> Callable[[int, int], None]:
+    """At most one line in ten seconds, for logs."""
+    state = {"began": time.monotonic(), "said": 0.0, "first": -1}
+
+    def show(done: int, total: int) -> None:
+        now = time.monotonic()
+        if state["first"] < 0:
+            state.update(began=now, first=done)
+        if done < total and now - state["said"] < 10:
+            return
+        state["said"] = now
+        rate = (done - state["first"]) / max(now - state["began"], 1e-9)
+        left = f", {(total - done) / rate:.0f} s left" if rate > 0 and done < total else ""
+        sys.stderr.write(f"{what}: {done} of {total}" + (f", {rate:,.1f}/s{left}" if rate > 0 else "") + "\n")
+
+    return show
+
+
+def listing(failures: "Sequence[tuple[str, str]]", limit: int = 5) -> None:
+    """The first few failed samples with their reasons, on standard error."""
+    for path, reason in failures[:limit]:
+        remark(f"  {path}: {reason}")
+    if len(failures) > limit:
+        remark(f"  … and {len(failures) - limit} more in the run's tables/failed.csv")
+
+
+def _spell(value: object) -> str:
+    if isinstance(value, float):
+        return "–" if value != value else f"{value:.3f}"
+    return "" if value is None else str(value)

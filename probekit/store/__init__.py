@@ -1,0 +1,16 @@
+"""The feature store: one Zarr v3 group per model, weights, view and precision.
+
+    cache/srm-native512-float32-3fa94c01b2de/
+        zarr.json  key/  crop/  status/  blocks/      the arrays; `zarr.open_group` reads them without probekit
+        journal/parts/                                committed rows that are not folded into the arrays yet
+        journal/claims/                               what running processes work on
+        journal/reasons/                              why images could not be read
+
+Rows are committed as parts and folded into the arrays' shards when a run ends. Readers see both.
+"""
+
+from probekit.store.parts import ABSENT, DONE, FAILED
+from probekit.store.settings import StoreSettings
+from probekit.store.store import Rows, Store, list_stores
+
+__all__ = ["ABSENT", "DONE", "FAILED", "Rows", "Store", "StoreSettings", "list_stores"]

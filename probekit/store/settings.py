@@ -1,0 +1,52 @@
+"""What decides the features in a store, and the address that follows from it."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+from probekit.fingerprint import fingerprint
+
+NumberFormat = Literal["float16", "float32"]
+
+
+@dataclass(frozen=True)
+class StoreSettings:
+    """Everything that changes a number; two extractions share a store exactly when all of it is equal."""
+
+    model: str
+    weights_sha256: str | None
+    view: Mapping[str, Any]
+    """The view's fields, and its perturbations when there are any."""
+    view_name: str
+    precision: str
+    """Of the computation: `float32` or `bfloat16`."""
+    dtype: NumberFormat = "float16"
+    """Of the stored features."""
+    model_settings: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def address(self) -> str:
+        """SHA-256 of the settings, in hexadecimal."""
+        return fingerprint(self)
+
+    @property
+    def folder_name(self) -> str:
+        """Name of the store's folder, for people and for look-up: `clip-resize224-crop224-bfloat16-1a2b3c4d5e6f`."""
+        parts = (
+            self.model,
+            self.view_name,
+            self.precision,
+            *(() if self.dtype == "float16" else (f"as-{self.dtype}",)),
+        )
+        readable = "-".join(re.sub(r"[^\w.+=-]+", "-", part).strip("-") for part in parts)
+        return f"{readable[:120]}-{self.address[:12]}"
+
+    def to_json(self) -> dict[str, Any]:
+        """The settings as they stand in the store's attributes."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, attributes: Mapping[str, Any]) -> "StoreSettings":
+        """The settings of a store that was opened."""
+        return cls(**attributes)

@@ -1,0 +1,269 @@
+"""The Zarr v3 arrays of a store: the only module that talks to zarr.
+
+    key     uint8   (rows, 32)         crop    int16   (rows,)
+    status  uint8   (rows, taps)       <tap>   float16 (rows, width), fill value NaN
+
+The rows of all arrays belong together. A row exists where its status is not 0, and status is written last, so a kill
+at any moment leaves rows that are complete or rows that nobody sees.
+"""
+
+import contextlib
+import itertools
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from probekit.arrays import Float, Int, Keys, Shaped, UInt8
+from probekit.errors import StoreCorruptError, StoreError
+
+if TYPE_CHECKING:
+    import zarr
+
+CHUNK_BYTES = 1 << 20  # at most, so that reading one row of a wide tap stays cheap
+CHUNK_ROWS = 256
+CHUNKS_PER_SHARD = 32
+SHARD_ROWS = CHUNK_ROWS * CHUNKS_PER_SHARD
+
+JOURNAL = ("parts", "claims", "reasons")
+_BOOKKEEPING = ("key", "crop", "status")
+
+
+class ZarrArrays:
+    """One open Zarr group; every method reads the current state from disk."""
+
+    def __init__(self, path: Path, mode: str = "r") -> None:
+        import zarr
+
+        self.path = path
+        with _errors(path):
+            self._group = zarr.open_group(path, mode=mode, zarr_format=3)  # type: ignore[arg-type]  # "r" or "r+"
+
+    @staticmethod
+    def create(path: Path, attributes: dict[str, Any]) -> None:
+        """An empty group with its attributes and its three bookkeeping arrays, at a path that does not exist yet."""
+        import zarr
+
+        with _errors(path):
+            group = zarr.create_group(path, zarr_format=3, attributes=attributes)
+            _create(group, "key", (0, 32), "uint8", 0, chunk=(SHARD_ROWS, 32))
+            _create(group, "crop", (0,), "int16", 0, chunk=(SHARD_ROWS,))
+            status = _create(group, "status", (0, 0), "uint8", 0, chunk=(SHARD_ROWS, 1))
+            status.update_attributes({"taps": []})
+            for folder in ("journal", *(f"journal/{name}" for name in JOURNAL)):
+                group.create_group(folder)  # so that plain zarr lists the store without a warning
+
+    @property
+    def attributes(self) -> dict[str, Any]:
+        """The group's attributes, as plain JSON values."""
+        return dict(self._group.attrs)
+
+    @property
+    def taps(self) -> list[str]:
+        """Names of the taps, in the order of the columns of `status`."""
+        names: Any = self._array("status").attrs["taps"]
+        return list(names)
+
+    def width(self, tap: str) -> tuple[int, ...]:
+        """Shape of one row of a tap."""
+        return tuple(self._array(tap).shape[1:])
+
+    def rows(self) -> tuple[Keys, Int[np.ndarray, " n"], UInt8[np.ndarray, "n t"]]:
+        """Key, crop and status of every row up to the last that exists."""
+        with _errors(self.path):
+            status = np.asarray(self._array("status")[...])
+            exists = np.flatnonzero(status.any(axis=1))
+            n = int(exists[-1]) + 1 if len(exists) else 0
+            return np.asarray(self._array("key")[:n]), np.asarray(self._array("crop")[:n]), status[:n]
+
+    def read(self, tap: str, rows: Int[np.ndarray, " n"]) -> Float[np.ndarray, "n ..."]:
+        """Features of these rows as float32, in the order asked for; reads shard by shard, each once."""
+        array = self._array(tap)
+        features = np.empty((len(rows), *array.shape[1:]), np.float32)
+        order = np.argsort(rows, kind="stable")
+        wanted = rows[order]
+        shard_rows = (array.shards or array.chunks)[0]
+        edges = np.flatnonzero(np.diff(wanted // shard_rows, prepend=-1, append=-1))
+        for begin, end in itertools.pairwise(edges):
+            shard = int(wanted[begin]) // shard_rows * shard_rows
+            first, last = int(wanted[begin]), int(wanted[end - 1]) + 1
+            if 2 * (last - first) > shard_rows and shard + shard_rows <= array.shape[0]:
+                block, first = self._read_shard(tap, shard, shard_rows), shard
+            else:
+                with _errors(self.path):
+                    block = np.asarray(array[first:last])
+            features[order[begin:end]] = block[wanted[begin:end] - first]
+        return features
+
+    def _read_shard(self, tap: str, first: int, rows: int) -> Shaped[np.ndarray, "n ..."]:
+        """A complete shard through the faster `zarrs` pipeline.
+
+        That pipeline compares checksums only of objects that it reads whole; of a part of a shard it returns
+        damaged bytes without a word. Everything else goes through zarr's own, which checks every chunk.
+        """
+        import zarr
+        import zarrs  # noqa: F401  # registers the pipeline
+
+        with _errors(self.path), zarr.config.set({"codec_pipeline.path": "zarrs.ZarrsCodecPipeline"}):
+            return np.asarray(self._array(tap)[first : first + rows])
+
+    def append(self, keys: Keys, crops: Int[np.ndarray, " n"], at: int) -> None:
+        """Put new identities into the rows from `at` on; they exist once `write` has given them a status."""
+        with _errors(self.path):
+            self._grow(at + len(keys))
+            self._array("key")[at : at + len(keys)] = keys
+            self._array("crop")[at : at + len(keys)] = crops
+
+    def write(
+        self,
+        tap: str,
+        rows: Int[np.ndarray, " n"],
+        values: Shaped[np.ndarray, "n ..."],
+        status: UInt8[np.ndarray, " n"],
+    ) -> None:
+        """Features of one tap at these ascending rows, then their status."""
+        with _errors(self.path):
+            array = self._tap(tap, values)
+            column = self.taps.index(tap)
+            for shard in _runs(rows, SHARD_ROWS):
+                _put(array, rows[shard], values[shard])
+            for shard in _runs(
+                rows, SHARD_ROWS
+            ):  # one status object after the other: the rows that exist stay a prefix
+                _put(self._array("status"), rows[shard], status[shard], column)
+
+    def verify(self) -> Iterator[str]:
+        """One line for each object whose checksum does not match."""
+        for name in (*_BOOKKEEPING, *self.taps):
+            array = self._array(name)
+            shard_rows = (array.shards or array.chunks)[0]
+            for begin in range(0, array.shape[0], shard_rows):
+                try:
+                    with _errors(self.path):
+                        np.asarray(array[begin : begin + shard_rows])
+                except StoreCorruptError:
+                    yield f"{self.path / name}: rows {begin} to {min(begin + shard_rows, array.shape[0]) - 1}"
+
+    def _array(self, name: str) -> "zarr.Array[Any]":
+        import zarr
+
+        with _errors(self.path):
+            array = self._group[name]
+        assert isinstance(array, zarr.Array)
+        return array
+
+    def _grow(self, rows: int) -> None:
+        for name in (*_BOOKKEEPING, *self.taps):
+            array = self._array(name)
+            if array.shape[0] < rows:
+                array.resize((rows, *array.shape[1:]))
+
+    def _tap(self, tap: str, values: Shaped[np.ndarray, "n ..."]) -> "zarr.Array[Any]":
+        """The array of a tap, made when it is new; a tap counts once it has a column in `status`."""
+        status = self._array("status")
+        shape = (status.shape[0], *values.shape[1:])
+        if tap not in self._group:
+            row_bytes = values.dtype.itemsize * int(np.prod(values.shape[1:]))
+            chunk_rows = max(1, min(CHUNK_ROWS, CHUNK_BYTES // row_bytes))
+            shard = (chunk_rows * CHUNKS_PER_SHARD, *values.shape[1:])
+            _create(
+                self._group,
+                tap,
+                shape,
+                values.dtype.name,
+                float("nan"),
+                (chunk_rows, *values.shape[1:]),
+                shard,
+            )
+        if tap not in self.taps:
+            status.update_attributes({"taps": [*self.taps, tap]})
+            status = self._array("status")
+        if status.shape[1] < len(self.taps):
+            status.resize((status.shape[0], len(self.taps)))
+        array = self._array(tap)
+        if array.shape[1:] != values.shape[1:]:
+            raise StoreError(
+                f"{self.path}: tap {tap} has shape {array.shape[1:]} in the store, {values.shape[1:]} in these features."
+            )
+        if array.shape[0] < status.shape[0]:
+            array.resize(shape)
+            array = self._array(tap)
+        return array
+
+
+def _create(
+    group: "zarr.Group",
+    name: str,
+    shape: tuple[int, ...],
+    dtype: str,
+    fill: float,
+    chunk: tuple[int, ...],
+    shard: tuple[int, ...] | None = None,
+) -> "zarr.Array[Any]":
+    from zarr.codecs import Crc32cCodec
+
+    return group.create_array(
+        name,
+        shape=shape,
+        dtype=dtype,
+        fill_value=fill,
+        chunks=chunk,
+        shards=shard,
+        compressors=[Crc32cCodec()],
+    )
+
+
+def _put(
+    array: "zarr.Array[Any]", rows: Int[np.ndarray, " n"], values: Shaped[np.ndarray, "n ..."], *rest: int
+) -> None:
+    """Write values at ascending rows of one shard: read the span, change it, write it back as one object."""
+    first, last = int(rows[0]), int(rows[-1]) + 1
+    if last - first == len(rows):
+        array[(slice(first, last), *rest)] = values
+        return
+    span = np.array(array[(slice(first, last), *rest)])
+    span[rows - first] = values
+    array[(slice(first, last), *rest)] = span
+
+
+def _runs(rows: Int[np.ndarray, " n"], shard_rows: int) -> Iterator[slice]:
+    edges = np.flatnonzero(np.diff(rows // shard_rows, prepend=-1, append=-1))
+    for begin, end in itertools.pairwise(edges):
+        yield slice(int(begin), int(end))
+
+
+@contextlib.contextmanager
+def _errors(path: Path) -> Iterator[None]:
+    """Errors of zarr as ours."""
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="Object at .* is not recognized", module="zarr")
+            yield
+    except (FileNotFoundError, KeyError) as error:
+        raise StoreCorruptError(f"{path} is not a complete store ({error}): remove it and extract again.") from error
+    except OSError as error:
+        raise StoreError(
+            f"{path} cannot be read or written ({error.strerror or error}): check its disk and permissions."
+        ) from error
+    except (RuntimeError, ValueError) as error:
+        _let_zarr_finish()
+        if "checksum" not in str(error):
+            raise StoreError(f"{path}: {error}") from error
+        raise StoreCorruptError(
+            f"{path} has damaged bytes ({error}): `probekit cache verify` names them; remove it and extract again."
+        ) from error
+
+
+def _let_zarr_finish() -> None:
+    """Wait for the chunks that zarr still reads after one of them failed; their tasks complain when they are dropped."""
+    import asyncio
+
+    from zarr.core.sync import sync
+
+    async def finish() -> None:
+        others = asyncio.all_tasks() - {asyncio.current_task()}
+        await asyncio.gather(*others, return_exceptions=True)
+
+    sync(finish())

@@ -1,1 +1,0 @@
-"""Studies: named sets of questions with their tables and pictures."""
