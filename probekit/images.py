@@ -26,9 +26,7 @@ if TYPE_CHECKING:
 MAX_PIXELS = 178_956_970
 """Width × height beyond which an image is refused before a pixel is decompressed: 512 MiB of RGB, PIL's limit."""
 
-EXTENSIONS = frozenset(
-    {".avif", ".bmp", ".gif", ".jfif", ".jpe", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
-)
+EXTENSIONS = frozenset({".avif", ".bmp", ".gif", ".jfif", ".jpe", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
 """How the names of image files end, in lower case. What a file is, its bytes alone decide."""
 
 _SIGNATURES = (  # where in the file, which bytes, PIL's plug-in

@@ -77,4 +77,4 @@ def _parts(manifest: Manifest) -> list[Part]:
 
 
 def _missing(value: object) -> bool:
-    return value is None or value is np.nan or str(value) in ("nan", "<NA>", "")
+    return value is None or str(value) in ("nan", "<NA>", "")

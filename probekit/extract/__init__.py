@@ -12,6 +12,7 @@ import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -134,7 +135,7 @@ def extract(
         workers: threads that read and decode; one per processor unless given.
         retry_failed: try images again that could not be read before.
         rehash: read every file again instead of trusting its size and time.
-        on_progress: called after every commit.
+        on_progress: called after every batch.
 
     Raises:
         UsageError: an unknown model, tap or view.
@@ -225,7 +226,7 @@ class _Work:
                     self._index.add(self._plan.samples.paths[sample.row], sample.status, sample.digest)
         self._index.flush()
         rows = np.array([sample.row for sample in loaded])
-        for target in unit.targets:
+        for number, target in enumerate(unit.targets):
             lacking = self._plan.lacking(target, rows)
             distinct: dict[bytes, ImageCrops] = {}
             for sample in (sample for sample, lacks in zip(loaded, lacking, strict=True) if lacks):
@@ -234,14 +235,22 @@ class _Work:
                 crop = sample.crops.get(target.view)
                 distinct.setdefault(sample.key, ImageCrops(sample.key, path, crop, sample.reason))
             if distinct:
-                target.compute(list(distinct.values()), unit.name)
+                share = partial(self._share, len(loaded), number, len(unit.targets))
+                target.compute(
+                    list(distinct.values()), unit.name, on_batch=lambda of, share=share: self._report(share(of))
+                )
                 target.store.fold(at_least=FOLD_PARTS)
         self._done += len(loaded)
 
-    def _report(self) -> None:
+    @staticmethod
+    def _share(samples: int, finished_targets: int, targets: int, of_target: float) -> int:
+        """How many samples of the unit count as done, so that a slow model's bar moves with every batch."""
+        return int(samples * (finished_targets + of_target) / targets)
+
+    def _report(self, underway: int = 0) -> None:
         if self._on_progress:
-            failed = len(self._plan.unreadable)
-            self._on_progress(Progress(self._done, len(self._plan.samples), failed, self._done - self._before))
+            done = self._done + underway
+            self._on_progress(Progress(done, len(self._plan.samples), len(self._plan.unreadable), done - self._before))
 
 
 def _finished(plan: Plan) -> int:

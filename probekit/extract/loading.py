@@ -51,7 +51,7 @@ def _load(row: int, plan: Plan, unit: Unit) -> Loaded:
         status = path.stat() if path.exists() else None
         data = images.read_bytes(path)
     except ImageError as error:
-        return Loaded(row, reason=str(error))
+        return Loaded(row, reason=str(error).removeprefix(f"{path}: "))
     digest = file_digest(data)
     key = sample_key(digest, plan.samples.parts[row])
     try:

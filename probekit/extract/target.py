@@ -1,7 +1,7 @@
 """A target of an extraction: one model, its view and taps, and the store that they fill."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -43,31 +43,24 @@ class Target:
         """The loaded model."""
         return self.model.load(self.device, self.precision)
 
-    def compute(self, images: "Sequence[ImageCrops]", unit: str) -> "Sequence[int]":
-        """Run the model on these images and commit them; yields nothing before it is safe.
+    def compute(self, images: "Sequence[ImageCrops]", unit: str, *, on_batch: Callable[[float], None]) -> None:
+        """Run the model on these images and commit them; all are safe when this returns.
 
         Args:
             images: distinct images that the store lacks, and failures to record.
-            unit: the claimed unit, kept alive while it lasts.
-
-        Returns:
-            How many images each commit held.
+            unit: the claim to keep alive while it lasts.
+            on_batch: called with the share of the images that is done, 0 to 1.
         """
-        commits = []
-        waiting: list[ImageCrops] = []
-        features: dict[str, list[Float[np.ndarray, "n ..."]]] = {tap: [] for tap in self.taps}
+        batches = [images[begin : begin + self.batch_size] for begin in range(0, len(images), self.batch_size)]
+        waiting: list[tuple[Sequence[ImageCrops], dict[str, Float[np.ndarray, "n ..."]]]] = []
         began = time.monotonic()
-        for batch in _batches(images, self.batch_size):
-            for tap, values in self._forward(batch).items():
-                features[tap].append(values)
-            waiting += batch
-            if time.monotonic() - began > COMMIT_SECONDS:
-                commits.append(self._commit(waiting, features))
-                waiting, features, began = [], {tap: [] for tap in self.taps}, time.monotonic()
+        for number, batch in enumerate(batches, start=1):
+            waiting.append((batch, self._forward(batch)))
+            if number == len(batches) or time.monotonic() - began > COMMIT_SECONDS:
+                self._commit(waiting)
                 self.store.claims.show_life(unit)
-        if waiting:
-            commits.append(self._commit(waiting, features))
-        return commits
+                waiting, began = [], time.monotonic()
+            on_batch(number / len(batches))
 
     def _forward(self, images: "Sequence[ImageCrops]") -> dict[str, Float[np.ndarray, "n ..."]]:
         """Features of one batch, NaN for images that failed."""
@@ -92,15 +85,15 @@ class Target:
             features[tap][readable] = values[: len(readable)]
         return features
 
-    def _commit(self, images: "Sequence[ImageCrops]", features: Mapping[str, Sequence[np.ndarray]]) -> int:
+    def _commit(self, batches: "Sequence[tuple[Sequence[ImageCrops], Mapping[str, np.ndarray]]]") -> None:
+        images = [image for batch, _ in batches for image in batch]
         rows = Rows(
             keys=np.stack([np.frombuffer(image.key, np.uint8) for image in images]),
             crops=np.zeros(len(images), np.int16),
-            features={tap: np.concatenate(batches) for tap, batches in features.items()},
+            features={tap: np.concatenate([features[tap] for _, features in batches]) for tap in self.taps},
             reasons={image.key: image.reason for image in images if image.reason is not None},
         )
         self.store.commit(rows, [image.path for image in images])
-        return len(images)
 
     def _width(self, tap: str) -> tuple[int, ...]:
         """Shape of one row of a tap, which a batch of failures alone cannot tell."""
@@ -183,10 +176,6 @@ def default_precision(device: str) -> str:
         return "bfloat16"
     fast = torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported()
     return "bfloat16" if fast else "float32"
-
-
-def _batches(images: "Sequence[ImageCrops]", size: int) -> "list[list[ImageCrops]]":
-    return [list(images[begin : begin + size]) for begin in range(0, len(images), size)]
 
 
 def _collate(pixels: "Sequence[Tensor]", device: str) -> models.Batch:

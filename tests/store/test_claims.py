@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 from probekit.store.claims import STALE_SECONDS, Claims
 
@@ -25,8 +26,9 @@ def test_a_released_claim_can_be_taken_again(tmp_path):
 
 
 def test_the_claim_of_a_dead_process_is_taken_over(tmp_path):
-    code = "import sys; from pathlib import Path; from probekit.store.claims import Claims; Claims(Path(sys.argv[1])).take('u')"
-    subprocess.run([sys.executable, "-c", code, tmp_path], check=True, env=os.environ | {"PYTHONPATH": os.getcwd()})
+    code = "from pathlib import Path; from probekit.store.claims import Claims; Claims(Path('.')).take('u')"
+    root = str(Path(__file__).parents[2])
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=tmp_path, env=os.environ | {"PYTHONPATH": root})
     assert (tmp_path / "u").exists()
     assert Claims(tmp_path).take("u")
 

@@ -223,7 +223,7 @@ def test_a_store_of_a_newer_format_is_refused(new_store):
     store = new_store()
     group = zarr.open_group(store.path, mode="r+")
     group.attrs["probekit"] = group.attrs["probekit"] | {"format": 99}
-    with pytest.raises(StoreError, match="format 99.*update probekit"):
+    with pytest.raises(StoreError, match=r"format 99.*update probekit"):
         Store.open(store.path)
 
 
