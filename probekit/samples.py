@@ -1,5 +1,6 @@
 """Samples as extraction and questions address them: an absolute path and, perhaps, a part of that file."""
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -25,12 +26,12 @@ class Samples:
     @classmethod
     def of_rows(cls, manifest: Manifest) -> "Samples":
         """One sample for each row of the manifest."""
-        return cls(manifest.absolute_paths(), [dict(part) if part else None for part in _parts(manifest)])
+        return cls(_paths(manifest), [dict(part) if part else None for part in _parts(manifest)])
 
     @classmethod
     def distinct(cls, manifest: Manifest) -> "Samples":
         """The samples of a manifest in its order, each once."""
-        found = dict.fromkeys(zip(manifest.absolute_paths(), _parts(manifest), strict=True))
+        found = dict.fromkeys(zip(_paths(manifest), _parts(manifest), strict=True))
         return cls([path for path, _ in found], [dict(part) if part else None for _, part in found])
 
     def __len__(self) -> int:
@@ -62,6 +63,11 @@ def known_keys(samples: Samples, index: KeyIndex) -> KnownKeys:
         if part and files.remembered[row]:
             keys[row] = np.frombuffer(sample_key(keys[row].tobytes(), part), np.uint8)
     return KnownKeys(keys, known=files.unchanged, remembered=files.remembered, exists=files.exists)
+
+
+def _paths(manifest: Manifest) -> list[str]:
+    root = os.path.abspath(manifest.root)  # noqa: PTH100  # a Path object for each of a million rows takes seconds
+    return [os.path.normpath(os.path.join(root, path)) for path in manifest.table["path"]]  # noqa: PTH118
 
 
 def _parts(manifest: Manifest) -> list[Part]:

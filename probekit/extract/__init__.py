@@ -118,6 +118,7 @@ def extract(
     device: str | None = None,
     batch_size: int | None = None,
     workers: int | None = None,
+    unit_size: int | None = None,
     retry_failed: bool = False,
     rehash: bool = False,
     on_progress: Callable[[Progress], None] | None = None,
@@ -133,6 +134,7 @@ def extract(
         batch_size: images in one forward pass of a new store. Features are bit-identical for one size and agree
             within rounding across sizes, so a store keeps its own unless another is given.
         workers: threads that read and decode; one per processor unless given.
+        unit_size: samples that a process claims and commits together; the smallest of the models' own unless given.
         retry_failed: try images again that could not be read before.
         rehash: read every file again instead of trusting its size and time.
         on_progress: called after every batch.
@@ -160,7 +162,7 @@ def extract(
         for name in dict.fromkeys(settings.models)
     ]
     index = KeyIndex.open(cache)
-    plan = Plan(samples, targets, index, retry_failed=retry_failed, rehash=rehash)
+    plan = Plan(samples, targets, index, unit_size=unit_size, retry_failed=retry_failed, rehash=rehash)
     finished_before = _finished(plan)
     with contextlib.closing(_Work(plan, index, workers or os.cpu_count() or 1, on_progress)) as work:
         work.until_complete()

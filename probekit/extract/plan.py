@@ -28,10 +28,18 @@ class Plan:
     """What is known of every sample's key, and through it what every store already has."""
 
     def __init__(
-        self, samples: Samples, targets: Sequence[Target], index: KeyIndex, *, retry_failed: bool, rehash: bool
+        self,
+        samples: Samples,
+        targets: Sequence[Target],
+        index: KeyIndex,
+        *,
+        unit_size: int | None,
+        retry_failed: bool,
+        rehash: bool,
     ) -> None:
         self.samples = samples
         self.targets = targets
+        self._unit_size = unit_size or min(target.model.card.unit for target in targets)
         self._retry_failed = retry_failed
         found = known_keys(samples, index)
         self.known = np.zeros(len(samples), bool) if rehash else found.known.copy()
@@ -69,7 +77,7 @@ class Plan:
         Whoever takes a unit must release it. A unit is looked at again after its claim, because another process may
         have finished it in between.
         """
-        size = min(target.model.card.unit for target in self.targets)
+        size = self._unit_size
         everything = np.arange(len(self.samples))
         lacking = np.any([self.lacking(target, everything) for target in self.targets], axis=0)
         for begin in np.unique(np.flatnonzero(lacking) // size) * size:
