@@ -1,7 +1,7 @@
 """Manifests: which images there are, what made them, and which of them a probe may learn from.
 
 A manifest is a table, one sample a row, in CSV (UTF-8) or Parquet. Beside `NAME.csv` lies `NAME.json` with
-the facts that are not the table's: where the images are, how they were imported and split, and how many folds.
+the facts that are not the table's: where the images are, how they were imported and split, how many folds.
 
     columns.py   the contract: which columns there are and what may stand in them
     splits.py    train, val and test for tables that do not say

@@ -103,7 +103,7 @@ def check(
 
 
 def summarise(manifest: Manifest) -> pd.DataFrame:
-    """Images of each domain and generator in each split and in all, and their groups; real ones come first."""
+    """Images of each domain and generator in each split and in all, and their groups; real ones first."""
     table = manifest.table
     by = ["domain", "label", "generator"]
     counts = (
@@ -182,8 +182,9 @@ def _duplicates(table: pd.DataFrame, rows: Sequence[_File]) -> Iterator[_Problem
     """Each repetition against the first; equal bytes with another frame or box are another sample."""
     parts = [column for column in ("member", "frame", *BOX) if column in table]
     identities = table[parts].astype("str").itertuples(index=False, name=None) if parts else [()] * len(table)
+    samples: Iterator[Any] = table.itertuples()
     firsts: dict[tuple[str, ...], Any] = {}
-    for row, file, identity in zip(table.itertuples(), rows, identities, strict=True):
+    for row, file, identity in zip(samples, rows, identities, strict=True):
         if file.reason:
             continue
         first = firsts.setdefault((file.sha256, *identity), row)
@@ -194,11 +195,8 @@ def _duplicates(table: pd.DataFrame, rows: Sequence[_File]) -> Iterator[_Problem
             kind = "same bytes, other label"
         elif first.split != row.split:
             kind = "same bytes, other split"
-        yield (
-            row.path,
-            kind,
-            f"{row.generator} in {row.split}; {first.path} is {first.generator} in {first.split}.",
-        )
+        here, there = f"{row.generator} in {row.split}", f"{first.generator} in {first.split}"
+        yield row.path, kind, f"{here}; {first.path} is {there}."
 
 
 def _divided_groups(table: pd.DataFrame) -> Iterator[_Problem]:
@@ -213,7 +211,7 @@ def _divided_groups(table: pd.DataFrame) -> Iterator[_Problem]:
 def _lonely_generators(manifest: Manifest) -> Iterator[_Problem]:
     if manifest.folds:  # every group is tested out of fold, whatever its split
         return
-    for generator, splits in manifest.table.groupby("generator")["split"]:
-        found = splits.unique()
+    by_generator = manifest.table.groupby("generator")["split"]
+    for generator, found in by_generator.unique().items():
         if len(found) == 1:
-            yield "", "generator in one split", f"{generator!s}: all {len(splits)} images are in {found[0]}."
+            yield "", "generator in one split", f"{generator}: all its images are in {found[0]!s}."

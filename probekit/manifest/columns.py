@@ -61,7 +61,7 @@ def _check_names(table: pd.DataFrame, source: Path | str) -> None:
             for row, found in table.loc[~table[column].isin(known), column].items():
                 expected = ", ".join(name for name in known if name)
                 raise ManifestError(
-                    f"{source} row {row}: {column} is {found!r}, expected one of {expected}. Correct the cell."
+                    f"{source} row {row}: {column} is {found!r}, expected one of {expected}. Correct it."
                 )
 
 

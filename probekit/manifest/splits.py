@@ -18,24 +18,24 @@ FOLDS = 5
 def assign_splits(table: pd.DataFrame, seed: int = 0) -> list[str]:
     """A split for each row: about 60, 20 and 20 % of each generator's groups go to train, val and test.
 
-    Every generator (of a domain) has a whole number of places in each split: at least one, if it has three
-    groups. Groups come in the order of the SHA-256 of seed and name, those of the rarest generators first, and
-    each goes where its generators lack most of their groups (iterative stratification, Sechidis et al. 2011).
+    Every generator (of a domain) has a whole number of places in each split, at least one if it has three
+    groups. Groups come in the order of the SHA-256 of seed and name, those of the rarest generators first.
+    Each goes where its rarest generator has most places left, then where the next one has, and so on (after
+    the iterative stratification of Sechidis et al. 2011).
     """
     makers: dict[str, set[tuple[str, str]]] = {}
-    for group, *maker in zip(table["group"], table["domain"], table["generator"], strict=True):
-        makers.setdefault(group, set()).add((maker[0], maker[1]))
+    for group, domain, generator in zip(table["group"], table["domain"], table["generator"], strict=True):
+        makers.setdefault(group, set()).add((domain, generator))
     totals = Counter(maker for made_by in makers.values() for maker in made_by)
-    lacking = {maker: _quotas(total) for maker, total in totals.items()}
+    places = {maker: _quotas(total) for maker, total in totals.items()}
+    rarest_first = {group: sorted(made_by, key=lambda m: (totals[m], m)) for group, made_by in makers.items()}
     split_of = {}
-    for group in sorted(
-        makers, key=lambda group: (min(totals[m] for m in makers[group]), _hash(seed, group))
-    ):
-        made_by = sorted(makers[group])
-        split = max(SPLITS, key=lambda split: sum(lacking[m][split] / totals[m] for m in made_by))
-        for m in made_by:
-            lacking[m][split] -= 1
-        split_of[group] = split
+    for group in sorted(makers, key=lambda group: (totals[rarest_first[group][0]], _hash(seed, group))):
+        made_by = rarest_first[group]
+        chosen = max(SPLITS, key=lambda split: [places[m][split] for m in made_by])
+        for maker in made_by:
+            places[maker][chosen] -= 1
+        split_of[group] = chosen
     return [split_of[group] for group in table["group"]]
 
 
