@@ -1,11 +1,11 @@
 """Images: the bytes of a file become uint8 RGB pixels, or one clear reason why not.
 
-Pixels are those of PIL's `convert("RGB")` after its EXIF rotation, bit for bit, with two exceptions: 16-bit colour is
-rounded to x / 257 (PIL cuts off the low byte), and so is 16-bit grey (PIL clips it at 255). Alpha is dropped, not
-composited. Of animations and of files with several pages the first picture counts.
+Pixels are those of PIL's `convert("RGB")` after its EXIF rotation, bit for bit, with two exceptions: 16-bit
+colour is rounded to x / 257 (PIL cuts off the low byte), and so is 16-bit grey (PIL clips it at 255). Alpha
+is dropped, not composited. Of animations and of files with several pages the first picture counts.
 
-Everything here is thread-safe. JPEG files, nearly all of most data sets, are decoded by torchvision, which lets
-other threads run meanwhile. A reason reads well after a path: `faces/a.jpg: the file is empty (0 bytes).`
+Everything here is thread-safe. JPEG files, nearly all of most data sets, are decoded by torchvision, which
+lets other threads run meanwhile. A reason reads well after a path: `a.jpg: the file is empty (0 bytes).`
 """
 
 import contextlib
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 MAX_PIXELS = 178_956_970
-"""Width × height beyond which an image is refused before a pixel is decompressed: 512 MiB of RGB, PIL's limit."""
+"""Width × height beyond which an image is refused before it is decompressed: 512 MiB of RGB, PIL's limit."""
 
 EXTENSIONS = frozenset({".avif", ".bmp", ".gif", ".jfif", ".jpe", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
 """How the names of image files end, in lower case. What a file is, its bytes alone decide."""
@@ -84,8 +84,8 @@ def decode(data: bytes, max_pixels: int = MAX_PIXELS) -> "Tensor":
     """uint8 (3, H, W) RGB, contiguous, turned upright by its EXIF orientation.
 
     Raises:
-        ImageError: the bytes are no image, are truncated or damaged, or exceed `max_pixels`. The message names no
-            path and reads well after one.
+        ImageError: the bytes are no image, are truncated or damaged, or exceed `max_pixels`. The message
+            names no path and reads well after one.
     """
     with _open(io.BytesIO(data), max_pixels) as image:
         if image.format == "JPEG" and image.mode in ("RGB", "L"):
@@ -112,7 +112,7 @@ def inspect(source: bytes | Path, max_pixels: int = MAX_PIXELS) -> ImageHeader:
     """The header of an image, from its bytes or from a file of which only the beginning is read.
 
     Raises:
-        ImageError: as `decode`, as far as the header tells; the message begins with the path if one was given.
+        ImageError: as `decode`, as far as the header tells; the message begins with the path if it has one.
     """
     if isinstance(source, bytes):
         return _header(io.BytesIO(source), max_pixels)
@@ -163,7 +163,7 @@ def _plugin(start: bytes) -> str:
 
 
 def _decode_jpeg(image: "ImageFile", data: bytes) -> "Tensor":
-    """By torchvision, without the interpreter's lock; what it refuses is left to PIL, whose pixels are equal."""
+    """By torchvision, without the interpreter's lock; what it refuses is left to PIL: same pixels."""
     import torch
     from torchvision.io import ImageReadMode
 

@@ -1,0 +1,29 @@
+"""Manifests: which images there are, what made them, and which of them a probe may learn from.
+
+A manifest is a table, one sample a row, in CSV (UTF-8) or Parquet. Beside `NAME.csv` lies `NAME.json` with
+the facts that are not the table's: where the images are, how they were imported and split, how many folds.
+
+    columns.py   the contract: which columns there are and what may stand in them
+    splits.py    train, val and test for tables that do not say
+    files.py     `Manifest`: found, read, written
+    check.py     the images behind the rows: unreadable, duplicate, leaking
+"""
+
+from probekit.manifest.check import CheckReport, check, summarise
+from probekit.manifest.columns import REAL, SPLITS, validate
+from probekit.manifest.files import Manifest, find
+from probekit.manifest.splits import assign_splits, default_folds, split_report
+
+__all__ = [
+    "REAL",
+    "SPLITS",
+    "CheckReport",
+    "Manifest",
+    "assign_splits",
+    "check",
+    "default_folds",
+    "find",
+    "split_report",
+    "summarise",
+    "validate",
+]

@@ -1,0 +1,217 @@
+"""What a manifest holds, and what is wrong with its images: unreadable, duplicate, leaking between splits."""
+
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from probekit import images
+from probekit.errors import ImageError
+from probekit.manifest.columns import BOX, SPLITS
+from probekit.manifest.files import Manifest
+
+KINDS = {
+    "unreadable": "the file is missing, empty, truncated or no image",
+    "no mask": "the mask is named but cannot be read",
+    "mask size": "the mask's size is not the image's",
+    "not a file": "members of archives and frames of videos are not read",
+    "box outside": "the box reaches beyond the image",
+    "same bytes, other label": "one picture is called both real and fake, or made by two generators",
+    "same bytes, other split": "what is learned from is also tested on",
+    "same bytes": "one picture counts twice in its split",
+    "group in several splits": "relatives of a training image are tested on",
+    "generator in one split": "nothing to train on, or nothing to test on",
+}
+"""Kinds of problem, worst first within each subject."""
+
+_BATCH = 4096
+
+Progress = Callable[[int, int], None]
+"""Called with the numbers of files done and in all."""
+
+
+@dataclass(frozen=True, eq=False)
+class CheckReport:
+    """What `check` found."""
+
+    name: str
+    samples: int
+    files: int
+    """Different files among the samples."""
+    size: int
+    """Bytes of all readable files."""
+    problems: pd.DataFrame
+    """path (empty where none is meant), kind (one of `KINDS`), detail."""
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Number of problems of each kind that occurs."""
+        found = self.problems["kind"].value_counts()
+        return {kind: int(found[kind]) for kind in KINDS if kind in found}
+
+    def to_json(self) -> dict[str, Any]:
+        """For `--json`."""
+        return {
+            "manifest": self.name,
+            "samples": self.samples,
+            "files": self.files,
+            "bytes": self.size,
+            "counts": self.counts,
+            "problems": self.problems.to_dict(orient="records"),
+        }
+
+
+@dataclass(frozen=True)
+class _File:
+    reason: str = ""
+    """Why it cannot be read."""
+    sha256: str = ""
+    size: int = 0
+    width: int = 0
+    height: int = 0
+
+
+def check(
+    manifest: Manifest, progress: Progress | None = None, pixels: bool = False, workers: int = 8
+) -> CheckReport:
+    """Problems of a manifest's images and splits; every file is read, hashed, and its header opened.
+
+    Args:
+        manifest: whose rows to check.
+        progress: told how many files are done.
+        pixels: decode every image too, which also finds those that are truncated.
+        workers: threads that read files.
+    """
+    table = manifest.table
+    paths = manifest.absolute_paths()
+    files = _read_all(paths, progress, pixels, workers)
+    rows = [files[path] for path in paths]
+    problems = [*_unreadable(table, rows)]
+    problems += [*_masks(manifest, rows), *_boxes(table, rows)]
+    problems += [*_duplicates(table, rows), *_divided_groups(table), *_lonely_generators(manifest)]
+    return CheckReport(
+        name=manifest.name,
+        samples=len(table),
+        files=len(files),
+        size=sum(file.size for file in files.values()),
+        problems=pd.DataFrame(problems, columns=["path", "kind", "detail"], dtype="str"),
+    )
+
+
+def summarise(manifest: Manifest) -> pd.DataFrame:
+    """Images of each domain and generator in each split and in all, and their groups; real ones first."""
+    table = manifest.table
+    by = ["domain", "label", "generator"]
+    counts = (
+        table.groupby([*by, "split"]).size().unstack(fill_value=0).reindex(columns=list(SPLITS), fill_value=0)
+    )
+    counts.columns.name = None
+    counts["images"] = counts.sum(axis=1)
+    counts["groups"] = table.groupby(by)["group"].nunique()
+    return counts.reset_index()
+
+
+_Problem = tuple[str, str, str]
+
+
+def _read_all(
+    paths: Sequence[Path], progress: Progress | None, pixels: bool, workers: int
+) -> dict[Path, _File]:
+    distinct = list(dict.fromkeys(paths))
+    files: dict[Path, _File] = {}
+    with ThreadPoolExecutor(workers) as pool:
+        for start in range(0, len(distinct), _BATCH):  # a million futures at once would take a gigabyte
+            batch = distinct[start : start + _BATCH]
+            for path, file in zip(batch, pool.map(lambda path: _read(path, pixels), batch), strict=True):
+                files[path] = file
+                if progress:
+                    progress(len(files), len(distinct))
+    return files
+
+
+def _read(path: Path, pixels: bool) -> _File:
+    try:
+        data = images.read_bytes(path)
+        header = images.inspect(data)
+        if pixels:
+            images.decode(data)
+    except ImageError as error:
+        return _File(reason=str(error).removeprefix(f"{path}: "))
+    return _File("", hashlib.sha256(data).hexdigest(), len(data), header.width, header.height)
+
+
+def _unreadable(table: pd.DataFrame, rows: Sequence[_File]) -> Iterator[_Problem]:
+    within = [column for column in ("member", "frame") if column in table]
+    parts = table[within].agg(" ".join, axis=1).str.strip() if within else pd.Series("", table.index)
+    for path, part, file in zip(table["path"], parts, rows, strict=True):
+        if part:
+            yield path, "not a file", f"{part!r} lies inside it: unpack it and import the folder."
+        elif file.reason:
+            yield path, "unreadable", file.reason
+
+
+def _masks(manifest: Manifest, rows: Sequence[_File]) -> Iterator[_Problem]:
+    if "mask" not in manifest.table:
+        return
+    for path, mask, file in zip(manifest.table["path"], manifest.table["mask"], rows, strict=True):
+        if not mask:
+            continue
+        try:
+            header = images.inspect(manifest.root / mask)
+        except ImageError as error:
+            yield path, "no mask", str(error)
+            continue
+        if not file.reason and (header.width, header.height) != (file.width, file.height):
+            sizes = f"{header.width} × {header.height}, not {file.width} × {file.height}"
+            yield path, "mask size", f"{mask} is {sizes}."
+
+
+def _boxes(table: pd.DataFrame, rows: Sequence[_File]) -> Iterator[_Problem]:
+    if not set(BOX) <= set(table.columns):
+        return
+    for path, x1, y1, file in zip(table["path"], table["x1"], table["y1"], rows, strict=True):
+        if not file.reason and pd.notna(x1) and (x1 > file.width or y1 > file.height):
+            yield path, "box outside", f"it ends at {x1} {y1}, the image at {file.width} {file.height}."
+
+
+def _duplicates(table: pd.DataFrame, rows: Sequence[_File]) -> Iterator[_Problem]:
+    """Each repetition against the first; equal bytes with another frame or box are another sample."""
+    parts = [column for column in ("member", "frame", *BOX) if column in table]
+    identities = table[parts].astype("str").itertuples(index=False, name=None) if parts else [()] * len(table)
+    samples: Iterator[Any] = table.itertuples()
+    firsts: dict[tuple[str, ...], Any] = {}
+    for row, file, identity in zip(samples, rows, identities, strict=True):
+        if file.reason:
+            continue
+        first = firsts.setdefault((file.sha256, *identity), row)
+        if first is row:
+            continue
+        kind = "same bytes"
+        if first.generator != row.generator:
+            kind = "same bytes, other label"
+        elif first.split != row.split:
+            kind = "same bytes, other split"
+        here, there = f"{row.generator} in {row.split}", f"{first.generator} in {first.split}"
+        yield row.path, kind, f"{here}; {first.path} is {there}."
+
+
+def _divided_groups(table: pd.DataFrame) -> Iterator[_Problem]:
+    splits = table.groupby("group")["split"]
+    divided = splits.nunique()
+    for group in divided.index[divided > 1]:
+        counts = splits.get_group(group).value_counts()
+        where = ", ".join(f"{counts[split]} in {split}" for split in SPLITS if split in counts)
+        yield "", "group in several splits", f"{group}: {where}."
+
+
+def _lonely_generators(manifest: Manifest) -> Iterator[_Problem]:
+    if manifest.folds:  # every group is tested out of fold, whatever its split
+        return
+    by_generator = manifest.table.groupby("generator")["split"]
+    for generator, found in by_generator.unique().items():
+        if len(found) == 1:
+            yield "", "generator in one split", f"{generator}: all its images are in {found[0]!s}."

@@ -1,0 +1,209 @@
+"""Manifests as files: found by name, read with every cell checked, written in one step."""
+
+import csv
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from probekit.errors import ManifestError
+from probekit.manifest.columns import validate
+from probekit.manifest.splits import assign_splits, default_folds, split_report
+
+FOLDER = Path("manifests")
+SUFFIXES = (".csv", ".parquet")
+SCHEMA = 1
+
+
+@dataclass(frozen=True, eq=False)
+class Manifest:
+    """Samples and where their images lie."""
+
+    name: str
+    path: Path | None
+    """The file it was read from or written to."""
+    root: Path
+    """Where relative paths of images and masks start."""
+    table: pd.DataFrame
+    """Validated, `split` included, in the order of the file, with the index 0…n-1."""
+    folds: int = 0
+    """How many folds by group questions use unless told otherwise; 0 means that they use `split`."""
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    """What else is known: layout, time of import, report of the split."""
+
+    @classmethod
+    def read(cls, choice: str | Path | None = None, folder: Path = FOLDER) -> "Manifest":
+        """The manifest that `find` finds, its images relative to the recorded root or else to its own folder.
+
+        Raises:
+            ManifestError: there is none, or it breaks the contract: file, row, column and remedy.
+        """
+        path = find(choice, folder)
+        table = validate(_read_table(path), path)
+        facts = _read_facts(path.with_suffix(".json"))
+        root = Path(os.path.normpath(path.parent / facts.pop("root", ".")))
+        folds = facts.pop("folds", 0)
+        if "split" not in table:
+            table.insert(table.columns.get_loc("group"), "split", assign_splits(table))  # type: ignore[arg-type]
+            folds = default_folds(table)
+            facts["split"] = split_report(table, "assigned when read: the file has no column 'split'")
+        return cls(path.stem, path, root, table, folds, facts)
+
+    def write(self, folder: Path = FOLDER, overwrite: bool = False) -> "Manifest":
+        """The same manifest, now in `folder`: its table in `NAME.csv`, the rest in `NAME.json`.
+
+        Raises:
+            ManifestError: another manifest has the name, or the folder cannot be written.
+        """
+        path = folder / f"{self.name}.csv"
+        content = _to_csv(self.table)
+        if not overwrite:
+            for taken in (path, path.with_suffix(".parquet")):
+                if taken.exists() and taken.read_bytes() != content:
+                    raise ManifestError(
+                        f"{taken} exists and differs: choose another name, or remove it first."
+                    )
+        root = _portable(self.root, folder)
+        facts = {"schema": SCHEMA, "root": root, "folds": self.folds, **self.facts}
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            _replace(
+                path.with_suffix(".json"), json.dumps(facts, indent=2, ensure_ascii=False).encode() + b"\n"
+            )
+            _replace(path, content)
+        except OSError as error:
+            raise ManifestError(
+                f"{path} cannot be written ({error.strerror}): choose another folder."
+            ) from error
+        return replace(self, path=path)
+
+    def absolute_paths(self) -> list[Path]:
+        """Where each sample's file lies, in the order of the table."""
+        root = self.root.absolute()
+        return [root / path for path in self.table["path"]]
+
+    @cached_property
+    def sha256(self) -> str:
+        """Hexadecimal SHA-256 of the table's content, whatever the file's format and the order of columns."""
+        return hashlib.sha256(_to_csv(self.table[sorted(self.table.columns)])).hexdigest()
+
+
+def find(choice: str | Path | None = None, folder: Path = FOLDER) -> Path:
+    """The file of the manifest that is meant.
+
+    Args:
+        choice: a file, or a name in `folder`; None means PROBEKIT_MANIFEST, else the only manifest there.
+        folder: where manifests with names live.
+
+    Raises:
+        ManifestError: there is none, or several fit; the message lists the candidates.
+    """
+    choice = str(choice or os.environ.get("PROBEKIT_MANIFEST", ""))
+    present = _manifests_in(folder)
+    names = ", ".join(path.stem for path in present)
+    if not choice:
+        if not present:
+            raise ManifestError(
+                f"there is no manifest in {folder}: make one with `probekit manifest import`."
+            )
+        if len(present) > 1:
+            raise ManifestError(
+                f"{folder} holds several manifests ({names}): choose one with --manifest NAME."
+            )
+        return present[0]
+    if Path(choice).suffix in SUFFIXES:
+        found = [path for path in (Path(choice), folder / choice) if path.is_file()][:1]
+    else:
+        found = [path for path in present if path.stem == choice]
+    if len(found) > 1:
+        raise ManifestError(f"manifest {choice!r} is both {found[0]} and {found[1]}: name the file.")
+    if not found:
+        known = f"{folder} has {names}" if present else f"{folder} has none"
+        raise ManifestError(f"there is no manifest {choice!r} ({known}): name one of them or a file.")
+    return found[0]
+
+
+def _manifests_in(folder: Path) -> list[Path]:
+    if not folder.is_dir():
+        return []
+    return sorted(
+        path for path in folder.iterdir() if path.suffix in SUFFIXES and not path.name.startswith(".")
+    )
+
+
+def _read_table(path: Path) -> pd.DataFrame:
+    """The file's cells; the index counts rows as a spreadsheet does, the header of a CSV file being row 1."""
+    try:
+        if path.suffix == ".csv":
+            return read_csv(path)
+        table = pd.read_parquet(path)
+    except UnicodeDecodeError as error:
+        raise ManifestError(f"{path} is not UTF-8 (byte {error.start}): save it as UTF-8.") from error
+    except (OSError, ValueError, csv.Error) as error:
+        raise ManifestError(f"{path} cannot be read ({error}): give a CSV or Parquet file.") from error
+    return table.set_axis(range(1, len(table) + 1))
+
+
+def read_csv(path: Path) -> pd.DataFrame:
+    """All cells as text, empty lines left out; the index holds the number of each row in the file.
+
+    Not by pandas, which takes a generator `None` for missing, a path `007` for 7, and shifts long rows.
+    """
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        rows = csv.reader(file, strict=True)
+        header = next(rows, [])
+        numbered = [(number, row) for number, row in enumerate(rows, start=2) if any(row)]
+    for column in header:
+        if header.count(column) > 1:
+            raise ManifestError(f"{path}: column {column!r} is there twice: rename one of them.")
+    for number, row in numbered:
+        if len(row) != len(header):
+            raise ManifestError(
+                f"{path} row {number}: {len(row)} cells, the header has {len(header)}: "
+                "quote cells that contain a comma."
+            )
+    numbers = pd.Index([number for number, _ in numbered], dtype="int64")
+    return pd.DataFrame([row for _, row in numbered], index=numbers, columns=header, dtype="str")
+
+
+def _read_facts(path: Path) -> dict[str, Any]:
+    if not path.exists():
+        return {}
+    try:
+        facts = json.loads(path.read_text(encoding="utf-8"))
+        schema, folds, root = facts.pop("schema", SCHEMA), facts.get("folds", 0), facts.get("root", ".")
+        if not (isinstance(schema, int) and isinstance(folds, int) and isinstance(root, str)):
+            raise TypeError("schema, folds or root is of the wrong type")
+    except (OSError, ValueError, AttributeError, TypeError) as error:
+        raise ManifestError(
+            f"{path} cannot be read ({error}): correct it, or import the data again."
+        ) from error
+    if schema > SCHEMA:
+        raise ManifestError(f"{path} was written by a newer probekit: update probekit.")
+    return dict(facts)
+
+
+def _to_csv(table: pd.DataFrame) -> bytes:
+    return table.to_csv(index=False, lineterminator="\n").encode()
+
+
+def _replace(path: Path, content: bytes) -> None:
+    """Write in one step: a reader sees the old file or the new one."""
+    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        partial.write_bytes(content)
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _portable(root: Path, folder: Path) -> str:
+    """Relative to the manifest's folder if it lies in the same project, which is then free to move."""
+    root, folder = root.resolve(), folder.resolve()
+    return os.path.relpath(root, folder) if root.is_relative_to(folder.parent) else str(root)
