@@ -234,8 +234,10 @@ def free_form(size: int, area: float, random: np.random.Generator) -> Hole:
     direction = random.uniform(0, 2 * np.pi)
     while np.count_nonzero(mask) < area * size**2:
         direction += random.normal(0, 0.8)
-        step = random.uniform(0.5, 1.5) * width * np.array([np.cos(direction), np.sin(direction)])
-        to = np.clip(at + step, room, size - room)
+        to = at + random.uniform(0.5, 1.5) * width * np.array([np.cos(direction), np.sin(direction)])
+        if not room <= to.min() <= to.max() <= size - room:
+            direction = np.arctan2(*(size / 2 - at)[::-1])  # turn back to the middle
+            continue
         cv2.line(mask, np.rint(at).astype(int).tolist(), np.rint(to).astype(int).tolist(), 255, width)
         at = to
     return mask > 0
