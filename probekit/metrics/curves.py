@@ -1,0 +1,93 @@
+"""Metrics over all thresholds, tie-aware: samples with equal scores pass a threshold together."""
+
+import numpy as np
+
+from probekit.arrays import Float, Labels, Scores
+from probekit.metrics import add
+
+
+@add("auc")
+def auc(labels: Labels, scores: Scores) -> float:
+    """Probability that a fake scores above a real sample, ties counting half."""
+    return float(weighted_auc(labels, scores, np.ones((1, len(labels))))[0])
+
+
+@add("ap")
+def ap(labels: Labels, scores: Scores) -> float:
+    """Average precision: Σ (Rₖ − Rₖ₋₁) Pₖ over the distinct scores, as scikit-learn defines it."""
+    if not _both(labels):
+        return float("nan")
+    fakes, reals, _ = _passing(labels, scores)
+    recall = fakes / fakes[-1]
+    return float(np.sum(np.diff(recall) * fakes[1:] / (fakes[1:] + reals[1:])))
+
+
+@add("eer")
+def eer(labels: Labels, scores: Scores) -> float:
+    """Equal error rate: where FPR = FNR on the ROC curve, interpolated."""
+    return _crossing(labels, scores)[0]
+
+
+def eer_threshold(labels: Labels, scores: Scores) -> float:
+    """The score at which FPR = FNR, interpolated between neighbouring scores; NaN when a class is missing."""
+    return _crossing(labels, scores)[1]
+
+
+def roc(
+    labels: Labels, scores: Scores
+) -> tuple[Float[np.ndarray, " t"], Float[np.ndarray, " t"], Float[np.ndarray, " t"]]:
+    """False positive rates, true positive rates and thresholds, from (0, 0) at +∞ to (1, 1) at the lowest score.
+
+    Both classes must be present.
+    """
+    fakes, reals, thresholds = _passing(labels, scores)
+    return reals / reals[-1], fakes / fakes[-1], thresholds
+
+
+def weighted_auc(labels: Labels, scores: Scores, weights: Float[np.ndarray, "r n"]) -> Float[np.ndarray, " r"]:
+    """AUC under each row of sample weights; NaN where a class has no weight.
+
+    AUC = Σ_fake w (W_real below + W_real equal / 2) / (W_fake W_real), with W a sum of weights.
+    """
+    real = labels == 0
+    order = np.argsort(scores[real], kind="stable")
+    sorted_reals = scores[real][order]
+    below = np.searchsorted(sorted_reals, scores[~real], side="left")
+    up_to = np.searchsorted(sorted_reals, scores[~real], side="right")
+    real_weights = weights[:, real][:, order]
+    cumulated = np.hstack([np.zeros((len(weights), 1)), np.cumsum(real_weights, axis=1)])
+    fake_weights = weights[:, ~real]
+    wins = np.sum(fake_weights * (cumulated[:, below] + cumulated[:, up_to]), axis=1) / 2
+    pairs = fake_weights.sum(axis=1) * cumulated[:, -1]
+    return np.divide(wins, pairs, out=np.full(len(weights), np.nan), where=pairs > 0)
+
+
+def _passing(
+    labels: Labels, scores: Scores
+) -> tuple[Float[np.ndarray, " t"], Float[np.ndarray, " t"], Float[np.ndarray, " t"]]:
+    """Fakes and reals that score at least each threshold, thresholds falling from +∞ over the distinct scores."""
+    order = np.argsort(-scores, kind="stable")
+    ordered = scores[order]
+    last = np.flatnonzero(np.append(ordered[1:] != ordered[:-1], True))  # the last sample of each run of ties
+    fakes = np.cumsum(labels[order] == 1)[last]
+    thresholds = ordered[last].astype(np.float64)
+    return np.append(0.0, fakes), np.append(0.0, last + 1 - fakes), np.append(np.inf, thresholds)
+
+
+def _crossing(labels: Labels, scores: Scores) -> tuple[float, float]:
+    """The rate and the score where FPR − FNR, which rises from −1 to 1, is 0 on the straight lines of the ROC curve."""
+    if not _both(labels):
+        return float("nan"), float("nan")
+    fpr, tpr, thresholds = roc(labels, scores)
+    excess = fpr + tpr - 1.0
+    right = int(np.argmax(excess >= 0))
+    left = right - 1
+    share = -excess[left] / (excess[right] - excess[left])
+    rate = fpr[left] + share * (fpr[right] - fpr[left])
+    if left == 0:  # +∞ has no neighbour to interpolate with
+        return float(rate), float(thresholds[right])
+    return float(rate), float(thresholds[left] + share * (thresholds[right] - thresholds[left]))
+
+
+def _both(labels: Labels) -> bool:
+    return bool(np.any(labels == 0) and np.any(labels == 1))

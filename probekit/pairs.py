@@ -1,0 +1,280 @@
+"""The train/test matrix: a probe for each training generator, scored on the images of each test generator."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from probekit import metrics
+from probekit.arrays import Float, Mask, Scores
+from probekit.errors import ProbeError, UsageError
+from probekit.features import FeatureSet
+from probekit.fingerprint import JSONValue
+from probekit.metrics.bootstrap import Resampling, resample
+from probekit.metrics.curves import eer_threshold
+from probekit.probes.selection import TrainedProbe, selection_record, train_probe
+from probekit.protocols import (
+    SELECTION_FOLDS,
+    Partition,
+    Pool,
+    describe,
+    evaluation,
+    group_folds,
+    leaked,
+    members,
+    missing_class,
+    parse_pools,
+    partitions,
+    pool_name,
+    require_finite,
+    where_trained,
+)
+from probekit.registry import unknown_name
+
+THRESHOLDS = {
+    "0.5": "probability one half",
+    "val-eer": "where FPR = FNR on the val samples of the training generator",
+}
+
+
+@dataclass(frozen=True)
+class PairSettings:
+    """What is trained, what it is tested on, and how; all of it decides the numbers."""
+
+    train: str = "all"
+    """A generator, a comma list or `all`: one probe each; `lama+ldm` trains one probe on both."""
+    test: str = "all"
+    probe: str = "logistic"
+    condition: str = "zscore"
+    C: float | None = None
+    """Inverse regularisation strength; None chooses it by cross-validation inside the training samples."""
+    folds: int = 0
+    """0 uses the split of the manifest; K scores every sample out of fold by group."""
+    seed: int = 0
+    bootstrap: int = 1000
+    """Replicates of the group bootstrap; 0 gives no intervals."""
+    threshold: str = "0.5"
+    """A name in `THRESHOLDS`."""
+
+    def __post_init__(self) -> None:
+        if self.threshold not in THRESHOLDS:
+            raise unknown_name("threshold", self.threshold, THRESHOLDS)
+        if self.threshold != "0.5" and self.folds:
+            raise UsageError(f"threshold {self.threshold} needs a val split, and out of fold there is none: use 0.5.")
+        if self.bootstrap < 0:
+            raise UsageError(f"--bootstrap {self.bootstrap}: the number of replicates is 0 or more.")
+
+
+@dataclass(frozen=True)
+class PairResult:
+    """Numbers for every pair, with the scores they were computed from and how every probe was chosen."""
+
+    settings: PairSettings
+    source: dict[str, str]
+    """Model, tap, view and precision of the features."""
+    pairs: pd.DataFrame
+    """train, test, n_train, n_test, n_real, n_fake, n_groups, leaks, every metric, and the 95 % intervals acc_lo, acc_hi,
+    auc_lo, auc_hi; NaN where undefined. `leaks` counts groups of the test samples that were trained on too."""
+    scores: pd.DataFrame
+    """One row a training set and scored sample: train, path, generator, domain, label, group, part, score (log-odds of
+    fake) and threshold (a sample is called fake above it)."""
+    selection: dict[str, JSONValue]
+    """What chose C and the threshold, and how each fit converged."""
+    notes: tuple[str, ...]
+    """What a reader must know: generators left out, empty pairs, leaks, fits that did not converge."""
+
+    def matrix(self, metric: str) -> pd.DataFrame:
+        """One metric with training sets as rows and test sets as columns, both axes named, in the order asked for."""
+        table = self.pairs.pivot(index="train", columns="test", values=metric)
+        return table.loc[self.pairs["train"].unique(), self.pairs["test"].unique()]
+
+    def to_json(self) -> dict[str, JSONValue]:
+        """One run: task, probe, model, tap, view, precision, selection, pairs, notes; an undefined number is null."""
+        return {
+            "task": "binary",
+            "probe": self.settings.probe,
+            **self.source,
+            "evaluation": self.selection["evaluation"],
+            "selection": self.selection,
+            "pairs": [_pair_json(row) for row in self.pairs.to_dict("records")],
+            "notes": list(self.notes),
+        }
+
+
+def score_pairs(features: FeatureSet, settings: PairSettings) -> PairResult:
+    """Every pair of a training and a test generator, real images coming from the fakes' own domain.
+
+    Raises:
+        ProbeError: a training set without fakes, without real images or with features that are not finite.
+        UnknownNameError: a generator, probe, condition or threshold that does not exist.
+    """
+    samples = features.samples
+    require_finite(samples, features.blocks)
+    divided = partitions(samples, settings.folds, settings.seed)
+    trains, notes = _trainable(samples, divided, settings)
+    tests = {pool: members(samples, pool, _tested(divided)) for pool in parse_pools(settings.test, samples)}
+    draws = {
+        pool: resample(samples["group"].to_numpy()[rows], settings.bootstrap, settings.seed)
+        for pool, rows in tests.items()
+    }
+    scored = np.logical_or.reduce(list(tests.values()))
+    trained, pairs, scores = {}, [], []
+    for train in trains:
+        learned = _Learned.fit(features, divided, train, scored, settings)
+        trained[pool_name(train)] = learned.probes
+        scores.append(_score_rows(samples, train, scored, divided, learned))
+        pairs += [_pair(samples, train, test, rows, draws[test], learned) for test, rows in tests.items()]
+    table = pd.DataFrame(pairs)
+    selection = selection_record(trained) | {
+        "evaluation": evaluation(divided, settings.folds),
+        "threshold": {"name": settings.threshold, "by": THRESHOLDS[settings.threshold]},
+    }
+    return PairResult(
+        settings,
+        describe(features.sources),
+        table,
+        pd.concat(scores, ignore_index=True),
+        selection,
+        (*notes, *_remarks(table, trained)),
+    )
+
+
+@dataclass(frozen=True)
+class _Learned:
+    """The probes of one training set and what they say of every sample."""
+
+    probes: list[TrainedProbe]
+    rows: Mask
+    """Samples that any of the probes learned from."""
+    scores: Scores
+    thresholds: Scores
+    leaked: Mask
+
+    @classmethod
+    def fit(
+        cls, features: FeatureSet, divided: Sequence[Partition], pool: Pool, scored: Mask, settings: PairSettings
+    ) -> "_Learned":
+        samples, matrix = features.samples, features.matrix
+        labels, groups = samples["label"].to_numpy(), samples["group"].to_numpy()
+        probes = []
+        rows, leaks = np.zeros((2, len(samples)), dtype=bool)
+        scores, thresholds = np.full((2, len(samples)), np.nan)
+        for partition in divided:
+            train, test = members(samples, pool, partition.train), partition.test & scored
+            probe = train_probe(
+                matrix[train],
+                labels[train],
+                probe=settings.probe,
+                condition=settings.condition,
+                widths=features.widths,
+                folds=group_folds(groups[train], SELECTION_FOLDS, settings.seed),
+                C=settings.C,
+            )
+            scores[test] = probe.decision_function(matrix[test])
+            thresholds[test] = _threshold(features, probe, pool, partition, settings)
+            leaks |= leaked(samples, train, test)
+            rows |= train
+            probes.append(probe)
+        return cls(probes, rows, scores, thresholds, leaks)
+
+
+def _trainable(
+    samples: pd.DataFrame, divided: Sequence[Partition], settings: PairSettings
+) -> tuple[list[Pool], list[str]]:
+    """The training sets that can be learned from; under `all` the others are left out and noted, named they are errors."""
+    found, notes = [], []
+    for pool in parse_pools(settings.train, samples):
+        reasons = [
+            missing_class(samples, pool, members(samples, pool, partition.train), where_trained(settings.folds))
+            for partition in divided
+        ]
+        reason = next((text for text in reasons if text), None)
+        if reason and settings.train != "all":
+            raise ProbeError(reason)
+        if reason:
+            notes.append(f"not trained on: {reason}")
+        else:
+            found.append(pool)
+    if not found:
+        raise ProbeError(notes[0].removeprefix("not trained on: "))
+    return found, notes
+
+
+def _threshold(
+    features: FeatureSet, probe: TrainedProbe, pool: Pool, partition: Partition, settings: PairSettings
+) -> float:
+    """The log-odds above which a sample is called fake."""
+    if settings.threshold == "0.5":
+        return 0.0
+    rows = members(features.samples, pool, partition.val)
+    reason = missing_class(features.samples, pool, rows, "in the val split")
+    if reason:
+        raise ProbeError(f"threshold {settings.threshold}: {reason}")
+    labels = features.samples["label"].to_numpy()[rows]
+    return eer_threshold(labels, probe.decision_function(features.matrix[rows]))
+
+
+def _pair(
+    samples: pd.DataFrame, train: Pool, test: Pool, rows: Mask, draws: Resampling, learned: _Learned
+) -> dict[str, str | int | float]:
+    labels, groups = samples["label"].to_numpy()[rows], samples["group"].to_numpy()
+    margins = learned.scores[rows] - learned.thresholds[rows]
+    right = ((margins > 0) == (labels == 1)).astype(np.float64)
+    acc_lo, acc_hi = draws.mean(right)
+    auc_lo, auc_hi = draws.auc(labels, margins)
+    return {
+        "train": pool_name(train),
+        "test": pool_name(test),
+        "n_train": int(learned.rows.sum()),
+        "n_test": int(rows.sum()),
+        "n_real": int(np.sum(labels == 0)),
+        "n_fake": int(np.sum(labels == 1)),
+        "n_groups": len(np.unique(groups[rows])),
+        "leaks": len(np.unique(groups[rows & learned.leaked])),
+        **metrics.measure(labels, margins),
+        "acc_lo": acc_lo,
+        "acc_hi": acc_hi,
+        "auc_lo": auc_lo,
+        "auc_hi": auc_hi,
+    }
+
+
+def _score_rows(
+    samples: pd.DataFrame, train: Pool, scored: Mask, divided: Sequence[Partition], learned: _Learned
+) -> pd.DataFrame:
+    table = samples.loc[scored, ["path", "generator", "domain", "label", "group"]].reset_index(drop=True)
+    table.insert(0, "train", pool_name(train))
+    part: Float[np.ndarray, " n"] = np.argmax([partition.test for partition in divided], axis=0)
+    table["part"] = part[scored]
+    table["score"], table["threshold"] = learned.scores[scored], learned.thresholds[scored]
+    return table
+
+
+def _tested(divided: Sequence[Partition]) -> Mask:
+    tested: Mask = np.logical_or.reduce([partition.test for partition in divided])
+    return tested
+
+
+def _remarks(pairs: pd.DataFrame, trained: dict[str, list[TrainedProbe]]) -> list[str]:
+    """One line for each thing in the numbers that they do not show by themselves."""
+    lines = []
+    for test, rows in pairs.groupby("test", sort=False):
+        if rows["n_fake"].iloc[0] == 0 or rows["n_real"].iloc[0] == 0:
+            missing = "fake" if rows["n_fake"].iloc[0] == 0 else "real"
+            lines.append(f"tested on {test}: no {missing} samples among the test samples, metrics are undefined.")
+    for row in pairs[pairs["leaks"] > 0].itertuples():
+        lines.append(f"{row.train} → {row.test}: {row.leaks} groups of the test samples were trained on too: a leak.")
+    for name, probes in trained.items():
+        bad = sum(not probe.classifier.converged for probe in probes)
+        if bad:
+            lines.append(f"trained on {name}: {bad} of {len(probes)} probes had not converged, see the gradient.")
+    return lines
+
+
+def _pair_json(row: dict[str, JSONValue]) -> dict[str, JSONValue]:
+    found = {name: metrics.null_if_undefined(value) if isinstance(value, float) else value for name, value in row.items()}
+    for name in ("acc", "auc"):
+        low, high = found.pop(f"{name}_lo"), found.pop(f"{name}_hi")
+        found[f"{name}_ci"] = None if low is None else [low, high]
+    return found

@@ -1,0 +1,187 @@
+"""Which samples a question trains on and which it scores: generators, their real images, splits and folds.
+
+Two modes of evaluation. The split: probes learn from `train` rows and score `test` rows. Folds: groups are dealt into
+K folds, and every sample is scored once, by a probe that learned from the other folds.
+"""
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import pandas as pd
+
+from probekit.arrays import Features, Groups, Int, Mask
+from probekit.errors import ProbeError, UsageError
+from probekit.registry import unknown_name
+
+REAL = "real"
+SELECTION_FOLDS = 5  # of the cross-validation inside the training rows that chooses C
+
+Pool = tuple[str, ...]
+"""Generators that are taken together; one name for `lama`, two for `lama+ldm`."""
+
+
+@dataclass(frozen=True)
+class Partition:
+    """One way of dividing the samples: what probes may learn from and what they score."""
+
+    train: Mask
+    val: Mask
+    """For thresholds; empty out of fold."""
+    test: Mask
+
+
+def pool_name(pool: Pool) -> str:
+    """As it is typed: `lama+ldm`."""
+    return "+".join(pool)
+
+
+def generators(samples: pd.DataFrame) -> list[str]:
+    """The generators of the fake samples, sorted."""
+    return sorted(samples.loc[samples["label"] == 1, "generator"].unique())
+
+
+def parse_pools(text: str, samples: pd.DataFrame) -> list[Pool]:
+    """`lama,ldm` → two pools, `lama+ldm` → one pool of two, `all` → one pool for each generator of the samples.
+
+    Raises:
+        UnknownNameError: a name that is no generator of the samples; the message lists the nearest.
+        UsageError: no name at all, or `real`, whose images come along with every generator.
+    """
+    known = generators(samples)
+    pools: list[Pool] = []
+    for entry in (part.strip() for part in text.split(",")):
+        if not entry:
+            raise UsageError(f"generators {text!r}: a name is missing; write them as lama,ldm or lama+ldm, or all.")
+        if entry in known:
+            found = [(entry,)]
+        elif entry == "all":
+            found = [(name,) for name in known]
+        else:
+            found = [tuple(_known(name.strip(), known) for name in dict.fromkeys(entry.split("+")))]
+        pools.extend(pool for pool in found if pool not in pools)
+    if not pools:
+        raise ProbeError("there is no fake sample: nothing to tell real images from. Add rows with label 1.")
+    return pools
+
+
+def members(samples: pd.DataFrame, pool: Pool, within: Mask) -> Mask:
+    """The fakes of these generators and the real samples of the domains those fakes are from, both inside `within`."""
+    fake = within & (samples["label"] == 1).to_numpy() & samples["generator"].isin(pool).to_numpy()
+    domains = samples.loc[fake, "domain"].unique()
+    real = within & (samples["label"] == 0).to_numpy() & samples["domain"].isin(domains).to_numpy()
+    return fake | real
+
+
+def partitions(samples: pd.DataFrame, folds: int, seed: int) -> list[Partition]:
+    """One partition by split for `folds` = 0, else one a fold; with fewer groups than folds, one a group.
+
+    Raises:
+        UsageError: 1 fold or fewer than 0.
+        ProbeError: all samples are of one group.
+    """
+    if folds == 0:
+        split = samples["split"].to_numpy()
+        return [Partition(split == "train", split == "val", split == "test")]
+    if folds < 2:
+        raise UsageError(f"--folds {folds}: give 0 to use the split of the manifest, or at least 2.")
+    number = group_folds(samples["group"].to_numpy(), folds, seed)
+    if len(number) and number.max() == 0:
+        raise ProbeError("all samples are of one group: no fold can be held out. Give each source its own group.")
+    none = np.zeros(len(samples), dtype=bool)
+    return [Partition(number != fold, none, number == fold) for fold in np.unique(number)]
+
+
+def group_folds(groups: Groups, folds: int, seed: int) -> Int[np.ndarray, " n"]:
+    """A fold number for every row: groups stay whole, and folds are about equal in rows.
+
+    Groups are dealt largest first, in hash order among equals, each to the fold with the fewest rows so far. The result
+    depends on the names and sizes of the groups and on the seed, not on the order of the rows. With fewer groups than
+    folds there are as many folds as groups.
+    """
+    names, number, sizes = np.unique(groups.astype(str), return_inverse=True, return_counts=True)
+    digests = [hashlib.sha256(f"{seed}:{name}".encode()).hexdigest() for name in names]
+    filled = [0] * folds
+    fold = np.zeros(len(names), dtype=np.int64)
+    for group in sorted(range(len(names)), key=lambda i: (-sizes[i], digests[i])):
+        fold[group] = min(range(folds), key=filled.__getitem__)
+        filled[fold[group]] += int(sizes[group])
+    return fold[number]
+
+
+def missing_class(samples: pd.DataFrame, pool: Pool, rows: Mask, where: str) -> str | None:
+    """Why no probe can be trained on these rows of a pool, with what to do; None when both classes are there."""
+    labels = samples.loc[rows, "label"]
+    if not (labels == 1).any():
+        return f"{pool_name(pool)} has no fake samples {where}: give it some, or train on another generator."
+    if not (labels == 0).any():
+        fakes = samples.loc[rows & (samples["label"] == 1).to_numpy(), "domain"]
+        domains = ", ".join(repr(domain) for domain in sorted(fakes.unique()))
+        return f"{pool_name(pool)} has no real samples of its domain ({domains}) {where}: add rows with generator real."
+    return None
+
+
+def where_trained(folds: int) -> str:
+    """Where training rows come from, for messages."""
+    return "outside the fold held out" if folds else "in the train split"
+
+
+def evaluation(partitioned: Sequence[Partition], folds: int) -> str:
+    """How the scores came about, to stand beside them: `train → test split` or `5-fold out of fold by group`."""
+    return f"{len(partitioned)}-fold out of fold by group" if folds else "train → test split"
+
+
+def leaked(samples: pd.DataFrame, trained: Mask, scored: Mask) -> Mask:
+    """Scored rows whose group the probe also learned from: their scores flatter it."""
+    groups = samples["group"].to_numpy()
+    found: Mask = scored & np.isin(groups, groups[trained])
+    return found
+
+
+def require_finite(samples: pd.DataFrame, blocks: Iterable[Features]) -> None:
+    """Nothing, when every feature is a number.
+
+    Raises:
+        ProbeError: a feature is NaN or infinite; the message names the first image.
+    """
+    bad = np.zeros(len(samples), dtype=bool)
+    for block in blocks:
+        bad |= ~np.isfinite(block).all(axis=1)
+    if bad.any():
+        path = samples["path"].iloc[int(np.argmax(bad))]
+        raise ProbeError(
+            f"{path}: its features are not finite ({bad.sum()} such samples): extract them again or remove these rows."
+        )
+
+
+class Described(Protocol):
+    """Where a block of features came from."""
+
+    @property
+    def model(self) -> str: ...
+    @property
+    def tap(self) -> str: ...
+    @property
+    def view(self) -> str: ...
+    @property
+    def precision(self) -> str: ...
+
+
+def describe(sources: Sequence[Described]) -> dict[str, str]:
+    """Model, tap, view and precision; several parts joined by `+`, equal views and precisions named once."""
+    return {
+        "model": "+".join(source.model for source in sources),
+        "tap": "+".join(source.tap for source in sources),
+        "view": "+".join(dict.fromkeys(source.view for source in sources)),
+        "precision": "+".join(dict.fromkeys(source.precision for source in sources)),
+    }
+
+
+def _known(name: str, known: Sequence[str]) -> str:
+    if name == REAL:
+        raise UsageError("real images come along with every generator of their domain: name generators only.")
+    if name not in known:
+        raise unknown_name("generator", name, known)
+    return name
