@@ -1,0 +1,163 @@
+"""Nearest neighbours against a float64 sort of everything."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.testing import assert_allclose, assert_array_equal
+
+from probekit.errors import UsageError
+from probekit.neighbours import normalise, search, similarity_blocks
+
+
+def reference(queries, gallery, k, query_groups, gallery_groups):
+    """Rows and cosines by sorting all of them in float64, one query at a time."""
+    unit = [normalise(x).astype(np.float64) for x in (queries, gallery)]
+    rows = np.full((len(queries), k), -1)
+    values = np.full((len(queries), k), -np.inf)
+    for q, query in enumerate(unit[0]):
+        cosines = [
+            (-np.float32(query @ row), g)
+            for g, row in enumerate(unit[1])
+            if gallery_groups[g] != query_groups[q]
+        ]
+        for place, (negative, g) in enumerate(sorted(cosines)[:k]):
+            rows[q, place], values[q, place] = g, -negative
+    return rows, values
+
+
+def clouds(seed, n, d=6, duplicates=True):
+    rng = np.random.default_rng(seed)
+    features = rng.normal(size=(n, d)).astype(np.float32)
+    return features[rng.integers(0, n, n)] if duplicates else features
+
+
+@given(
+    seed=st.integers(0, 99),
+    n=st.integers(1, 40),
+    q=st.integers(1, 8),
+    k=st.integers(1, 50),
+    n_groups=st.integers(1, 12),
+)
+@settings(max_examples=60, deadline=None)
+def test_search_equals_a_sort_of_all_admissible_rows_even_with_duplicates(seed, n, q, k, n_groups):
+    rng = np.random.default_rng(seed)
+    gallery = clouds(seed, n)
+    queries = np.concatenate([gallery, clouds(seed + 1, q)])[:q]
+    query_groups, gallery_groups = rng.integers(0, n_groups, q), rng.integers(0, n_groups, n)
+    rows, values = reference(queries, gallery, k, query_groups, gallery_groups)
+    found = search(queries, gallery, k, query_groups, gallery_groups)
+    assert_array_equal(found.indices, rows)
+    assert_allclose(found.similarities, values, rtol=0, atol=1e-7)
+
+
+def test_a_query_whose_own_group_fills_the_first_fetch_still_gets_its_neighbours():
+    rng = np.random.default_rng(0)
+    own = np.array([1.0, 0, 0]) + rng.normal(size=(900, 3)) * 1e-3
+    others = np.array([0.0, 1, 0]) + rng.normal(size=(300, 3)) * 1e-1
+    gallery = np.concatenate([own, others]).astype(np.float32)
+    groups = np.array(["own"] * 900 + ["other"] * 300)
+    queries = np.array([[1.0, 0, 0], [0.0, 1, 0]], dtype=np.float32)
+    found = search(queries, gallery, 5, np.array(["own", "neither"]), groups)
+    rows, _ = reference(queries, gallery, 5, ["own", "neither"], groups)
+    assert_array_equal(found.indices, rows)
+    assert (found.indices[0] >= 900).all()
+
+
+@pytest.mark.parametrize("n", [1, 7, 2000])
+def test_equal_rows_come_in_gallery_order(n):
+    gallery = np.full((n, 5), 0.1, dtype=np.float32)
+    found = search(gallery[:1], gallery, 4)
+    assert_array_equal(
+        found.indices[0], ([0, 1, 2, 3] if n >= 4 else [0, -1, -1, -1]) if n < 7 else [0, 1, 2, 3]
+    )
+
+
+def test_duplicates_scattered_over_a_wide_gallery_tie_exactly():
+    rng = np.random.default_rng(1)
+    gallery = rng.normal(size=(3001, 769)).astype(np.float32)
+    copies = rng.permutation(3001)[:37]
+    gallery[copies] = gallery[copies[0]]
+    found = search(gallery[copies[:1]] + 0.1, gallery, 20)
+    assert_array_equal(found.indices[0], np.sort(copies)[:20])
+    assert len(np.unique(found.similarities)) == 1
+
+
+def test_fewer_admissible_rows_than_k_are_padded_with_minus_one():
+    gallery = np.eye(4, dtype=np.float32)
+    found = search(gallery, gallery, 6, np.arange(4), np.arange(4))
+    assert_array_equal((found.indices >= 0).sum(axis=1), [3, 3, 3, 3])
+    assert_array_equal(found.indices[:, 3:], -1)
+    assert np.isneginf(found.similarities[:, 3:]).all()
+    nothing = search(gallery, gallery, 2, np.zeros(4), np.zeros(4))
+    assert_array_equal(nothing.indices, -1)
+
+
+@pytest.mark.parametrize(("q", "n"), [(0, 3), (3, 0), (0, 0)])
+def test_no_queries_or_no_gallery_is_an_empty_answer(q, n):
+    found = search(np.zeros((q, 4), np.float32), np.zeros((n, 4), np.float32), 2)
+    assert_array_equal(found.indices, np.full((q, 2), -1))
+
+
+def test_similarity_blocks_give_the_same_numbers_as_search(monkeypatch):
+    monkeypatch.setattr("probekit.neighbours.SCORED_AT_ONCE", 100)  # several blocks
+    gallery, queries, groups = clouds(3, 60), clouds(4, 25), np.arange(60) % 7
+    found = search(queries, gallery, 60, groups[:25], groups)
+    blocks = list(similarity_blocks(queries, gallery, groups[:25], groups))
+    assert len(blocks) == 25
+    everything = np.concatenate([block for _, block in blocks])
+    assert_array_equal(np.sort(everything, axis=1)[:, ::-1], found.similarities)
+
+
+def test_search_does_not_change_with_the_scale_of_a_row_and_leaves_its_input_alone():
+    gallery, queries = clouds(5, 50, duplicates=False), clouds(6, 9)
+    before = gallery.copy()
+    scales = np.random.default_rng(0).uniform(1e-3, 1e3, size=(50, 1)).astype(np.float32)
+    assert_array_equal(search(queries, gallery, 5).indices, search(queries, gallery * scales, 5).indices)
+    assert_array_equal(gallery, before)
+
+
+def test_a_row_of_zeros_is_equally_far_from_everything():
+    found = search(np.zeros((1, 3), np.float32), np.eye(3, dtype=np.float32), 3)
+    assert_array_equal(found.similarities, 0)
+
+
+def test_mixed_kinds_of_group_labels_are_compared_by_value():
+    gallery = np.eye(3, dtype=np.float32)
+    found = search(gallery[:1], gallery, 3, np.array(["7"], object), np.array([7, "7", "x"], object))
+    assert_array_equal(found.indices[0], [0, 2, -1])
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"k": 0}, "k is 0"),
+        ({"queries": np.ones((1, 2), np.float32)}, "2 features"),
+        ({"queries": np.array([[1, np.nan, 0]], np.float32)}, "row 0 are not finite"),
+        ({"gallery_groups": np.arange(3)}, "one side only"),
+    ],
+)
+def test_requests_that_cannot_be_answered_say_why(change, message):
+    asked = {"queries": np.ones((1, 3), np.float32), "gallery": np.eye(3, dtype=np.float32), "k": 1} | change
+    with pytest.raises(UsageError, match=message):
+        search(**asked)
+
+
+@pytest.mark.parametrize("first", ["faiss", "torch"])
+def test_faiss_and_torch_compute_in_one_process_in_either_order(first):
+    faiss = "from probekit.neighbours import search; x = np.eye(300, 64, dtype='f4'); search(x, x, 5)"
+    torch = "import torch; (torch.ones(400, 400) @ torch.ones(400, 400)).sum()"
+    order = [faiss, torch, faiss] if first == "faiss" else [torch, faiss, torch]
+    code = ";".join(["import numpy as np", *order, "print('both')"])
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.stdout.strip() == "both", done.stderr
+
+
+def test_importing_the_module_loads_no_faiss():
+    code = "import sys, probekit.neighbours; print('faiss' in sys.modules)"
+    assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "False"

@@ -1,0 +1,317 @@
+"""Retrieval on small clouds whose answers can be counted by hand or by a slow float64 reference."""
+
+import json
+import math
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+from numpy.testing import assert_allclose
+from sklearn.metrics import average_precision_score, balanced_accuracy_score, roc_auc_score
+
+from probekit.errors import UnknownNameError, UsageError
+from probekit.features import FeatureSet, Source
+from probekit.retrieval import RetrievalSettings, retrieve
+
+QUICK = RetrievalSettings(bootstrap=0)
+
+
+def feature_set(samples, *blocks):
+    samples = samples.reset_index(drop=True).assign(
+        domain="", label=(samples["generator"] != "real").astype(int)
+    )
+    samples["path"] = [f"{row:04d}.png" for row in range(len(samples))]
+    sources = tuple(Source("cloud", "raw", "none", "float32", "0" * 64) for _ in blocks)
+    excluded = pd.DataFrame({"path": [], "generator": [], "reason": []})
+    return FeatureSet("cloud", sources, samples, tuple(b.astype(np.float32) for b in blocks), excluded)
+
+
+def clouds(seed=0, n=300, spread=0.6, generators=("real", "lama", "ldm", "repaint"), groups=40, d=8):
+    """Samples around one direction a generator; groups lie inside one split, about 60/20/20."""
+    rng = np.random.default_rng(seed)
+    centres = dict(zip(generators, rng.normal(size=(len(generators), d)), strict=True))
+    generator = rng.choice(generators, n)
+    group = rng.integers(0, groups, n)
+    split = np.array(["train"] * 3 + ["val", "test"])[group % 5]
+    features = np.stack([centres[name] for name in generator]) + spread * rng.normal(size=(n, d))
+    samples = pd.DataFrame({"generator": generator, "split": split, "group": [f"g{g}" for g in group]})
+    return feature_set(samples, features + 0.1)
+
+
+def reference(fs, settings):
+    """Per query: AP, Rank-1/5/10 and k-NN answer, in float64 and one query at a time."""
+    samples = fs.samples
+    x = fs.matrix.astype(np.float64)
+    x /= np.linalg.norm(x, axis=1, keepdims=True)
+    every = samples.index
+    in_gallery = every if settings.folds else every[samples.split == settings.gallery]
+    in_query = every if settings.folds else every[samples.split == settings.query]
+    rows = []
+    for q in in_query:
+        allowed = [
+            g
+            for g in in_gallery
+            if samples.group[g] != samples.group[q] and samples.generator[g] not in settings.unknown
+        ]
+        similarity = x[allowed] @ x[q]
+        order = np.argsort(-similarity)
+        classes = samples.generator[allowed].to_numpy()
+        relevant = classes == samples.generator[q]
+        if not relevant.any():
+            continue
+        votes = {}
+        for i in order[: settings.k]:
+            votes[classes[i]] = votes.get(classes[i], 0) + math.exp(similarity[i] / settings.T)
+        rows.append(
+            {
+                "generator": samples.generator[q],
+                "ap": average_precision_score(relevant, similarity),
+                **{k: relevant[order[:k]].any() for k in (1, 5, 10)},
+                "answer": max(votes, key=votes.get),
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+@pytest.mark.parametrize(
+    "change", [{}, {"folds": 5}, {"unknown": ("ldm",)}, {"query": "val", "k": 3, "T": 1.0}]
+)
+def test_closed_set_numbers_match_a_float64_reference(change):
+    fs, settings = clouds(), replace(QUICK, **change)
+    closed, expected = retrieve(fs, settings).closed, reference(fs, settings)
+    assert closed.n_scored == len(expected)
+    assert_allclose([closed.rank[k] for k in (1, 5, 10)], [expected[k].mean() for k in (1, 5, 10)])
+    assert_allclose(closed.mean_ap, expected["ap"].mean(), rtol=1e-6)
+    assert_allclose(closed.macro_ap, expected.groupby("generator")["ap"].mean().mean(), rtol=1e-6)
+    assert_allclose(closed.knn_accuracy, (expected.answer == expected.generator).mean())
+    assert_allclose(
+        closed.knn_balanced_accuracy, balanced_accuracy_score(expected.generator, expected.answer)
+    )
+    assert 0.3 < closed.rank[1] < 1  # neither trivial nor hopeless, or the comparison would show nothing
+
+
+def test_queries_of_unregistered_generators_are_counted_apart_and_said():
+    fs = clouds()
+    result = retrieve(fs, replace(QUICK, unknown=("ldm",)))
+    n_ldm = int(((fs.samples.generator == "ldm") & (fs.samples.split == "test")).sum())
+    assert result.closed.n_unregistered == result.closed.n_without_relevant == n_ldm
+    assert result.closed.n_scored == result.closed.n_queries - n_ldm
+    assert any(str(n_ldm) in note and "unregistered" in note for note in result.notes)
+    row = result.per_class.set_index("generator").loc["ldm"]
+    assert (row.n_queries, row.n_scored, row.n_gallery) == (n_ldm, 0, 0)
+    assert math.isnan(row.rank1)
+
+
+def test_no_query_ever_finds_itself_or_its_group():
+    fs = clouds(groups=15)
+    found = retrieve(fs, replace(QUICK, folds=4)).queries
+    group = dict(zip(fs.samples.path, fs.samples.group, strict=True))
+    assert len(found) == len(fs.samples)
+    assert all(group[a] != group[b] for a, b in zip(found.path, found.nearest_path, strict=True))
+
+
+def test_the_confusion_counts_first_neighbours_of_scored_queries():
+    result = retrieve(clouds(), replace(QUICK, unknown=("ldm",)))
+    scored = result.queries.dropna(subset=["ap"])
+    expected = pd.crosstab(scored.generator, scored.nearest_generator)
+    assert result.confusion.index[0] == "real"
+    assert result.confusion.to_numpy().sum() == len(scored)
+    for query in expected.index:
+        for neighbour in expected.columns:
+            assert result.confusion.loc[query, neighbour] == expected.loc[query, neighbour]
+    assert_allclose(np.trace(result.confusion) / len(scored), result.closed.rank[1])
+
+
+def test_the_two_non_mated_pools_are_kept_apart_and_real_is_not_enrolled():
+    fs = clouds()
+    result = retrieve(fs, replace(QUICK, unknown=("repaint",)))
+    pools = {pool.pool: pool for pool in result.open}
+    assert set(pools) == {"unregistered", "real"}
+    scores = result.scores
+    assert set(scores.answer) == {"lama", "ldm"}
+    assert set(scores[scores["pool"] == "unregistered"].generator) == {"repaint"}
+    assert set(scores[scores["pool"] == "real"].generator) == {"real"}
+    assert set(scores[scores["pool"] == "mated"].generator) == {"lama", "ldm"}
+    for name, pool in pools.items():
+        both = scores[scores["pool"].isin(["mated", name])]
+        assert_allclose(pool.auroc, roc_auc_score(both["pool"] == "mated", both.score))
+        assert pool.enrolled == ("lama", "ldm")
+        assert pool.n_mated + pool.n_non_mated == len(both)
+
+
+def test_open_set_scores_are_similarities_of_the_nearest_enrolled_row():
+    fs = clouds()
+    result = retrieve(fs, replace(QUICK, unknown=("repaint",)))
+    x = fs.matrix / np.linalg.norm(fs.matrix, axis=1, keepdims=True)
+    enrolled = fs.samples[(fs.samples.split == "train") & fs.samples.generator.isin(["lama", "ldm"])].index
+    row = dict(zip(fs.samples.path, fs.samples.index, strict=True))
+    for search in result.scores.itertuples():
+        similarity = x[enrolled] @ x[row[search.path]]
+        assert_allclose(search.score, similarity.max(), atol=1e-6)
+        assert search.answer == fs.samples.generator[enrolled[similarity.argmax()]]
+
+
+def test_thresholds_come_from_validation_rows_and_never_from_queries():
+    fs = clouds(n=4000, groups=200)
+    settings = replace(QUICK, unknown=("repaint",))
+    result = retrieve(fs, settings)
+    thresholds = {(p.pool, q.fpir): q.threshold for p in result.open for q in p.points}
+    test = (fs.samples.split == "test") & fs.samples.generator.isin(["real", "repaint"])
+    other = fs.blocks[0].copy()
+    other[test.to_numpy()] *= np.random.default_rng(1).normal(size=(int(test.sum()), 1))
+    changed = retrieve(replace(fs, blocks=(other,)), settings)
+    assert thresholds == {(p.pool, q.fpir): q.threshold for p in changed.open for q in p.points}
+    unregistered, real = result.open
+    validation = fs.samples[fs.samples.split == "val"].generator
+    assert {p.n_threshold for p in real.points} == {int((validation == "real").sum())}
+    assert {p.n_threshold for p in unregistered.points} == {int(validation.isin(["lama", "ldm"]).sum())}
+    assert {p.threshold_from for pool in result.open for p in pool.points} == {"validation"}
+    assert [p.status for p in real.points if p.fpir > 0.003] == ["resolved", "resolved"]
+    assert abs(real.points[-1].measured_fpir - 0.05) < 0.04
+
+
+@pytest.mark.parametrize("change", [{"folds": 5}, {"query": "val"}])
+def test_without_validation_rows_the_record_says_that_queries_set_the_threshold(change):
+    result = retrieve(clouds(n=1500, groups=60), replace(QUICK, unknown=("ldm",), **change))
+    assert result.open
+    assert all("no validation rows" in " ".join(result.notes) for _ in result.open)
+    for pool in result.open:
+        non_mated = result.scores[result.scores["pool"] == pool.pool].score
+        for point in pool.points:
+            assert (point.threshold_from, point.n_threshold) == ("queries", len(non_mated))
+            if point.status == "resolved":
+                assert point.measured_fpir <= point.fpir
+                assert_allclose(point.measured_fpir, (non_mated >= point.threshold).mean())
+                mated = result.scores[result.scores["pool"] == "mated"]
+                assert_allclose(point.dir, (mated.correct & (mated.score >= point.threshold)).mean())
+
+
+def test_an_fpir_that_the_pool_is_too_small_for_is_unresolvable():
+    result = retrieve(clouds(n=600, groups=60), replace(QUICK, unknown=("ldm",)))
+    for pool in result.open:
+        for point in pool.points:
+            enough = (
+                min(point.n_threshold, point.n_non_mated) >= {0.003: 334, 0.01: 100, 0.05: 20}[point.fpir]
+            )
+            assert point.status == ("resolved" if enough else "unresolvable")
+            assert (point.dir is None) == (not enough)
+    assert {p.status for pool in result.open for p in pool.points} == {"resolved", "unresolvable"}
+
+
+def test_nothing_enrolled_but_real_images_has_a_closed_set_and_no_open_set():
+    result = retrieve(clouds(generators=("real", "lama")), replace(QUICK, unknown=("lama",)))
+    assert result.open == ()
+    assert result.closed.rank[1] == 1
+
+
+def test_the_order_of_samples_changes_no_number():
+    fs, settings = clouds(), replace(QUICK, unknown=("ldm",))
+    order = np.random.default_rng(0).permutation(len(fs.samples))
+    samples = fs.samples.iloc[order].reset_index(drop=True)
+    shuffled = retrieve(replace(fs, samples=samples, blocks=(fs.blocks[0][order],)), settings).to_json()
+    straight = retrieve(fs, settings).to_json()
+    for part in ("closed_set", "open_set", "per_class", "confusion"):
+        assert _close(shuffled[part], straight[part]), part
+
+
+def _close(a, b):
+    if isinstance(a, dict):
+        return a.keys() == b.keys() and all(_close(a[key], b[key]) for key in a)
+    if isinstance(a, list):
+        return len(a) == len(b) and all(_close(x, y) for x, y in zip(a, b, strict=True))
+    return a == pytest.approx(b, rel=1e-9) if isinstance(a, float) else a == b
+
+
+def test_each_part_of_a_reference_weighs_the_same_whatever_its_units():
+    fs, other = clouds(seed=1), clouds(seed=2)
+    pair = feature_set(fs.samples, fs.blocks[0], other.blocks[0])
+    scaled = feature_set(fs.samples, fs.blocks[0] * 1000, other.blocks[0] * 0.001)
+    a, b = (retrieve(x, QUICK).queries for x in (pair, scaled))
+    assert (a.nearest_path == b.nearest_path).all()
+    assert_allclose(a.similarity, b.similarity, atol=1e-6)
+
+
+def test_zscored_similarities_do_not_depend_on_units_or_offsets_of_columns_and_survive_constant_ones():
+    fs = clouds()
+    scale, shift = np.random.default_rng(0).uniform(0.1, 10, (2, 8))
+    constant = np.full((len(fs.samples), 2), 0.1)
+    moved = feature_set(fs.samples, np.hstack([fs.blocks[0] * scale + shift, constant]))
+    settings = replace(QUICK, condition="zscore")
+    a, b = (retrieve(x, settings).queries for x in (fs, moved))
+    assert_allclose(a.similarity, b.similarity, atol=1e-4)
+
+
+def test_intervals_are_reproducible_hold_the_number_and_need_ten_groups():
+    settings = RetrievalSettings(bootstrap=200, unknown=("ldm",))
+    fs = clouds(n=600, groups=100, spread=1.5)
+    first, again = retrieve(fs, settings), retrieve(fs, settings)
+    assert first.to_json() == again.to_json()
+    low, high = first.closed.intervals["rank1"]
+    assert low < first.closed.rank[1] < high
+    low, high = first.open[0].auroc_interval
+    assert low < first.open[0].auroc < high
+    few = retrieve(clouds(n=600, groups=20), settings)
+    assert set(few.closed.intervals.values()) == {None}
+    assert any("Fewer than 10 groups" in note for note in few.notes)
+
+
+def test_json_has_no_nan_and_is_plain():
+    result = retrieve(clouds(), RetrievalSettings(unknown=("ldm",), bootstrap=20))
+    text = json.dumps(result.to_json(), allow_nan=False)
+    answer = json.loads(text)
+    assert answer["per_class"][1]["generator"] == "lama"
+    ldm = next(row for row in answer["per_class"] if row["generator"] == "ldm")
+    assert ldm["map"] is None
+    assert answer["closed_set"]["rank"].keys() == {"1", "5", "10"}
+
+
+def test_a_class_with_one_sample_and_k_beyond_the_gallery_work():
+    samples = pd.DataFrame(
+        {
+            "generator": ["real", "lama", "real", "lama", "ldm"],
+            "split": ["train", "train", "test", "test", "test"],
+            "group": list("abcde"),
+        }
+    )
+    x = np.array([[1.0, 0.1], [0.1, 1], [1, 0.2], [0.2, 1], [1, 1.1]])
+    result = retrieve(feature_set(samples, x), replace(QUICK, k=50))
+    assert result.closed.rank[1] == result.closed.knn_accuracy == 1
+    assert result.closed.n_unregistered == 1
+
+
+def test_queries_whose_whole_class_is_in_their_group_are_counted_and_not_averaged():
+    samples = pd.DataFrame({"generator": ["lama", "lama", "real"], "split": "test", "group": ["a", "a", "b"]})
+    result = retrieve(feature_set(samples, np.eye(3)), replace(QUICK, folds=2))
+    assert (result.closed.n_queries, result.closed.n_scored) == (3, 0)
+    assert math.isnan(result.closed.rank[1])
+    json.dumps(result.to_json(), allow_nan=False)
+
+
+@pytest.mark.parametrize(
+    ("settings", "error", "message"),
+    [
+        (RetrievalSettings(unknown=("lana",)), UnknownNameError, "Did you mean 'lama'"),
+        (RetrievalSettings(unknown=("real",)), UsageError, "--unknown real"),
+        (
+            RetrievalSettings(unknown=("lama", "ldm", "repaint"), gallery="val"),
+            UsageError,
+            "--gallery val leaves no",
+        ),
+        (RetrievalSettings(k=0), UsageError, "k is 0"),
+        (RetrievalSettings(condition="zcore"), UnknownNameError, "zscore"),
+    ],
+)
+def test_requests_that_cannot_be_answered_say_why(settings, error, message):
+    fs = clouds()
+    samples = fs.samples[(fs.samples.split != "val") | (fs.samples.generator != "real")]
+    fs = replace(fs, samples=samples.reset_index(drop=True), blocks=(fs.blocks[0][samples.index],))
+    with pytest.raises(error, match=message):
+        retrieve(fs, settings)
+
+
+def test_features_that_are_not_finite_are_refused():
+    fs = clouds()
+    fs.blocks[0][7, 0] = np.nan
+    with pytest.raises(UsageError, match="row 7"):
+        retrieve(fs, QUICK)
