@@ -93,34 +93,35 @@ def pair_matrix(pairs: Sequence[Pair], selection: object = None) -> Matrix:
     )
 
 
-def confusion_matrix(classes: Sequence[str], confusion: Sequence[Sequence[int]]) -> Matrix:
-    """True classes down, answers across; tinted by the share of the true class."""
-    names = [str(name) for name in classes]
-    shares = [[n / max(sum(row), 1) for n in row] for row in confusion]
-    return Matrix(
-        row_axis="True class",
-        column_axis="Answer",
-        rows=names[: len(confusion)],
-        columns=names,
-        layers=[
-            Layer(
-                "count",
-                "Images",
-                [[number(n) for n in row] for row in confusion],
-                [
-                    [round(share if i == j else -share, 3) for j, share in enumerate(row)]
-                    for i, row in enumerate(shares)
-                ],
-            )
-        ],
-        details=[
-            [
-                [("Images", f"{number(n)} of {number(sum(row))}"), ("Share of the true class", number(share))]
-                for n, share in zip(row, row_shares, strict=True)
-            ]
-            for row, row_shares in zip(confusion, shares, strict=True)
+def confusion_matrix(
+    rows: Sequence[str],
+    columns: Sequence[str],
+    counts: Sequence[Sequence[int]],
+    axes: tuple[str, str] = ("True class", "Answer"),
+) -> Matrix:
+    """True classes down, answers across; tinted by the share of the row, right and wrong apart."""
+    shares = [[n / max(sum(row), 1) for n in row] for row in counts]
+    signs = [[1 if true == answer else -1 for answer in columns] for true in rows]
+    layer = Layer(
+        name="count",
+        label="images",
+        text=[[number(n) for n in row] for row in counts],
+        tint=[
+            [round(sign * share, 3) for sign, share in zip(*row, strict=True)]
+            for row in zip(signs, shares, strict=True)
         ],
     )
+    details = [
+        [
+            [
+                ("Images", f"{number(n)} of {number(sum(row))}"),
+                ("Share of the row", number(n / max(sum(row), 1))),
+            ]
+            for n in row
+        ]
+        for row in counts
+    ]
+    return Matrix(*axes, [str(name) for name in rows], [str(name) for name in columns], [layer], details)
 
 
 def metrics_of(pairs: Sequence[Pair]) -> list[str]:

@@ -10,9 +10,10 @@ from typing import Any
 import pandas as pd
 
 from probekit.errors import RunError
-from probekit.reports.runs import Run, load
+from probekit.reports.runs import Run, load, named_apart
 from probekit.reports.section import Headline, Section, section_for
 from probekit.reports.template import render
+from probekit.reports.text import is_number
 
 MOST_ROWS = 100
 """Rows of a table that are shown; the rest is in the run folder."""
@@ -43,6 +44,11 @@ class Rows:
     rows: list[list[object]]
     total: int
 
+    @property
+    def numeric(self) -> list[bool]:
+        """Which columns hold numbers, if not in every row; they are aligned to the right."""
+        return [any(is_number(row[i]) for row in self.rows) for i in range(len(self.columns))]
+
 
 def build(run_folders: Sequence[Path], title: str | None = None) -> str:
     """One HTML page about these runs, in the order of the work; equal folders give equal bytes.
@@ -50,11 +56,11 @@ def build(run_folders: Sequence[Path], title: str | None = None) -> str:
     Raises:
         RunError: no folder was given, or one of them cannot be read.
     """
-    runs = [load(Path(folder)) for folder in run_folders]
+    runs = named_apart([load(Path(folder)) for folder in run_folders])
     if not runs:
         raise RunError("there are no runs to report on: run a command first, for example probekit probe.")
     known = [(section_for(run.verb), run) for run in runs]
-    known.sort(key=lambda pair: (pair[0].order, str(pair[1].record.get("started"))))
+    known.sort(key=lambda pair: (pair[0].order, str(pair[1].record.get("started")), pair[1].path.name))
     chapters = [
         Chapter(f"run-{n}", n, run, section, section.context(run))
         for n, (section, run) in enumerate(known, start=1)

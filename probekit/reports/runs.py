@@ -2,7 +2,7 @@
 
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -41,6 +41,8 @@ class Run:
     figures: tuple[Figure, ...]
     missing: tuple[str, ...]
     """Tables and figures that `run.json` names and the folder lacks."""
+    ambiguous: frozenset[str] = frozenset()
+    """Names `model#tap` that stand for several views or precisions in the same report."""
 
     @property
     def verb(self) -> str:
@@ -63,6 +65,11 @@ class Run:
         """The entries of the result's list `runs` (or `models`): one per model, tap and task."""
         found = self.result.get("runs", self.result.get("models"))
         return [part for part in found if isinstance(part, Mapping)] if isinstance(found, list) else []
+
+    def subject(self, part: Mapping[str, Any]) -> str:
+        """What a part of the result is about: `clip#proj`, with view and precision where needed."""
+        name = _short_name(part)
+        return _full_name(part) if name in self.ambiguous else name
 
     @property
     def manifest(self) -> Mapping[str, Any]:
@@ -102,11 +109,26 @@ def load(path: Path) -> Run:
     )
 
 
-def subject(part: Mapping[str, Any]) -> str:
-    """What a part of a result is about: `clip#proj`, and view and precision where they are recorded."""
+def named_apart(runs: Sequence[Run]) -> list[Run]:
+    """The runs, told which `model#tap` occurs under several views or precisions: its name must say which."""
+    full: dict[str, set[str]] = {}
+    for part in [part for run in runs for part in run.parts]:
+        full.setdefault(_short_name(part), set()).add(_full_name(part))
+    ambiguous = frozenset(name for name, names in full.items() if len(names) > 1)
+    return [replace(run, ambiguous=ambiguous) for run in runs]
+
+
+def _short_name(part: Mapping[str, Any]) -> str:
     model, tap = part.get("model"), part.get("tap")
-    name = f"{model}#{tap}" if model and tap and "#" not in str(model) else str(model or tap or "")
-    return " · ".join(str(word) for word in (name, part.get("view"), part.get("precision")) if word)
+    if model and tap and "#" not in str(model):
+        return f"{model}#{tap}"
+    return str(model or part.get("reference") or tap or "")
+
+
+def _full_name(part: Mapping[str, Any]) -> str:
+    return " · ".join(
+        str(word) for word in (_short_name(part), part.get("view"), part.get("precision")) if word
+    )
 
 
 def _names(value: object) -> list[str]:

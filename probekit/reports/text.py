@@ -38,17 +38,17 @@ def exact(value: object) -> str:
     if isinstance(value, float):
         return f"{value:.12g}"
     if isinstance(value, Mapping):
-        return ", ".join(f"{words(key)}: {exact(item)}" for key, item in value.items()) or UNKNOWN
+        return "; ".join(f"{words(key)}: {exact(item)}" for key, item in value.items()) or UNKNOWN
     if isinstance(value, list | tuple):
         return ", ".join(exact(item) for item in value) or UNKNOWN
     return str(value)
 
 
 def cell(value: object, name: str = "") -> str:
-    """A table's cell: numbers as measured, an interval (`…_ci`) as `lo – hi`, anything else as it is."""
+    """A table's cell: numbers as measured, an interval (`…_ci`) as `lo–hi`, anything else as it is."""
     if isinstance(value, list | tuple):
-        if name.endswith("_ci") and len(value) == 2:
-            return " – ".join(number(bound) for bound in value)
+        if name.endswith(("_ci", "_interval")) and len(value) == 2:
+            return "–".join(number(bound) for bound in value)
         return ", ".join(cell(item) for item in value) or UNKNOWN
     if isinstance(value, Mapping):
         return ", ".join(f"{words(key)} {cell(item, str(key))}" for key, item in value.items()) or UNKNOWN
@@ -84,6 +84,12 @@ NAMES = {
     "auc": "AUC",
     "auc_ci": "AUC, 95 % interval",
     "auroc": "AUROC",
+    "ccr_at_fpr05": "CCR at FPR .05",
+    "dir": "DIR",
+    "fnir": "FNIR",
+    "fpir": "FPIR",
+    "measured_fpir": "Measured FPIR",
+    "tnr_at_tpr95": "TNR at TPR .95",
     "balanced_acc": "Balanced accuracy",
     "eer": "EER",
     "images_per_second": "Images/s",

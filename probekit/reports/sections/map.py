@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 
 from probekit.reports.maps import REQUIRED, map_data
-from probekit.reports.runs import Run, subject
+from probekit.reports.runs import Run
 from probekit.reports.section import Headline, Section, sections
 from probekit.reports.text import number
 
@@ -29,14 +29,14 @@ class MapSection(Section):
     def answers(self, run: Run) -> list[str]:
         """Quality of the map and purity of its neighbourhoods."""
         return [
-            f"{subject(part)}: trustworthiness {number(part.get('trustworthiness'))}, "
+            f"{run.subject(part)}: trustworthiness {number(part.get('trustworthiness'))}, "
             f"k-NN purity {number(part.get('knn_purity'))}."
             for part in run.parts
         ]
 
     def headlines(self, run: Run) -> list[Headline]:
         """Purity of the neighbourhoods."""
-        return [Headline(subject(part), "Map, k-NN purity", part.get("knn_purity")) for part in run.parts]
+        return [Headline(run.subject(part), "Map, k-NN purity", part.get("knn_purity")) for part in run.parts]
 
     def context(self, run: Run) -> Mapping[str, Any]:
         """Every table of points, split by model where one table holds several."""

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from probekit.reports.matrices import confusion_matrix, metrics_of, pair_matrix, spread
-from probekit.reports.runs import Run, subject
+from probekit.reports.matrices import Matrix, confusion_matrix, metrics_of, pair_matrix, spread
+from probekit.reports.runs import Run
 from probekit.reports.section import Headline, Section, sections
 from probekit.reports.text import is_number, number, words
 
@@ -32,7 +32,7 @@ class ProbeSection(Section):
         """The question behind the task."""
         asked = []
         if _with_pairs(run):
-            asked.append("Does a probe trained on one generator's images find another's?")
+            asked.append("Does a probe trained on one generator’s images find another’s?")
         if _with_classes(run):
             asked.append("Which generator made an image, if any?")
         return " ".join(asked) or "What a linear probe reads from the features."
@@ -42,7 +42,7 @@ class ProbeSection(Section):
         return [
             sentence
             for part in run.parts
-            for sentence in (_pairs_sentence(part), _classes_sentence(part))
+            for sentence in (_pairs_sentence(run, part), _classes_sentence(run, part))
             if sentence
         ]
 
@@ -53,17 +53,21 @@ class ProbeSection(Section):
             auc = spread(part["pairs"])
             task = "" if part.get("task") in {None, "binary"} else f", {part['task']}"
             found.append(
-                Headline(subject(part), f"AUC, same generator{task}", auc.same_median, "median over pairs")
+                Headline(
+                    run.subject(part), f"AUC, same generator{task}", auc.same_median, "median over pairs"
+                )
             )
             found.append(
                 Headline(
-                    subject(part), f"AUC, other generators{task}", auc.across_median, "median over pairs"
+                    run.subject(part), f"AUC, other generators{task}", auc.across_median, "median over pairs"
                 )
             )
         for part in _with_classes(run):
             chance = f"{len(part['classes'])} classes, chance {number(1 / len(part['classes']))}"
             found.append(
-                Headline(subject(part), "Attribution, balanced accuracy", part.get("balanced_acc"), chance)
+                Headline(
+                    run.subject(part), "Attribution, balanced accuracy", part.get("balanced_acc"), chance
+                )
             )
         return found
 
@@ -72,21 +76,14 @@ class ProbeSection(Section):
         with_pairs = _with_pairs(run)
         return {
             "pairs": [
-                (part, subject(part), pair_matrix(part["pairs"], part.get("selection")))
+                (part, run.subject(part), pair_matrix(part["pairs"], part.get("selection")))
                 for part in with_pairs
             ],
             "metrics": [
                 (name, words(name))
                 for name in metrics_of([pair for part in with_pairs for pair in part["pairs"]])
             ],
-            "attributions": [
-                (
-                    part,
-                    subject(part),
-                    confusion_matrix(part["classes"], part["confusion"]) if part.get("confusion") else None,
-                )
-                for part in _with_classes(run)
-            ],
+            "attributions": [(part, run.subject(part), _confusion(part)) for part in _with_classes(run)],
         }
 
 
@@ -98,7 +95,12 @@ def _with_classes(run: Run) -> list[Part]:
     return [part for part in run.parts if isinstance(part.get("classes"), list) and part["classes"]]
 
 
-def _pairs_sentence(part: Part) -> str:
+def _confusion(part: Part) -> Matrix | None:
+    counts = part.get("confusion")
+    return confusion_matrix(part["classes"], part["classes"], counts) if counts else None
+
+
+def _pairs_sentence(run: Run, part: Part) -> str:
     auc = spread(part.get("pairs") or [])
     if not auc.same and not auc.across:
         return ""
@@ -109,10 +111,10 @@ def _pairs_sentence(part: Part) -> str:
         if auc.worst and len(auc.across) > 1
         else ""
     )
-    return f"{subject(part)}: {', '.join(text for text in (same, across) if text)}{worst}."
+    return f"{run.subject(part)}: {', '.join(text for text in (same, across) if text)}{worst}."
 
 
-def _classes_sentence(part: Part) -> str:
+def _classes_sentence(run: Run, part: Part) -> str:
     if not is_number(part.get("balanced_acc")) and not is_number(part.get("acc")):
         return ""
     classes = part.get("classes") or []
@@ -120,9 +122,9 @@ def _classes_sentence(part: Part) -> str:
     recalls = [row for row in part.get("per_class") or [] if is_number(row.get("recall"))]
     weakest = min(recalls, key=lambda row: float(row["recall"]), default=None)
     ending = f"; hardest class {weakest.get('class')}, recall {number(weakest['recall'])}" if weakest else ""
-    return f"{subject(part)}: balanced accuracy {number(part.get('balanced_acc'))}{chance}{ending}."
+    return f"{run.subject(part)}: balanced accuracy {number(part.get('balanced_acc'))}{chance}{ending}."
 
 
 def _range(values: list[float]) -> str:
     low, high = number(min(values)), number(max(values))
-    return low if low == high else f"{low} – {high}"
+    return low if low == high else f"{low}–{high}"
