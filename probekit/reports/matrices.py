@@ -1,0 +1,165 @@
+"""Matrices for the eye: train/test pairs and confusions as cells with a text, a tint and their details."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import median
+from typing import Any
+
+from probekit.reports.text import UNKNOWN, cell, exact, is_number, is_unknown, number, words
+
+Pair = Mapping[str, Any]
+
+METRICS = ("auc", "acc", "balanced_acc", "ap", "eer")
+FALLING = frozenset({"eer"})  # smaller is better
+NO_CHANCE = frozenset({"ap"})  # what guessing gives depends on the class balance, so its tint starts at 0
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One metric over a whole matrix."""
+
+    name: str
+    label: str
+    text: list[list[str]]
+    tint: list[list[float | None]]
+    """-1 … 1: below chance, chance, perfect; None where the metric is undefined."""
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """Cells named by two axes, with one layer per metric and the details of each cell."""
+
+    row_axis: str
+    column_axis: str
+    rows: list[str]
+    columns: list[str]
+    layers: list[Layer]
+    details: list[list[list[tuple[str, str]]]]
+
+    @property
+    def data(self) -> dict[str, Any]:
+        """What the page's script needs to switch metrics and to show a cell's details."""
+        return {
+            "layers": {
+                layer.name: {"label": layer.label, "text": layer.text, "tint": layer.tint}
+                for layer in self.layers
+            },
+            "details": self.details,
+        }
+
+
+@dataclass(frozen=True)
+class Spread:
+    """One metric over the pairs of one generator, and over those of two different ones."""
+
+    same: list[float]
+    across: list[float]
+    worst: Pair | None
+    """The pair of different generators with the smallest value."""
+
+    @property
+    def same_median(self) -> float | None:
+        """Over train = test."""
+        return median(self.same) if self.same else None
+
+    @property
+    def across_median(self) -> float | None:
+        """Over train ≠ test."""
+        return median(self.across) if self.across else None
+
+
+def pair_matrix(pairs: Sequence[Pair], selection: object = None) -> Matrix:
+    """Training generators down, tested generators across, in the order in which they first appear."""
+    trains = list(dict.fromkeys(str(pair.get("train", UNKNOWN)) for pair in pairs))
+    tests = list(dict.fromkeys(str(pair.get("test", UNKNOWN)) for pair in pairs))
+    tests = [name for name in trains if name in tests] + [name for name in tests if name not in trains]
+    at = {(str(pair.get("train", UNKNOWN)), str(pair.get("test", UNKNOWN))): pair for pair in pairs}
+    grid = [[at.get((train, test), {}) for test in tests] for train in trains]
+    return Matrix(
+        row_axis="Trained on",
+        column_axis="Tested on",
+        rows=trains,
+        columns=tests,
+        layers=[
+            Layer(
+                name,
+                words(name),
+                [[number(pair.get(name)) for pair in row] for row in grid],
+                [[tint(name, pair.get(name)) for pair in row] for row in grid],
+            )
+            for name in metrics_of(pairs)
+        ],
+        details=[[_details(pair, selection) for pair in row] for row in grid],
+    )
+
+
+def confusion_matrix(
+    rows: Sequence[str],
+    columns: Sequence[str],
+    counts: Sequence[Sequence[int]],
+    axes: tuple[str, str] = ("True class", "Answer"),
+) -> Matrix:
+    """True classes down, answers across; tinted by the share of the row, right and wrong apart."""
+    shares = [[n / max(sum(row), 1) for n in row] for row in counts]
+    signs = [[1 if true == answer else -1 for answer in columns] for true in rows]
+    layer = Layer(
+        name="count",
+        label="images",
+        text=[[number(n) for n in row] for row in counts],
+        tint=[
+            [round(sign * share, 3) for sign, share in zip(*row, strict=True)]
+            for row in zip(signs, shares, strict=True)
+        ],
+    )
+    details = [
+        [
+            [
+                ("Images", f"{number(n)} of {number(sum(row))}"),
+                ("Share of the row", number(n / max(sum(row), 1))),
+            ]
+            for n in row
+        ]
+        for row in counts
+    ]
+    return Matrix(*axes, [str(name) for name in rows], [str(name) for name in columns], [layer], details)
+
+
+def metrics_of(pairs: Sequence[Pair]) -> list[str]:
+    """The known metrics that at least one pair has."""
+    return [name for name in METRICS if any(not is_unknown(pair.get(name)) for pair in pairs)]
+
+
+def spread(pairs: Sequence[Pair], metric: str = "auc") -> Spread:
+    """How a metric does on the generator it was trained on, and on others."""
+    known = [pair for pair in pairs if is_number(pair.get(metric))]
+    across = [pair for pair in known if pair.get("train") != pair.get("test")]
+    return Spread(
+        same=[pair[metric] for pair in known if pair.get("train") == pair.get("test")],
+        across=[pair[metric] for pair in across],
+        worst=min(across, key=lambda pair: float(pair[metric]), default=None),
+    )
+
+
+def tint(metric: str, value: object) -> float | None:
+    """-1 … 1: how far a value lies above (or below) what guessing gives."""
+    if not is_number(value) or is_unknown(value):
+        return None
+    if metric in NO_CHANCE:
+        return round(float(value), 3)
+    return round((2 * value - 1) * (-1 if metric in FALLING else 1), 3)
+
+
+def _details(pair: Pair, selection: object) -> list[tuple[str, str]]:
+    if not pair:
+        return [("Result", "not asked")]
+    shown = [
+        (words(key), cell(value, key))
+        for key, value in pair.items()
+        if key not in {"train", "test", "selection"} and not isinstance(value, Mapping)
+    ]
+    chosen = pair.get("selection", selection)
+    if isinstance(chosen, Mapping) and isinstance(chosen.get(str(pair.get("train"))), Mapping):
+        chosen = chosen[str(pair["train"])]  # one record per training generator
+    if isinstance(chosen, Mapping):
+        shown += [(f"Selection: {words(key)}", exact(value)) for key, value in chosen.items()]
+    return shown

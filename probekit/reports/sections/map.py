@@ -1,0 +1,55 @@
+"""Maps: the features in two dimensions, with how far the picture can be trusted."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+
+from probekit.reports.maps import REQUIRED, map_data
+from probekit.reports.runs import Run
+from probekit.reports.section import Headline, Section, sections
+from probekit.reports.text import number
+
+
+@sections.add("map")
+class MapSection(Section):
+    """An interactive map per model, and the figures for papers."""
+
+    order = 50
+    template = "map"
+
+    def title(self, run: Run) -> str:
+        """`Map`."""
+        return "Map"
+
+    def question(self, run: Run) -> str:
+        """The question behind the picture."""
+        return "Do the generators form clusters of their own in the features?"
+
+    def answers(self, run: Run) -> list[str]:
+        """Quality of the map and purity of its neighbourhoods."""
+        return [
+            f"{run.subject(part)}: trustworthiness {number(part.get('trustworthiness'))}, "
+            f"k-NN purity {number(part.get('knn_purity'))}."
+            for part in run.parts
+        ]
+
+    def headlines(self, run: Run) -> list[Headline]:
+        """Purity of the neighbourhoods."""
+        return [Headline(run.subject(part), "Map, k-NN purity", part.get("knn_purity")) for part in run.parts]
+
+    def context(self, run: Run) -> Mapping[str, Any]:
+        """Every table of points, split by model where one table holds several."""
+        return {"maps": [entry for name, table in run.tables.items() for entry in _maps(name, table)]}
+
+
+def _maps(name: str, table: pd.DataFrame) -> list[tuple[str, dict[str, Any]]]:
+    if REQUIRED.difference(table.columns):
+        return []
+    keys = [column for column in ("model", "tap") if column in table.columns]
+    if not keys:
+        return [("" if name == "map" else name, map_data(table))]
+    return [
+        ("#".join(str(word) for word in words), map_data(points))
+        for words, points in table.groupby(keys, sort=False)
+    ]

@@ -1,0 +1,153 @@
+"""Numbers and values as people read them: `0.932`, `1,024`, `2 min 5 s`, and `–` for what is not known."""
+
+import math
+from collections.abc import Mapping
+from datetime import datetime
+from typing import TypeGuard
+
+import numpy as np
+from jinja2 import Undefined
+
+UNKNOWN = "–"
+UNITS = (("h", 3600), ("min", 60), ("s", 1))
+
+
+def number(value: object, digits: int = 3) -> str:
+    """A measured value with a fixed number of decimals, so that columns line up; `–` when undefined."""
+    value = _item(value)
+    if is_unknown(value):
+        return UNKNOWN
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return exact(value)
+    if isinstance(value, int):
+        return f"{value:,}"
+    if math.isinf(value):
+        return "∞" if value > 0 else "−∞"
+    if value and not 5 * 10.0 ** -(digits + 1) <= abs(value) < 1e5:
+        return f"{value:.2e}".replace("-", "−")
+    return (f"{value:,.{digits}f}" if abs(value) < 10 else f"{value:,.1f}").replace("-", "−")
+
+
+def exact(value: object) -> str:
+    """A setting as it was given: no rounding, lists by commas, objects as `key: value`."""
+    value = _item(value)
+    if is_unknown(value):
+        return UNKNOWN
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:.12g}"
+    if isinstance(value, Mapping):
+        return "; ".join(f"{words(key)}: {exact(item)}" for key, item in value.items()) or UNKNOWN
+    if isinstance(value, list | tuple):
+        return ", ".join(exact(item) for item in value) or UNKNOWN
+    return str(value)
+
+
+def cell(value: object, name: str = "") -> str:
+    """A table's cell: numbers as measured, an interval (`…_ci`) as `lo–hi`, anything else as it is."""
+    if isinstance(value, list | tuple):
+        if name.endswith(("_ci", "_interval")) and len(value) == 2:
+            return "–".join(number(bound) for bound in value)
+        return ", ".join(cell(item) for item in value) or UNKNOWN
+    if isinstance(value, Mapping):
+        return ", ".join(f"{words(key)} {cell(item, str(key))}" for key, item in value.items()) or UNKNOWN
+    return number(value)
+
+
+def is_unknown(value: object) -> bool:
+    """Whether there is nothing to show: None, NaN, not a time, or a key that is missing."""
+    return (
+        value is None
+        or isinstance(value, Undefined)
+        or (isinstance(value, float) and math.isnan(value))
+        or str(value) in {"NaT", "<NA>"}
+    )
+
+
+def is_number(value: object) -> TypeGuard[int | float]:
+    """Whether a column of such values is aligned to the right."""
+    value = _item(value)
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def is_nested(value: object) -> bool:
+    """Whether a value needs a block of its own: an object, or a list of objects."""
+    return isinstance(value, Mapping) or (
+        isinstance(value, list) and bool(value) and isinstance(value[0], Mapping)
+    )
+
+
+NAMES = {
+    "acc": "Accuracy",
+    "ap": "Average precision",
+    "auc": "AUC",
+    "auc_ci": "AUC, 95 % interval",
+    "auroc": "AUROC",
+    "ccr_at_fpr05": "CCR at FPR .05",
+    "dir": "DIR",
+    "fnir": "FNIR",
+    "fpir": "FPIR",
+    "measured_fpir": "Measured FPIR",
+    "tnr_at_tpr95": "TNR at TPR .95",
+    "balanced_acc": "Balanced accuracy",
+    "eer": "EER",
+    "images_per_second": "Images/s",
+    "knn_purity": "k-NN purity",
+    "macro_map": "Macro mAP",
+    "map": "mAP",
+    "n": "Images",
+    "n_gallery": "Gallery",
+    "n_query": "Queries",
+    "n_test": "Test images",
+    "n_train": "Training images",
+    "oscr": "OSCR",
+}
+
+
+def words(name: object) -> str:
+    """A column or key as words: `n_test` → `Test images`, `some_thing` → `Some thing`."""
+    name = str(name)
+    if name in NAMES:
+        return NAMES[name]
+    spaced = name.replace("_", " ").strip()
+    return spaced[:1].upper() + spaced[1:] if spaced.islower() else spaced
+
+
+def duration(seconds: object) -> str:
+    """`2 h 5 min`, `41 s`, `0.2 s`: the two largest units."""
+    if not is_number(seconds):
+        return UNKNOWN
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    rest, parts = round(seconds), []
+    for unit, size in UNITS:
+        count, rest = divmod(rest, size)
+        if count:
+            parts.append(f"{count} {unit}")
+    return " ".join(parts[:2])
+
+
+def moment(text: object) -> str:
+    """An ISO time as `1 March 2026, 12:00 UTC`; any other text stays itself."""
+    try:
+        time = datetime.fromisoformat(str(text))
+    except ValueError:
+        return UNKNOWN if is_unknown(text) else str(text)
+    return f"{time.day} {time:%B %Y, %H:%M} {time.tzname() or ''}".rstrip()
+
+
+def count(n: int, noun: str, nouns: str | None = None) -> str:
+    """`1 image`, `2,000 images`."""
+    return f"{n:,} {noun if n == 1 else nouns or noun + 's'}"
+
+
+def listing(names: list[str], most: int = 6) -> str:
+    """`a, b and c`; a long list is cut and says how many were left out."""
+    if len(names) > most + 1:
+        return f"{', '.join(names[:most])} and {len(names) - most} more"
+    return f"{', '.join(names[:-1])} and {names[-1]}" if len(names) > 1 else "".join(names)
+
+
+def _item(value: object) -> object:
+    return value.item() if isinstance(value, np.generic) else value

@@ -1,0 +1,218 @@
+"""Run folders like those that the commands leave, made through the recorder."""
+
+import io
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from PIL import Image
+
+from probekit import records
+
+GENERATORS = ("telea", "navier-stokes", "biharmonic", "shiftmap")
+CLASSES = ("real", *GENERATORS)
+MANIFEST = {
+    "name": "demo",
+    "path": "manifests/demo.csv",
+    "sha256": "5e" * 32,
+    "n": 600,
+    "generators": list(CLASSES),
+}
+STORE = {
+    "model": "npr+srm",
+    "tap": "blocks",
+    "view": "native",
+    "precision": "float32",
+    "address": "1a2b3c4d5e6f",
+    "name": "npr-srm_native_float32",
+}
+SUBJECT = {"model": "npr+srm", "tap": "blocks", "view": "native", "precision": "float32"}
+
+
+def write_run(
+    runs: Path,
+    verb: str,
+    result: Mapping[str, Any] | None = None,
+    *,
+    tables: Mapping[str, pd.DataFrame] | None = None,
+    figures: Mapping[str, bytes] | None = None,
+    **facts: object,
+) -> Path:
+    settings = {"C": 0.1, "folds": 5, "seed": 0, "condition": "zscore"}
+    with records.start(verb, settings, runs=runs) as run:
+        for name, table in (tables or {}).items():
+            run.table(name, table)
+        for name, picture in (figures or {}).items():
+            run.figure(name, picture, f"The {name} of the demo.")
+        run.note(
+            **{
+                "command": ["probekit", verb, "--model", "npr+srm", "--manifest", "demo"],
+                "manifest": MANIFEST,
+                "stores": [STORE],
+                "result": result,
+                **facts,
+            }
+        )
+    return run.path
+
+
+def pairs(seed: int = 0) -> list[dict[str, Any]]:
+    random = np.random.default_rng(seed)
+    found = []
+    for train in GENERATORS:
+        for test in GENERATORS:
+            alike = "shiftmap" not in (train, test)
+            auc = float(np.clip(random.normal(0.95 if alike else 0.5, 0.04 if alike else 0.07), 0.3, 0.999))
+            if train == test == "shiftmap":
+                auc = 0.617
+            found.append(
+                {
+                    "train": train,
+                    "test": test,
+                    "n_train": 192,
+                    "n_test": 48,
+                    "acc": auc - 0.05,
+                    "balanced_acc": auc - 0.06,
+                    "auc": auc,
+                    "ap": auc - 0.02,
+                    "eer": 1 - auc + 0.03,
+                    "auc_ci": [auc - 0.03, min(1.0, auc + 0.02)],
+                }
+            )
+    return found
+
+
+def binary(seed: int = 0, **subject: str) -> dict[str, Any]:
+    selection = {"C": 0.1, "by": "group cross-validation, 5 folds", "split": "train"}
+    return {
+        "task": "binary",
+        "probe": "logistic",
+        **SUBJECT,
+        **subject,
+        "selection": selection,
+        "pairs": pairs(seed),
+    }
+
+
+def attribution() -> dict[str, Any]:
+    confusion = [[40, 2, 1, 3, 14], [3, 50, 5, 1, 1], [2, 6, 51, 1, 0], [1, 3, 2, 53, 1], [22, 2, 1, 1, 34]]
+    recalls = [row[i] / sum(row) for i, row in enumerate(confusion)]
+    return {
+        "task": "attribution",
+        "probe": "logistic",
+        **SUBJECT,
+        "selection": {"C": 1.0, "split": "train"},
+        "classes": list(CLASSES),
+        "acc": float(np.mean(recalls)),
+        "balanced_acc": float(np.mean(recalls)),
+        "per_class": [{"class": c, "n": 60, "recall": r} for c, r in zip(CLASSES, recalls, strict=True)],
+        "confusion": confusion,
+    }
+
+
+def retrieval() -> dict[str, Any]:
+    return {
+        **SUBJECT,
+        "rank": {"1": 0.71, "5": 0.88, "10": 0.93},
+        "map": 0.46,
+        "macro_map": 0.44,
+        "per_class": [{"class": c, "n": 60, "rank1": 0.7, "ap": None} for c in CLASSES],
+        "n_query": 240,
+        "n_gallery": 360,
+        "open_set": [pool("unregistered", 60, 0.58), pool("real", 120, 0.66)],
+        "notes": ["No validation rows: thresholds come from the queries."],
+    }
+
+
+def pool(name: str, searches: int, auroc: float) -> dict[str, Any]:
+    resolved = {"status": "resolved", "threshold": 0.93, "measured_fpir": 0.05, "dir": 0.21, "fnir": 0.79}
+    unresolvable = {
+        "status": "unresolvable",
+        "threshold": None,
+        "measured_fpir": None,
+        "dir": None,
+        "fnir": None,
+    }
+    return {
+        "pool": name,
+        "n_enrolled": 3,
+        "n_rows": 288,
+        "n_mated": 180,
+        "n_non_mated": searches,
+        "auroc": auroc,
+        "auroc_interval": [auroc - 0.06, auroc + 0.05],
+        "oscr": auroc - 0.1,
+        "ccr_at_fpr05": 0.18,
+        "tnr_at_tpr95": None,
+        "points": [{"fpir": 0.003, **unresolvable}, {"fpir": 0.05, **resolved}],
+    }
+
+
+def points(n: int = 300, seed: int = 0) -> pd.DataFrame:
+    random = np.random.default_rng(seed)
+    code = random.integers(0, len(CLASSES), n)
+    angle = 2 * np.pi * code / len(CLASSES)
+    return pd.DataFrame(
+        {
+            "path": [f"images/{CLASSES[c]}/photo-{i:05d}.png" for i, c in enumerate(code)],
+            "label": (code > 0).astype(int),
+            "generator": [CLASSES[c] for c in code],
+            "split": random.choice(["train", "val", "test"], n),
+            "x": 10 * np.cos(angle) + random.normal(0, 3, n),
+            "y": 10 * np.sin(angle) + random.normal(0, 3, n),
+        }
+    )
+
+
+def picture(
+    kind: str = "PNG", size: tuple[int, int] = (48, 32), colour: tuple[int, int, int] = (200, 120, 40)
+) -> bytes:
+    file = io.BytesIO()
+    Image.new("RGB", size, colour).save(file, kind)
+    return file.getvalue()
+
+
+def demo(runs: Path, *, nasty: str = "") -> list[Path]:
+    """The runs of the main job; `nasty` goes into texts that a person or a file name could have brought."""
+    failed = pd.DataFrame(
+        {
+            "path": [f"images/{nasty}broken.jpg", "images/empty.png"],
+            "reason": [f"truncated {nasty}", "0 bytes"],
+        }
+    )
+    extracted = {
+        "model": f"npr+srm{nasty}",
+        "taps": ["blocks"],
+        "rows": 600,
+        "done": 598,
+        "failed": 2,
+        "seconds": 13.4,
+        "images_per_second": 44.6,
+    }
+    first = binary(model=f"npr+srm{nasty}")
+    for pair in first["pairs"]:
+        for side in ("train", "test"):
+            pair[side] = pair[side].replace("telea", f"telea{nasty}")
+    mapped = points()
+    mapped.loc[0, ["path", "generator"]] = [f"images/{nasty}.png", f"telea{nasty}"]
+    return [
+        write_run(runs, "extract", {"models": [extracted]}, tables={"failed": failed}),
+        write_run(
+            runs,
+            "probe",
+            {"runs": [first]},
+            tables={"pairs": pd.DataFrame(pairs())},
+            figures={f"auc{nasty}": picture()},
+        ),
+        write_run(runs, "probe", {"runs": [attribution()]}),
+        write_run(runs, "retrieve", {"runs": [retrieval()]}),
+        write_run(
+            runs,
+            "map",
+            {"runs": [{**SUBJECT, "trustworthiness": 0.962, "knn_purity": 0.61}]},
+            tables={"map": mapped},
+            figures={"map": picture()},
+        ),
+    ]
