@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from probekit_cli import options, output
+from probekit_cli import options, output, questions
 
 
 def extract(
@@ -39,6 +39,7 @@ def extract(
     workers: Annotated[
         int | None, typer.Option(min=1, help="Threads that read and decode. Default: one per processor.")
     ] = None,
+    unit_size: Annotated[int | None, typer.Option(min=1, help="Images that one process claims and commits together.")] = None,
     retry_failed: Annotated[
         bool, typer.Option("--retry-failed", help="Try images again that could not be read.")
     ] = False,
@@ -82,11 +83,12 @@ def extract(
             device=device,
             batch_size=batch_size,
             workers=workers,
+            unit_size=unit_size,
             retry_failed=retry_failed,
             rehash=rehash,
             on_progress=on_progress,
         )
-        run.note(manifest=chosen.facts_for_record(), result=result.to_json())
+        run.note(manifest=questions.describe(chosen), result=result.to_json())
         if len(result.failed):
             run.table("failed", result.failed)
     if as_json:

@@ -7,10 +7,9 @@ import typer
 from probekit_cli import options, output, questions
 
 if TYPE_CHECKING:
-    from probekit.attribution import AttributionResult, AttributionSettings
+    from probekit.attribution import AttributionSettings
     from probekit.features import FeatureSet
-    from probekit.pairs import PairResult, PairSettings
-    from probekit.records import Recorder
+    from probekit.pairs import PairSettings
 
 TASKS = ("binary", "attribution")
 
@@ -48,17 +47,14 @@ def probe(
 
     if task not in TASKS:
         raise unknown_name("task", task, TASKS)
-    common = {
-        "train": train,
-        "test": test,
-        "probe": classifier,
-        "condition": condition,
-        "C": inverse_regularisation,
-        "folds": questions.folds(folds, manifest),
-        "seed": seed,
-        "bootstrap": bootstrap,
-    }
-    settings = PairSettings(**common) if task == "binary" else AttributionSettings(**common)
+    chosen_folds = questions.folds(folds, manifest)
+    settings: PairSettings | AttributionSettings
+    if task == "binary":
+        settings = PairSettings(train, test, classifier, condition, inverse_regularisation, chosen_folds, seed, bootstrap)
+    else:
+        settings = AttributionSettings(
+            train, classifier, condition, inverse_regularisation, chosen_folds, seed, bootstrap
+        )
     with questions.session(
         "probe",
         settings,
@@ -74,8 +70,49 @@ def probe(
     ) as session:
         for features in session.feature_sets():
             if isinstance(settings, PairSettings):
-                answer = _pairs(features, settings, session.run, quiet=as_json)
+                _pairs(session, features, settings, quiet=as_json)
             else:
-                answer = _attribution(features, settings, session.run, quiet=as_json)
-            session.answers.append(answer)
+                _attribution(session, features, settings, quiet=as_json)
     questions.finish(session, as_json)
+
+
+def _pairs(session: questions.Session, features: "FeatureSet", settings: "PairSettings", quiet: bool) -> None:
+    from probekit import figures
+    from probekit.pairs import score_pairs
+
+    result = score_pairs(features, settings)
+    session.answers.append(result.to_json())
+    session.table("pairs", result.pairs, features)
+    session.table("scores", result.scores, features)
+    auc = result.matrix("auc")
+    how = f"{features.reference}, {result.selection['evaluation']}"
+    caption = f"AUC of {how}: trained on the row's generator, tested on the column's."
+    session.figure("auc", figures.matrix(auc, metric="AUC", title=f"AUC · {how}"), caption, features)
+    if not quiet:
+        output.print_table(auc, title=f"AUC · {how}", styles=output.score_style, corner="train ↓  test →")
+    _notes(result.notes)
+
+
+def _attribution(
+    session: questions.Session, features: "FeatureSet", settings: "AttributionSettings", quiet: bool
+) -> None:
+    from probekit import figures
+    from probekit.attribution import attribute
+
+    result = attribute(features, settings)
+    session.answers.append(result.to_json())
+    session.table("per_class", result.per_class, features)
+    session.table("predictions", result.predictions, features)
+    how = f"{features.reference}, {result.selection['evaluation']}"
+    title = f"Attribution · {how} · accuracy {result.overall['acc']:.3f}"
+    caption = f"Attribution by {how}: share of each class's images (row) that were called each class (column)."
+    session.figure("confusion", figures.confusion(result.confusion, title=title), caption, features)
+    if not quiet:
+        output.print_table(result.confusion, title=title, corner="true ↓  predicted →")
+        output.print_table(result.per_class)
+    _notes(result.notes)
+
+
+def _notes(notes: "tuple[str, ...]") -> None:
+    for note in notes:
+        output.remark(f"note: {note}")

@@ -12,6 +12,8 @@ import typer
 from probekit_cli import output
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from probekit.features import FeatureSet
     from probekit.manifest import Manifest
     from probekit.records import Recorder
@@ -26,7 +28,8 @@ class Session:
     _loaders: "list[Callable[[], FeatureSet]]"
     answers: list[dict[str, Any]] = field(default_factory=list)
     excluded: dict[str, str] = field(default_factory=dict)
-    _stores: list[dict[str, Any]] = field(default_factory=list)
+    _stores: list[Any] = field(default_factory=list)
+    _tables: "dict[str, list[pd.DataFrame]]" = field(default_factory=dict)
 
     def feature_sets(self) -> "Iterator[FeatureSet]":
         """The features of each reference in turn; samples that failed are noted."""
@@ -34,14 +37,32 @@ class Session:
 
         for load in self._loaders:
             features = load()
-            self._stores += [source for source in map(plain, features.sources) if source not in self._stores]  # type: ignore[misc]
+            self._stores += [source for source in map(plain, features.sources) if source not in self._stores]
             self.excluded |= dict(zip(features.excluded["path"], features.excluded["reason"], strict=True))
             yield features
+
+    def table(self, name: str, frame: "pd.DataFrame", features: "FeatureSet") -> None:
+        """Keep a table of one answer; those of one name become one file, told apart by their features."""
+        self._tables.setdefault(name, []).append(frame.assign(features=features.reference))
+
+    def figure(self, name: str, picture: bytes, caption: str, features: "FeatureSet") -> None:
+        """Write a picture of one answer."""
+        self.run.figure(f"{name}-{features.reference}", picture, caption)
 
     @property
     def result(self) -> dict[str, Any]:
         """The answers as `--json` prints them."""
         return {"runs": self.answers, "excluded": len(self.excluded), "run": str(self.run.path)}
+
+    def close(self) -> None:
+        """Write what was found into the run's folder."""
+        import pandas as pd
+
+        for name, frames in self._tables.items():
+            self.run.table(name, pd.concat(frames, ignore_index=True))
+        if self.excluded:
+            self.run.table("failed", pd.DataFrame(self.excluded.items(), columns=["path", "reason"]))
+        self.run.note(manifest=describe(self.manifest), stores=self._stores, result=self.result)
 
 
 @contextmanager
@@ -59,13 +80,7 @@ def session(
     cache: Path,
     runs: Path,
 ) -> Iterator[Session]:
-    """Open manifest, features and run record; at the end write what was found and list failed samples.
-
-    Raises:
-        typer.Exit: with code 1 when samples were excluded because they had failed.
-    """
-    import pandas as pd
-
+    """Open manifest, features and run record, and at the end write what was found."""
     from probekit import records
     from probekit.features import Selector, covering_stores, load_features
     from probekit.manifest import Manifest
@@ -78,14 +93,35 @@ def session(
     with records.start(verb, settings, runs=runs) as run:
         opened = Session(chosen, run, [partial(load, reference, selector=where) for reference, where in asked])
         yield opened
-        run.note(manifest=chosen.facts_for_record(), stores=opened._stores, result=opened.result)
-        if opened.excluded:
-            failed = pd.DataFrame(opened.excluded.items(), columns=["path", "reason"])
-            run.table("failed", failed)
-    if opened.excluded:
-        output.remark(f"{len(opened.excluded)} samples without features were left out:")
-        output.listing(list(opened.excluded.items()))
+        opened.close()
+
+
+def finish(session: Session, as_json: bool) -> None:
+    """Print the answers as JSON if that is wanted, and say what was left out.
+
+    Raises:
+        typer.Exit: with code 1 when samples were excluded because they had failed.
+    """
+    if as_json:
+        output.print_json(session.result)
+    else:
+        output.remark(f"tables and figures: {session.run.path}")
+    if session.excluded:
+        output.remark(f"{len(session.excluded)} samples without features were left out:")
+        output.listing(list(session.excluded.items()))
         raise typer.Exit(1)
+
+
+def describe(manifest: "Manifest") -> dict[str, Any]:
+    """The manifest as it stands in a run's record."""
+    return {
+        "name": manifest.name,
+        "path": str(manifest.path),
+        "sha256": manifest.sha256,
+        "n": len(manifest.table),
+        "generators": sorted(manifest.table["generator"].unique()),
+        "folds": manifest.folds,
+    }
 
 
 def folds(given: int | None, manifest: str | None) -> int:
