@@ -5,12 +5,13 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
-from probekit.reports.text import UNKNOWN, cell, exact, is_number, is_unknown, number, words
+from probekit.reports.text import UNKNOWN, cell, exact, is_nested, is_number, is_unknown, number, words
 
 Pair = Mapping[str, Any]
 
 METRICS = ("auc", "acc", "balanced_acc", "ap", "eer")
 FALLING = frozenset({"eer"})  # smaller is better
+LONGEST_LIST = 8
 NO_CHANCE = frozenset({"ap"})  # what guessing gives depends on the class balance, so its tint starts at 0
 
 
@@ -140,6 +141,30 @@ def spread(pairs: Sequence[Pair], metric: str = "auc") -> Spread:
     )
 
 
+def selection_lines(record: object, train: str | None = None) -> list[tuple[str, str]]:
+    """How C, condition and threshold were chosen, in short lines.
+
+    Args:
+        record: the run's selection record.
+        train: a training set, whose own entries are then told as well.
+    """
+    if not isinstance(record, Mapping):
+        return []
+    if isinstance(record.get(train), Mapping):
+        return selection_lines(record[train])
+    lines = []
+    for key, value in record.items():
+        if isinstance(value, Mapping) and train in value:
+            value = value[train]  # noqa: PLW2901 - the same entry, narrowed to this training set
+        if isinstance(value, Mapping) and "by" in value:
+            lines.append((words(key), exact(value.get("name", value["by"]))))
+        elif isinstance(value, list) and not any(isinstance(item, list | Mapping) for item in value):
+            lines.append((words(key), _range_of(list(dict.fromkeys(value)))))
+        elif not is_nested(value):
+            lines.append((words(key), exact(value)))
+    return lines
+
+
 def tint(metric: str, value: object) -> float | None:
     """-1 … 1: how far a value lies above (or below) what guessing gives."""
     if not is_number(value) or is_unknown(value):
@@ -157,9 +182,11 @@ def _details(pair: Pair, selection: object) -> list[tuple[str, str]]:
         for key, value in pair.items()
         if key not in {"train", "test", "selection"} and not isinstance(value, Mapping)
     ]
-    chosen = pair.get("selection", selection)
-    if isinstance(chosen, Mapping) and isinstance(chosen.get(str(pair.get("train"))), Mapping):
-        chosen = chosen[str(pair["train"])]  # one record per training generator
-    if isinstance(chosen, Mapping):
-        shown += [(f"Selection: {words(key)}", exact(value)) for key, value in chosen.items()]
-    return shown
+    chosen = selection_lines(pair.get("selection", selection), str(pair.get("train")))
+    return shown + [(f"Selection: {term}", value) for term, value in chosen]
+
+
+def _range_of(values: list[object]) -> str:
+    if len(values) > LONGEST_LIST and all(is_number(value) for value in values):
+        return f"{len(values)} values, {exact(values[0])} to {exact(values[-1])}"
+    return exact(values)

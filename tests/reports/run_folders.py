@@ -85,7 +85,13 @@ def pairs(seed: int = 0) -> list[dict[str, Any]]:
 
 
 def binary(seed: int = 0, **subject: str) -> dict[str, Any]:
-    selection = {"C": 0.1, "by": "group cross-validation, 5 folds", "split": "train"}
+    selection = {
+        "by": "log-loss over 5 folds by group inside the training samples",
+        "grid": [10.0**k for k in range(-6, 6)],
+        "C": {name: [0.1, 0.1] for name in GENERATORS},
+        "threshold": {"name": "half", "by": "fixed in advance"},
+        "probes": [{"train": name, "part": 0, "converged": True} for name in GENERATORS],
+    }
     return {
         "task": "binary",
         "probe": "logistic",

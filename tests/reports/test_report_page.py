@@ -86,7 +86,7 @@ def test_a_matrix_names_both_axes_and_carries_every_metric(tmp_path):
     assert details["Test images"] == "48"
     assert details["AUC, 95 % interval"] == "–".join(f"{bound:.3f}" for bound in first["auc_ci"])
     assert details["Selection: C"] == "0.1"
-    assert details["Selection: Split"] == "train"
+    assert details["Selection: By"].startswith("log-loss over 5 folds")
 
 
 def test_missing_and_undefined_numbers_are_dashes(tmp_path):
@@ -105,6 +105,7 @@ def test_missing_and_undefined_numbers_are_dashes(tmp_path):
     ]
     page = check(reports.build(runs, None))
     assert "rank-1 –, mAP –" in page.text
+    assert "npr: – of – rows done; – failed." in page.text
     assert "nan" not in page.text.lower().split()
     assert "None" not in page.text
 

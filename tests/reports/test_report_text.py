@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from probekit.reports import text
-from probekit.reports.matrices import confusion_matrix, pair_matrix, spread, tint
+from probekit.reports.matrices import confusion_matrix, pair_matrix, selection_lines, spread, tint
 
 
 @pytest.mark.parametrize(
@@ -73,6 +73,20 @@ def test_the_selection_of_one_training_generator_belongs_to_its_row():
     matrix = pair_matrix(pairs, {"a": {"C": 0.1}, "b": {"C": 10.0}})
     assert ("Selection: C", "0.1") in matrix.details[0][0]
     assert ("Selection: C", "10") in matrix.details[1][0]
+
+
+def test_a_selection_record_is_told_in_short_lines():
+    record = {
+        "by": "5 folds by group inside the training samples",
+        "grid": [10.0**k for k in range(-6, 6)],
+        "C": {"a": [0.1, 0.1, 1.0], "b": [10.0]},
+        "threshold": {"name": "half", "by": "fixed in advance"},
+        "probes": [{"train": "a", "gradient": 1e-9}],
+    }
+    shared = [("By", record["by"]), ("Grid", "12 values, 1e-06 to 100000"), ("Threshold", "half")]
+    assert selection_lines(record) == shared
+    assert selection_lines(record, "a") == [*shared[:2], ("C", "0.1, 1"), shared[2]]
+    assert selection_lines(None) == []
 
 
 def test_the_spread_keeps_the_diagonal_apart():

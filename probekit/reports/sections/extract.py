@@ -5,7 +5,7 @@ from typing import Any
 
 from probekit.reports.runs import Run
 from probekit.reports.section import Section, sections
-from probekit.reports.text import count, duration, is_number, listing, number
+from probekit.reports.text import duration, is_number, listing, number
 
 MOST_FAILURES = 200
 
@@ -31,21 +31,32 @@ class ExtractSection(Section):
         )
 
     def answers(self, run: Run) -> list[str]:
-        """Rows, failures and speed, one sentence per model."""
-        return [_sentence(part) for part in run.parts]
+        """Rows and failures of each model, and the speed."""
+        return [*(_rows(part) for part in run.parts), *_speed(run)]
 
     def context(self, run: Run) -> Mapping[str, Any]:
-        """The failed images, at most `MOST_FAILURES`, and how many there were."""
+        """The failed images: how many, and a row for each model that failed on them."""
         failed = run.tables.get("failed")
-        return {"failed": failed, "most": MOST_FAILURES}
+        lost = 0 if failed is None else failed["path"].nunique() if "path" in failed else len(failed)
+        return {
+            "failed": failed,
+            "lost": lost,
+            "none": not lost and all(part.get("failed") == 0 for part in run.parts),
+            "most": MOST_FAILURES,
+        }
 
 
-def _sentence(part: Mapping[str, Any]) -> str:
-    rows, failed = part.get("rows"), part.get("failed")
-    total = count(rows, "row") if isinstance(rows, int) else "rows"
-    lost = count(failed, "image") + " failed" if isinstance(failed, int) and failed else "none failed"
-    speed = part.get("images_per_second")
-    took = f" in {duration(part['seconds'])}" if is_number(part.get("seconds")) else ""
-    rate = f" ({number(speed, 1)} images/s)" if is_number(speed) and part.get("done") else ""
-    computed = f"{number(part.get('done'))} computed by this run{took}{rate}"
-    return f"{part.get('model', 'The model')}: {total}, {lost}; {computed}."
+def _rows(part: Mapping[str, Any]) -> str:
+    failed = part.get("failed")
+    lost = "none failed" if failed == 0 else f"{number(failed)} failed"
+    done = f"{number(part.get('done'))} of {number(part.get('rows'))} rows done"
+    computed = f", {number(part['computed'])} of them computed by this run" if "computed" in part else ""
+    return f"{part.get('model', 'The model')}: {done}{computed}; {lost}."
+
+
+def _speed(run: Run) -> list[str]:
+    found = run.result if is_number(run.result.get("seconds")) else next(iter(run.parts), {})
+    if not is_number(found.get("seconds")):
+        return []
+    rate = f", {number(found.get('images_per_second'))} images/s" if found.get("images_per_second") else ""
+    return [f"It took {duration(found['seconds'])}{rate}."]

@@ -8,7 +8,7 @@ import pandas as pd
 from probekit.reports.maps import REQUIRED, map_data
 from probekit.reports.runs import Run
 from probekit.reports.section import Headline, Section, sections
-from probekit.reports.text import number
+from probekit.reports.text import is_number, number
 
 
 @sections.add("map")
@@ -30,17 +30,29 @@ class MapSection(Section):
         """Quality of the map and purity of its neighbourhoods."""
         return [
             f"{run.subject(part)}: trustworthiness {number(part.get('trustworthiness'))}, "
-            f"k-NN purity {number(part.get('knn_purity'))}."
+            f"k-NN purity {number(_purity(part))}{_chance(part)}."
             for part in run.parts
         ]
 
     def headlines(self, run: Run) -> list[Headline]:
         """Purity of the neighbourhoods."""
-        return [Headline(run.subject(part), "Map, k-NN purity", part.get("knn_purity")) for part in run.parts]
+        return [
+            Headline(run.subject(part), "Map, k-NN purity", _purity(part), _chance(part).strip(" ()"))
+            for part in run.parts
+        ]
 
     def context(self, run: Run) -> Mapping[str, Any]:
         """Every table of points, split by model where one table holds several."""
         return {"maps": [entry for name, table in run.tables.items() for entry in _maps(name, table)]}
+
+
+def _purity(part: Mapping[str, Any]) -> float | None:
+    purity = part.get("knn_purity", part.get("purity_map"))
+    return purity if is_number(purity) else None
+
+
+def _chance(part: Mapping[str, Any]) -> str:
+    return f" (chance {number(part['purity_chance'])})" if "purity_chance" in part else ""
 
 
 def _maps(name: str, table: pd.DataFrame) -> list[tuple[str, dict[str, Any]]]:

@@ -3,7 +3,14 @@
 from collections.abc import Mapping
 from typing import Any
 
-from probekit.reports.matrices import Matrix, confusion_matrix, metrics_of, pair_matrix, spread
+from probekit.reports.matrices import (
+    Matrix,
+    confusion_matrix,
+    metrics_of,
+    pair_matrix,
+    selection_lines,
+    spread,
+)
 from probekit.reports.runs import Run
 from probekit.reports.section import Headline, Section, sections
 from probekit.reports.text import is_number, number, words
@@ -75,6 +82,7 @@ class ProbeSection(Section):
         """Matrices ready to draw."""
         with_pairs = _with_pairs(run)
         return {
+            "selection_lines": selection_lines,
             "pairs": [
                 (part, run.subject(part), pair_matrix(part["pairs"], part.get("selection")))
                 for part in with_pairs
