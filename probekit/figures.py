@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.colors import Colormap
     from matplotlib.figure import Figure
+    from matplotlib.lines import Line2D
 
 DENSITY = 200  # dots an inch: twice a screen's
 INK, FAINT, UNDEFINED = "#1b1f24", "#6b7280", "#e5e7eb"
@@ -163,11 +164,12 @@ def rank_curve(curves: Mapping[str, Mapping[int, float]], *, title: str) -> byte
     """
     with _figure(6.6, 4.2) as figure:
         axes = figure.add_subplot()
-        for place, (name, curve) in enumerate(curves.items()):
+        lines: list[Line2D] = []
+        for place, curve in enumerate(curves.values()):
             ks = sorted(curve)
             colour = CLASS_COLOURS[place % len(CLASS_COLOURS)]
             marker = CLASS_MARKERS[place % len(CLASS_MARKERS)]
-            axes.plot(ks, [curve[k] for k in ks], label=name, color=colour, marker=marker, lw=2, ms=6)
+            lines += axes.plot(ks, [curve[k] for k in ks], color=colour, marker=marker, lw=2, ms=6)
             if len(curves) == 1:
                 for k in ks:
                     if math.isfinite(curve[k]):
@@ -178,7 +180,7 @@ def rank_curve(curves: Mapping[str, Mapping[int, float]], *, title: str) -> byte
         axes.set_xticks(sorted({k for curve in curves.values() for k in curve}))
         _bare(axes, "top", "right")
         if len(curves) > 1:
-            figure.legend(loc="outside right upper", frameon=False)
+            figure.legend(lines, list(curves), loc="outside right upper", frameon=False)
         _title(axes, title)
         return _png(figure)
 

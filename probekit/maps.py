@@ -73,6 +73,18 @@ class MapResult:
         """Where each sample lies, float64."""
         return self.points[["x", "y"]].to_numpy()
 
+    @property
+    def caption(self) -> str:
+        """The quality figures in one line, to stand on the picture."""
+        n = len(self.points)
+        measured = "" if self.n_quality == n else f" (on {self.n_quality} of {n})"
+        return (
+            f"trustworthiness {self.trustworthiness:.2f} · "
+            f"{self.purity_neighbours}-NN purity {self.purity_map:.2f}, "
+            f"features {self.purity_features:.2f}, chance {self.purity_chance:.2f}{measured} · "
+            f"perplexity {self.perplexity:.3g}"
+        )
+
     def to_json(self) -> dict[str, JSONValue]:
         """Everything but the points."""
         names = [name for name in self.__dataclass_fields__ if name != "points"]

@@ -150,12 +150,14 @@ def test_matrices_of_any_size_keep_their_words_inside_and_their_cells_readable(r
     assert words.count("0.50") == rows * columns
 
 
-@pytest.mark.parametrize("name", ["$x^$", "a_b{", "<script>", "Ünïcode", "生成器", ""])
+@pytest.mark.parametrize("name", ["$x^$", "a_b{", "<script>", "_hidden", "Ünïcode", "生成器", ""])
 def test_any_name_is_drawn_as_it_is(name, words):
     figures.matrix(pd.DataFrame([[0.5]], index=[name], columns=[name]), title=name)
     figures.scatter_map(PLANE[:5], np.array([name] * 5), title=name)
     figures.histograms({name: PLANE[:, 0]}, title=name)
+    figures.rank_curve({name: {1: 0.5}, "other": {1: 0.6}}, title=name)
     assert f"{name}  (5)" in words
+    assert words.count(name) >= (4 if name else 0)
 
 
 def test_empty_and_single_pools_are_drawn(words):

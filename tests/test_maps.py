@@ -119,8 +119,14 @@ def test_the_condition_l2_forgets_the_length_of_a_row():
 def test_quality_of_a_large_map_is_measured_on_a_seeded_subset_and_says_so():
     result = embed_map(clouds(), MapSettings(quality_sample=50))
     assert result.n_quality == 50
+    assert "(on 50 of 120)" in result.caption
     assert result.to_json()["n"] == 120
-    assert embed_map(clouds(), MapSettings()).n_quality == 120
+    whole = embed_map(clouds(), MapSettings())
+    assert whole.n_quality == 120
+    assert whole.caption.startswith(
+        f"trustworthiness {whole.trustworthiness:.2f} · 10-NN purity {whole.purity_map:.2f}"
+    )
+    assert " of " not in whole.caption
 
 
 def test_progress_rises_to_the_end():
