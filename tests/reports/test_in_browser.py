@@ -3,9 +3,10 @@
 import re
 
 import pytest
-import run_folders
 
 from probekit import reports
+
+from . import run_folders
 
 BACKGROUND = "return getComputedStyle(document.body).backgroundColor"
 FITS = "return document.documentElement.scrollWidth <= window.innerWidth"

@@ -4,11 +4,12 @@ import json
 import math
 
 import pytest
-import run_folders
-from page_checks import check
 
 from probekit import reports
 from probekit.errors import RunError
+
+from . import run_folders
+from .page_checks import check
 
 
 def data_of(html):

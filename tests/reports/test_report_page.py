@@ -5,11 +5,12 @@ import math
 
 import pandas as pd
 import pytest
-import run_folders
-from page_checks import check
 
 from probekit import reports
 from probekit.errors import RunError
+
+from . import run_folders
+from .page_checks import check
 
 NASTY = "<script>alert(1)</script>\"'&<img src=x onerror=alert(2)>"
 
