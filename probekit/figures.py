@@ -138,9 +138,7 @@ def scatter_map(
         for chunk in np.array_split(order, min(24, max(1, n))):
             for name in names:
                 rows = chunk[label[chunk] == name]
-                axes.scatter(
-                    coordinates[rows, 0], coordinates[rows, 1], s=size, alpha=0.8, **_style(names, name)
-                )
+                axes.scatter(coordinates[rows, 0], coordinates[rows, 1], s=size, alpha=0.8, **_style(names, name))
         handles = [
             axes.scatter([], [], s=42, label=f"{name}  ({int((label == name).sum())})", **_style(names, name))
             for name in names
@@ -173,9 +171,7 @@ def rank_curve(curves: Mapping[str, Mapping[int, float]], *, title: str) -> byte
             if len(curves) == 1:
                 for k in ks:
                     if math.isfinite(curve[k]):
-                        axes.annotate(
-                            f"{curve[k]:.2f}", (k, curve[k]), (0, 8), textcoords="offset points", ha="center"
-                        )
+                        axes.annotate(f"{curve[k]:.2f}", (k, curve[k]), (0, 8), textcoords="offset points", ha="center")
         axes.set(xlabel="k", ylabel="queries found among the k nearest", ylim=(0, 1.08))
         axes.set_xticks(sorted({k for curve in curves.values() for k in curve}))
         _bare(axes, "top", "right")
@@ -213,9 +209,7 @@ def bars(
         axes = figure.add_subplot()
         for place, (name, value) in enumerate(zip(names, values, strict=True)):
             if not math.isfinite(value):
-                axes.text(
-                    limits[0] + 0.01 * span, place, "undefined", va="center", color=FAINT, style="italic"
-                )
+                axes.text(limits[0] + 0.01 * span, place, "undefined", va="center", color=FAINT, style="italic")
                 continue
             colour = REAL_COLOUR if name == REAL else CLASS_COLOURS[0]
             axes.barh(place, value - limits[0], left=limits[0], height=0.68, color=colour)
@@ -268,9 +262,7 @@ def histograms(
                 align="edge",
                 color=REAL_COLOUR if name == REAL else CLASS_COLOURS[place % len(CLASS_COLOURS)],
             )
-            axes.text(
-                0.01, 0.88, f"{name}  (n {len(pool)})", transform=axes.transAxes, va="top", weight="bold"
-            )
+            axes.text(0.01, 0.88, f"{name}  (n {len(pool)})", transform=axes.transAxes, va="top", weight="bold")
             axes.set(yticks=[], xlim=(edges[0], edges[-1]), ylim=(0, 1.25 * max(share.max(), 0.01)))
             _bare(axes, "top", "left", "right")
             if threshold is not None:
@@ -319,9 +311,7 @@ def _heat_map(
     height = cell * rows + (0.75 * longest[1] if steep else 0.25) + 1.2
     with _figure(max(width, 3.6), height) as figure:
         axes = figure.add_subplot()
-        image = axes.imshow(
-            np.ma.masked_invalid(grid), cmap=colours, vmin=limits[0], vmax=limits[1], aspect="equal"
-        )
+        image = axes.imshow(np.ma.masked_invalid(grid), cmap=colours, vmin=limits[0], vmax=limits[1], aspect="equal")
         for (row, column), value in np.ndenumerate(grid):
             if math.isnan(value):
                 axes.add_patch(

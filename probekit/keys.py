@@ -39,7 +39,7 @@ class KeyIndex:
 
     def look_up(self, paths: Sequence[str]) -> "KnownFiles":
         """What is known of these absolute paths now."""
-        at = self._entries.index.get_indexer(pd.Index(paths, dtype="object"))
+        at = self._entries.index.get_indexer(pd.Index(list(paths), dtype="object"))
         remembered = at >= 0
         digests = np.zeros((len(paths), 32), np.uint8)
         packed = b"".join(self._entries["sha256"].to_numpy()[at[remembered]])

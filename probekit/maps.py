@@ -127,16 +127,13 @@ def embed_map(features: FeatureSet, settings: MapSettings, progress: Progress | 
 
 def _perplexity(n: int, settings: MapSettings) -> float:
     if n < FEWEST:
-        raise UsageError(
-            f"a map needs at least {FEWEST} samples with features, and there are {n}: extract more."
-        )
+        raise UsageError(f"a map needs at least {FEWEST} samples with features, and there are {n}: extract more.")
     most = (n - 1) / 3
     if settings.perplexity is None:
         return min(30.0, most)
     if not 1 < settings.perplexity <= most:
         raise UsageError(
-            f"--perplexity {settings.perplexity:g} does not fit {n} samples: "
-            f"choose one above 1 and up to {most:.1f}."
+            f"--perplexity {settings.perplexity:g} does not fit {n} samples: choose one above 1 and up to {most:.1f}."
         )
     return settings.perplexity
 
@@ -145,9 +142,7 @@ def _conditioned(features: FeatureSet, condition: str) -> Features:
     matrix = features.matrix
     if not np.isfinite(matrix).all():
         row = int(np.flatnonzero(~np.isfinite(matrix).all(axis=1))[0])
-        raise UsageError(
-            f"features of {features.samples['path'][row]} are not finite: extract that sample again."
-        )
+        raise UsageError(f"features of {features.samples['path'][row]} are not finite: extract that sample again.")
     conditioned = fit_condition(condition, matrix, features.widths).apply(matrix)
     if np.ptp(conditioned, axis=0).max(initial=0.0) == 0:
         raise UsageError(

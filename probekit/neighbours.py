@@ -144,9 +144,7 @@ def _group_codes(
     """Equal numbers for equal groups; -1 and -2, which never meet, where there are no groups."""
     if query_groups is None or gallery_groups is None:
         if query_groups is not gallery_groups:
-            raise UsageError(
-                "groups were given for one side only: give them for queries and gallery, or for neither."
-            )
+            raise UsageError("groups were given for one side only: give them for queries and gallery, or for neither.")
         return np.full(n_queries, -1), np.full(n_gallery, -2)
     both = np.concatenate([np.asarray(query_groups, dtype=object), np.asarray(gallery_groups, dtype=object)])
     codes, _ = pd.factorize(both, use_na_sentinel=False)
@@ -158,9 +156,7 @@ class _Index(Protocol):
 
     def add(self, rows: Features) -> None: ...
 
-    def search(
-        self, queries: Features, k: int
-    ) -> tuple[Float[np.ndarray, "q k"], Int[np.ndarray, "q k"]]: ...
+    def search(self, queries: Features, k: int) -> tuple[Float[np.ndarray, "q k"], Int[np.ndarray, "q k"]]: ...
 
 
 def _flat_index(gallery: Features) -> _Index:
@@ -171,9 +167,7 @@ def _flat_index(gallery: Features) -> _Index:
     return index
 
 
-def _fetch(
-    index: _Index, queries: Features, depth: int
-) -> tuple[Int[np.ndarray, "q m"], Float[np.ndarray, "q m"]]:
+def _fetch(index: _Index, queries: Features, depth: int) -> tuple[Int[np.ndarray, "q m"], Float[np.ndarray, "q m"]]:
     """FAISS's proposal: gallery rows and their float32 inner products, highest first."""
     similarities, rows = index.search(queries, depth)
     return rows, similarities

@@ -53,7 +53,7 @@ class Recorder:
         frame.to_parquet(folder / f"{_file_name(name)}.parquet", index=False)
         csv = folder / f"{_file_name(name)}.csv"
         frame.to_csv(csv, index=False)
-        self._tables.append(name)
+        self._tables.append(csv.stem)
         return csv
 
     def figure(self, name: str, picture: bytes, caption: str = "", extension: str = "png") -> Path:
@@ -66,7 +66,7 @@ class Recorder:
         return path
 
     def note(self, **facts: object) -> None:
-        """Add facts to `run.json`: `manifest`, `stores`, `result`, `failed` …"""
+        """Add facts to `run.json`, such as `manifest`, `stores` and `result`."""
         self.record.update({name: plain(fact) for name, fact in facts.items()})
 
     def _write(self, status: str) -> None:
@@ -135,7 +135,7 @@ def read(path: Path) -> dict[str, Any]:
         ) from error
     if record.get("schema", 0) > SCHEMA:
         raise RunError(
-            f"{path} was written by a newer probekit (schema {record['schema']}, this one reads {SCHEMA}): update probekit."
+            f"{path} was written by a newer probekit (schema {record['schema']}): update probekit."
         )
     return record
 

@@ -229,9 +229,7 @@ class _Bank:
 
     def search(self, queries: Int[np.ndarray, " q"], gallery: Int[np.ndarray, " n"], k: int) -> Neighbours:
         """Neighbours as rows of the bank, -1 where there is none."""
-        found = search(
-            self.vectors[queries], self.vectors[gallery], k, self.group[queries], self.group[gallery]
-        )
+        found = search(self.vectors[queries], self.vectors[gallery], k, self.group[queries], self.group[gallery])
         return Neighbours(np.append(gallery, -1)[found.indices], found.similarities)
 
 
@@ -289,9 +287,7 @@ def _closed_set(
     )
     counts = np.zeros((len(names), len(names)), dtype=np.int64)
     np.add.at(counts, (truth[scored], code[first[scored]]), 1)
-    confusion = pd.DataFrame(
-        counts, index=pd.Index(names, name="query"), columns=pd.Index(names, name="neighbour")
-    )
+    confusion = pd.DataFrame(counts, index=pd.Index(names, name="query"), columns=pd.Index(names, name="neighbour"))
     missing = first < 0
     path = bank.samples["path"].to_numpy(dtype=object)
     found = pd.DataFrame(
@@ -314,9 +310,7 @@ def _full_ranking(
 ) -> tuple[Float[np.ndarray, "q k"], Float[np.ndarray, " q"]]:
     """Rank-k and average precision from every admissible gallery row, some queries at a time."""
     hits, precision = np.full((len(queries), len(KS)), np.nan), np.full(len(queries), np.nan)
-    blocks = similarity_blocks(
-        bank.vectors[queries], bank.vectors[gallery], bank.group[queries], bank.group[gallery]
-    )
+    blocks = similarity_blocks(bank.vectors[queries], bank.vectors[gallery], bank.group[queries], bank.group[gallery])
     for block, similarities in blocks:
         relevant = (code[queries][block, None] == code[gallery]) & np.isfinite(similarities)
         hits[block] = ranking.rank_k(similarities, relevant, KS)
@@ -337,8 +331,7 @@ def _searches(bank: _Bank, enrolled: Int[np.ndarray, " n"], queries: Int[np.ndar
     rows, score = nearest.indices[:, 0], nearest.similarities[:, 0].astype(np.float64)
     generator, answer = bank.generator[queries], bank.generator[rows]
     groups_of = {
-        name: set(bank.group[enrolled[bank.generator[enrolled] == name]])
-        for name in set(bank.generator[enrolled])
+        name: set(bank.group[enrolled[bank.generator[enrolled] == name]]) for name in set(bank.generator[enrolled])
     }
     pool = [
         "real" if name == REAL
@@ -372,9 +365,7 @@ def _validation_scores(
     of = bank.generator[validation]
     scores["real"] = _searches(bank, enrolled, validation[of == REAL])["score"].to_numpy()
     left_out = [
-        _searches(bank, enrolled[bank.generator[enrolled] != name], validation[of == name])[
-            "score"
-        ].to_numpy()
+        _searches(bank, enrolled[bank.generator[enrolled] != name], validation[of == name])["score"].to_numpy()
         for name in _ordered(bank.generator[enrolled])
     ]
     if left_out:
@@ -408,9 +399,7 @@ def _open_set(
         n_mated=len(a),
         n_non_mated=len(b),
         auroc=open_set.auroc(a, b),
-        auroc_interval=_intervals(measures, searched, scores["group"].to_numpy(dtype=object), settings)[
-            "auroc"
-        ],
+        auroc_interval=_intervals(measures, searched, scores["group"].to_numpy(dtype=object), settings)["auroc"],
         oscr=open_set.oscr(a, right, b),
         ccr_at_fpr05=open_set.ccr_at_fpr(a, right, b, 0.05),
         tnr_at_tpr95=open_set.tnr_at_tpr(a, b, 0.95),
@@ -442,9 +431,7 @@ def _condition(features: FeatureSet, gallery: Int[np.ndarray, " n"], name: str) 
     return np.hstack([normalise(part) for part in np.split(conditioned, np.cumsum(widths)[:-1], axis=1)])
 
 
-def _rows_of(
-    samples: pd.DataFrame, flag: str, split: Rows, allowed: Mask | None = None
-) -> Int[np.ndarray, " n"]:
+def _rows_of(samples: pd.DataFrame, flag: str, split: Rows, allowed: Mask | None = None) -> Int[np.ndarray, " n"]:
     chosen = np.full(len(samples), True) if split == "all" else (samples["split"] == split).to_numpy()
     rows = np.flatnonzero(chosen if allowed is None else chosen & allowed)
     if len(rows) == 0:

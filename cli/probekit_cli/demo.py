@@ -21,7 +21,9 @@ UNREGISTERED = "shiftmap"  # it copies real texture: the generator that is harde
 def demo(
     cache: options.Cache = options.DEFAULT_CACHE,
     runs: Annotated[Path, typer.Option("--runs", metavar="DIR", help="Made anew by every demo.")] = Path("runs/demo"),
-    manifests: Annotated[Path, typer.Option("--manifests", metavar="DIR", help="Where demo.csv goes.")] = Path("manifests"),
+    manifests: Annotated[Path, typer.Option("--manifests", metavar="DIR", help="Where demo.csv goes.")] = Path(
+        "manifests"
+    ),
     seed: options.Seed = 0,
 ) -> None:
     """Do the whole main job on real photographs, offline: data, features, probes, retrieval, map, report.
@@ -37,9 +39,14 @@ def demo(
     common = ["--manifest", chosen, *_unless_default("--cache", cache, options.DEFAULT_CACHE), "--runs", str(runs)]
     _run(["manifest", "check", *common[:-2]], "Is every image readable, and is no photograph on two sides of a split?")
     _run(["extract", "--model", MODELS, *common], "Features, once. A second run would find everything done.")
-    _run(["probe", "--train", "all", "--test", "all", *common], "Real or inpainted? Trained on one method, tested on each.")
+    _run(
+        ["probe", "--train", "all", "--test", "all", *common],
+        "Real or inpainted? Trained on one, tested on each.",
+    )
     _run(["probe", "--task", "attribution", *common], "Which method was it?")
-    _run(["retrieve", "--unknown", UNREGISTERED, *common], f"Nearest registered examples, {UNREGISTERED} not among them.")
+    _run(
+        ["retrieve", "--unknown", UNREGISTERED, *common], f"Nearest registered examples, {UNREGISTERED} not among them."
+    )
     _run(["map", *common], "What lies near what?")
     _run(["report", "--runs", str(runs)], "All of it on one page.")
     output.stdout().print(

@@ -39,7 +39,9 @@ def extract(
     workers: Annotated[
         int | None, typer.Option(min=1, help="Threads that read and decode. Default: one per processor.")
     ] = None,
-    unit_size: Annotated[int | None, typer.Option(min=1, help="Images that one process claims and commits together.")] = None,
+    unit_size: Annotated[
+        int | None, typer.Option(min=1, help="Images that one process claims and commits together.")
+    ] = None,
     retry_failed: Annotated[
         bool, typer.Option("--retry-failed", help="Try images again that could not be read.")
     ] = False,

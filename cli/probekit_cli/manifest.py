@@ -1,6 +1,5 @@
 """`probekit manifest`: import, check and show the lists of images."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -18,7 +17,9 @@ Which = Annotated[
 def check(
     name: Which = None,
     manifest: options.Manifest = None,
-    pixels: Annotated[bool, typer.Option("--pixels", help="Decode every image too: finds truncated ones, takes longer.")] = False,
+    pixels: Annotated[
+        bool, typer.Option("--pixels", help="Decode every image too: finds truncated ones, takes longer.")
+    ] = False,
     as_json: options.AsJson = False,
 ) -> None:
     """Open and hash every image: unreadable ones, duplicates, groups and classes that a split divides.

@@ -56,13 +56,14 @@ def map_(
                 result = embed_map(features, settings, show)
             session.answers.append(result.to_json())
             session.table("map", result.points, features)
+            points, classes = result.points[["x", "y"]].to_numpy(), result.points["generator"].to_numpy()
             title = f"t-SNE · {features.reference}"
             caption = (
                 f"{title}, perplexity {result.perplexity:g}: trustworthiness {result.trustworthiness:.3f}, "
                 f"k-NN purity {result.purity_map:.3f} on the map, {result.purity_features:.3f} in the features, "
                 f"{result.purity_chance:.3f} by chance."
             )
-            session.figure("map", figures.scatter_map(result, title=title), caption, features)
+            session.figure("map", figures.scatter_map(points, classes, title=title, caption=caption), caption, features)
             page = reports.map_page(result.points, title, _thumbnails(result.points, session.manifest.root))
             session.run.figure(f"map-{features.reference}", page.encode(), caption, extension="html")
             if not as_json:

@@ -26,7 +26,7 @@ Model = Annotated[
     typer.Option(
         "--model",
         metavar="MODEL[#TAP][+…][,…]",
-        help="Features to ask: names with commas between; a+b puts two side by side. Default: all that cover the manifest.",
+        help="Features to ask; a+b puts two side by side. Default: all that cover the manifest.",
     ),
 ]
 Taps = Annotated[str | None, typer.Option("--taps", metavar="TAP[,TAP]", help="Taps to ask of each model.")]

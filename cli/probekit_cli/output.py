@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import math
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -69,7 +70,7 @@ def print_table(
 
 def score_style(_column: str, value: object) -> str:
     """Colour of a score between .5 (says nothing) and 1 (perfect)."""
-    if not isinstance(value, float) or value != value:
+    if not isinstance(value, float) or math.isnan(value):
         return "dim"
     steps = ((0.95, "bold green"), (0.85, "green"), (0.7, "yellow"), (0.55, ""))
     return next((style for least, style in steps if value >= least), "dim")
@@ -77,7 +78,7 @@ def score_style(_column: str, value: object) -> str:
 
 @contextlib.contextmanager
 def progress(what: str) -> "Iterator[Callable[[int, int], None]]":
-    """A bar with rate and time left on standard error; give it (done, total). Plain lines where there is no terminal."""
+    """A bar with rate and time left on standard error, fed with (done, total); plain lines without a terminal."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     if not sys.stderr.isatty():
@@ -101,14 +102,15 @@ def progress(what: str) -> "Iterator[Callable[[int, int], None]]":
 
 def _plain_progress(what: str) -> Callable[[int, int], None]:
     """At most one line in ten seconds, for logs."""
-    state = {"began": time.monotonic(), "said": 0.0, "first": -1}
+    state = {"began": time.monotonic(), "said": 0.0, "first": -1, "ended": 0}
 
     def show(done: int, total: int) -> None:
         now = time.monotonic()
         if state["first"] < 0:
-            state.update(began=now, first=done)
-        if done < total and now - state["said"] < 10:
+            state.update(began=now, said=now, first=done)
+        if state["ended"] or (done < total and now - state["said"] < 10):
             return
+        state["ended"] = done >= total
         state["said"] = now
         rate = (done - state["first"]) / max(now - state["began"], 1e-9)
         left = f", {(total - done) / rate:.0f} s left" if rate > 0 and done < total else ""
@@ -127,5 +129,5 @@ def listing(failures: "Sequence[tuple[str, str]]", limit: int = 5) -> None:
 
 def _spell(value: object) -> str:
     if isinstance(value, float):
-        return "–" if value != value else f"{value:.3f}"
+        return "–" if math.isnan(value) else f"{value:.3f}"
     return "" if value is None else str(value)

@@ -17,7 +17,9 @@ TASKS = ("binary", "attribution")
 def probe(
     train: Annotated[str, typer.Option(help="Generator, comma list, `a+b` for one probe on both, or `all`.")] = "all",
     test: Annotated[str, typer.Option(help="Generator, comma list, or `all`.")] = "all",
-    task: Annotated[str, typer.Option(help="binary: real or fake, for each pair. attribution: which generator.")] = "binary",
+    task: Annotated[
+        str, typer.Option(help="binary: real or fake, for each pair. attribution: which generator.")
+    ] = "binary",
     classifier: Annotated[str, typer.Option("--probe", help="The classifier: logistic.")] = "logistic",
     inverse_regularisation: Annotated[
         float | None, typer.Option("--C", help="Inverse regularisation strength. Default: chosen on training groups.")
@@ -50,7 +52,9 @@ def probe(
     chosen_folds = questions.folds(folds, manifest)
     settings: PairSettings | AttributionSettings
     if task == "binary":
-        settings = PairSettings(train, test, classifier, condition, inverse_regularisation, chosen_folds, seed, bootstrap)
+        settings = PairSettings(
+            train, test, classifier, condition, inverse_regularisation, chosen_folds, seed, bootstrap
+        )
     else:
         settings = AttributionSettings(
             train, classifier, condition, inverse_regularisation, chosen_folds, seed, bootstrap
@@ -87,7 +91,7 @@ def _pairs(session: questions.Session, features: "FeatureSet", settings: "PairSe
     auc = result.matrix("auc")
     how = f"{features.reference}, {result.selection['evaluation']}"
     caption = f"AUC of {how}: trained on the row's generator, tested on the column's."
-    session.figure("auc", figures.matrix(auc, metric="AUC", title=f"AUC · {how}"), caption, features)
+    session.figure("auc", figures.matrix(auc, title=f"AUC · {how}", counts=result.matrix("n_test")), caption, features)
     if not quiet:
         output.print_table(auc, title=f"AUC · {how}", styles=output.score_style, corner="train ↓  test →")
     _notes(result.notes)

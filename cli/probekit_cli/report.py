@@ -12,7 +12,9 @@ def report(
     folders: Annotated[
         list[Path] | None, typer.Argument(metavar="[RUN]…", help="Run folders; every finished run without them.")
     ] = None,
-    out: Annotated[Path | None, typer.Option("--out", "-o", help="The HTML file. Default: report.html in --runs.")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="The HTML file. Default: report.html in --runs.")
+    ] = None,
     title: Annotated[str | None, typer.Option(help="Heading of the page.")] = None,
     runs: options.Runs = options.DEFAULT_RUNS,
     as_json: options.AsJson = False,
@@ -35,6 +37,8 @@ def report(
     except OSError as error:
         raise RunError(f"{path} cannot be written ({error.strerror}): choose another file with --out.") from error
     if as_json:
-        output.print_json({"report": str(path), "runs": [str(folder) for folder in chosen], "bytes": len(page.encode())})
+        output.print_json(
+            {"report": str(path), "runs": [str(folder) for folder in chosen], "bytes": len(page.encode())}
+        )
     else:
         output.remark(f"{len(chosen)} runs in one page: {path}")

@@ -77,11 +77,21 @@ def retrieve(
             session.table("per_class", result.per_class, features)
             session.table("queries", result.queries, features)
             title = f"First neighbours · {features.reference}"
-            caption = f"Queries of each class (row) by the class of their first neighbour (column), {features.reference}."
-            session.figure("neighbours", figures.confusion(result.confusion, title=title), caption, features)
+            caption = (
+                f"Queries of each class (row) by the class of their first neighbour (column), {features.reference}."
+            )
+            session.figure(
+                "neighbours",
+                figures.confusion(result.confusion, title=title, answer_axis="generator of the first neighbour"),
+                caption,
+                features,
+            )
             if len(result.scores):
                 caption = f"Similarity of the nearest registered image, by pool, {features.reference}."
-                picture = figures.score_histogram(result.scores, title=f"Open set · {features.reference}")
+                picture = figures.histograms(
+                    {pool: rows["score"].to_numpy() for pool, rows in result.scores.groupby("pool", sort=False)},
+                    title=f"Open set · {features.reference}",
+                )
                 session.figure("pools", picture, caption, features)
                 session.table("open_set_scores", result.scores, features)
             if not as_json:

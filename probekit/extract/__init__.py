@@ -237,17 +237,14 @@ class _Work:
                 crop = sample.crops.get(target.view)
                 distinct.setdefault(sample.key, ImageCrops(sample.key, path, crop, sample.reason))
             if distinct:
-                share = partial(self._share, len(loaded), number, len(unit.targets))
-                target.compute(
-                    list(distinct.values()), unit.name, on_batch=lambda of, share=share: self._report(share(of))
-                )
+                part = partial(self._report_part, len(loaded), number, len(unit.targets))
+                target.compute(list(distinct.values()), unit.name, on_batch=part)
                 target.store.fold(at_least=FOLD_PARTS)
         self._done += len(loaded)
 
-    @staticmethod
-    def _share(samples: int, finished_targets: int, targets: int, of_target: float) -> int:
-        """How many samples of the unit count as done, so that a slow model's bar moves with every batch."""
-        return int(samples * (finished_targets + of_target) / targets)
+    def _report_part(self, samples: int, finished_targets: int, targets: int, of_target: float) -> None:
+        """Count a share of the unit's samples as done, so that a slow model's bar moves with every batch."""
+        self._report(int(samples * (finished_targets + of_target) / targets))
 
     def _report(self, underway: int = 0) -> None:
         if self._on_progress:

@@ -52,18 +52,14 @@ def map_data(points: pd.DataFrame, thumbnails: Sequence[bytes | None] | None = N
         "prefix": start,
         "paths": [path[len(start) :] for path in paths],
         "colourings": [_colouring(name, points[name]) for name in _colourings(points)],
-        "thumbnails": [b64encode(jpeg).decode() if jpeg else None for jpeg in thumbnails]
-        if thumbnails
-        else [],
+        "thumbnails": [b64encode(jpeg).decode() if jpeg else None for jpeg in thumbnails] if thumbnails else [],
     }
 
 
 def _shared_folder(paths: Sequence[str]) -> str:
     """The folder that all paths start with, and its slash: said once, it makes the page smaller."""
     first, last = min(paths, default=""), max(paths, default="")
-    same = next(
-        (i for i, (a, b) in enumerate(zip(first, last, strict=False)) if a != b), min(len(first), len(last))
-    )
+    same = next((i for i, (a, b) in enumerate(zip(first, last, strict=False)) if a != b), min(len(first), len(last)))
     return first[: first.rfind("/", 0, same) + 1]
 
 

@@ -42,8 +42,7 @@ class Matrix:
         """What the page's script needs to switch metrics and to show a cell's details."""
         return {
             "layers": {
-                layer.name: {"label": layer.label, "text": layer.text, "tint": layer.tint}
-                for layer in self.layers
+                layer.name: {"label": layer.label, "text": layer.text, "tint": layer.tint} for layer in self.layers
             },
             "details": self.details,
         }

@@ -62,8 +62,7 @@ def build(run_folders: Sequence[Path], title: str | None = None) -> str:
     known = [(section_for(run.verb), run) for run in runs]
     known.sort(key=lambda pair: (pair[0].order, str(pair[1].record.get("started")), pair[1].path.name))
     chapters = [
-        Chapter(f"run-{n}", n, run, section, section.context(run))
-        for n, (section, run) in enumerate(known, start=1)
+        Chapter(f"run-{n}", n, run, section, section.context(run)) for n, (section, run) in enumerate(known, start=1)
     ]
     return render(
         "report.html",
@@ -71,14 +70,10 @@ def build(run_folders: Sequence[Path], title: str | None = None) -> str:
         title=title or "What the features know",
         chapters=chapters,
         manifests=_distinct([run.manifest for run in runs if run.manifest], "sha256"),
-        stores=_distinct(
-            [store for _, run in known for store in _mappings(run.record.get("stores"))], "address"
-        ),
+        stores=_distinct([store for _, run in known for store in _mappings(run.record.get("stores"))], "address"),
         versions=_versions([run for _, run in known]),
         ended=max((str(run.record.get("ended") or "") for run in runs), default=""),
-        headlines=_headlines(
-            [line for chapter in chapters for line in chapter.section.headlines(chapter.run)]
-        ),
+        headlines=_headlines([line for chapter in chapters for line in chapter.section.headlines(chapter.run)]),
         rows_of=rows_of,
     )
 
@@ -107,15 +102,9 @@ def _headlines(lines: Sequence[Headline]) -> dict[str, Any]:
 def _versions(runs: Sequence[Run]) -> dict[str, list[str]]:
     """Every version of every library that any run used: more than one means that the runs differ."""
     found = sorted(
-        {
-            (str(name), str(version))
-            for run in runs
-            for name, version in (run.record.get("versions") or {}).items()
-        }
+        {(str(name), str(version)) for run in runs for name, version in (run.record.get("versions") or {}).items()}
     )
-    return {
-        name: [version for _, version in pairs] for name, pairs in groupby(found, key=lambda pair: pair[0])
-    }
+    return {name: [version for _, version in pairs] for name, pairs in groupby(found, key=lambda pair: pair[0])}
 
 
 def _distinct(items: Sequence[Mapping[str, Any]], key: str) -> list[Mapping[str, Any]]:

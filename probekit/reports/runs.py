@@ -101,9 +101,7 @@ def load(path: Path) -> Run:
         path=path,
         record=record,
         tables={name: _table(tables[name]) for name in named_tables if name in tables},
-        figures=tuple(
-            _figure(figures[name], named_figures[name]) for name in named_figures if name in figures
-        ),
+        figures=tuple(_figure(figures[name], named_figures[name]) for name in named_figures if name in figures),
         missing=tuple(name for name in named_tables if name not in tables)
         + tuple(name for name in named_figures if name not in figures),
     )
@@ -126,9 +124,7 @@ def _short_name(part: Mapping[str, Any]) -> str:
 
 
 def _full_name(part: Mapping[str, Any]) -> str:
-    return " · ".join(
-        str(word) for word in (_short_name(part), part.get("view"), part.get("precision")) if word
-    )
+    return " · ".join(str(word) for word in (_short_name(part), part.get("view"), part.get("precision")) if word)
 
 
 def _names(value: object) -> list[str]:
@@ -136,11 +132,7 @@ def _names(value: object) -> list[str]:
 
 
 def _captions(value: object) -> dict[str, str]:
-    return (
-        {str(name): str(caption or "") for name, caption in value.items()}
-        if isinstance(value, Mapping)
-        else {}
-    )
+    return {str(name): str(caption or "") for name, caption in value.items()} if isinstance(value, Mapping) else {}
 
 
 def _table(path: Path) -> pd.DataFrame:

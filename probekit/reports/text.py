@@ -73,9 +73,7 @@ def is_number(value: object) -> TypeGuard[int | float]:
 
 def is_nested(value: object) -> bool:
     """Whether a value needs a block of its own: an object, or a list of objects."""
-    return isinstance(value, Mapping) or (
-        isinstance(value, list) and bool(value) and isinstance(value[0], Mapping)
-    )
+    return isinstance(value, Mapping) or (isinstance(value, list) and bool(value) and isinstance(value[0], Mapping))
 
 
 NAMES = {

@@ -290,7 +290,7 @@ class Store:
                 if np.isfinite(extreme)
                 else f"the model gave {extreme}: check its weights, or try --precision float32"
             )
-            raise FeatureOverflowError(f"{names[row]}: in tap {tap} of {self.settings.model}, {problem}.")
+            raise FeatureOverflowError(f"{names[int(row)]}: in tap {tap} of {self.settings.model}, {problem}.")
         return packed
 
     def _write_reasons(self, reasons: Mapping[str, str]) -> None:

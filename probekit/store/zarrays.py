@@ -131,7 +131,7 @@ class ZarrArrays:
                 _put(array, rows[shard], values[shard])
             for shard in _runs(
                 rows, SHARD_ROWS
-            ):  # one status object after the other: the rows that exist stay a prefix
+            ):  # in order: the rows that exist stay a prefix
                 _put(self._array("status"), rows[shard], status[shard], column)
 
     def verify(self) -> Iterator[str]:
@@ -216,16 +216,17 @@ def _create(
 
 
 def _put(
-    array: "zarr.Array[Any]", rows: Int[np.ndarray, " n"], values: Shaped[np.ndarray, "n ..."], *rest: int
+    array: "zarr.Array[Any]", rows: Int[np.ndarray, " n"], values: Shaped[np.ndarray, "n ..."], column: int | None = None
 ) -> None:
     """Write values at ascending rows of one shard: read the span, change it, write it back as one object."""
     first, last = int(rows[0]), int(rows[-1]) + 1
+    where: Any = slice(first, last) if column is None else (slice(first, last), column)
     if last - first == len(rows):
-        array[(slice(first, last), *rest)] = values
+        array[where] = values
         return
-    span = np.array(array[(slice(first, last), *rest)])
+    span = np.array(array[where])
     span[rows - first] = values
-    array[(slice(first, last), *rest)] = span
+    array[where] = span
 
 
 def _runs(rows: Int[np.ndarray, " n"], shard_rows: int) -> Iterator[slice]:
@@ -257,7 +258,7 @@ def _errors(path: Path) -> Iterator[None]:
 
 
 def _let_zarr_finish() -> None:
-    """Wait for the chunks that zarr still reads after one of them failed; their tasks complain when they are dropped."""
+    """Wait for the chunks that zarr still reads after one failed: their tasks complain when they are dropped."""
     import asyncio
 
     from zarr.core.sync import sync

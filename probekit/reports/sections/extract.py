@@ -24,11 +24,7 @@ class ExtractSection(Section):
     def question(self, run: Run) -> str:
         """Which models saw the images."""
         names = [str(part.get("model")) for part in run.parts if part.get("model")]
-        return (
-            f"Features of {listing(names)} for every image of the manifest."
-            if names
-            else "Features of every image."
-        )
+        return f"Features of {listing(names)} for every image of the manifest." if names else "Features of every image."
 
     def answers(self, run: Run) -> list[str]:
         """Rows and failures of each model, and the speed."""

@@ -62,6 +62,5 @@ def _maps(name: str, table: pd.DataFrame) -> list[tuple[str, dict[str, Any]]]:
     if not keys:
         return [("" if name == "map" else name, map_data(table))]
     return [
-        ("#".join(str(word) for word in words), map_data(points))
-        for words, points in table.groupby(keys, sort=False)
+        ("#".join(str(word) for word in words), map_data(points)) for words, points in table.groupby(keys, sort=False)
     ]

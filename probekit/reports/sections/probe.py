@@ -60,21 +60,15 @@ class ProbeSection(Section):
             auc = spread(part["pairs"])
             task = "" if part.get("task") in {None, "binary"} else f", {part['task']}"
             found.append(
-                Headline(
-                    run.subject(part), f"AUC, same generator{task}", auc.same_median, "median over pairs"
-                )
+                Headline(run.subject(part), f"AUC, same generator{task}", auc.same_median, "median over pairs")
             )
             found.append(
-                Headline(
-                    run.subject(part), f"AUC, other generators{task}", auc.across_median, "median over pairs"
-                )
+                Headline(run.subject(part), f"AUC, other generators{task}", auc.across_median, "median over pairs")
             )
         for part in _with_classes(run):
             chance = f"{len(part['classes'])} classes, chance {number(1 / len(part['classes']))}"
             found.append(
-                Headline(
-                    run.subject(part), "Attribution, balanced accuracy", part.get("balanced_acc"), chance
-                )
+                Headline(run.subject(part), "Attribution, balanced accuracy", part.get("balanced_acc"), chance)
             )
         return found
 
@@ -84,12 +78,10 @@ class ProbeSection(Section):
         return {
             "selection_lines": selection_lines,
             "pairs": [
-                (part, run.subject(part), pair_matrix(part["pairs"], part.get("selection")))
-                for part in with_pairs
+                (part, run.subject(part), pair_matrix(part["pairs"], part.get("selection"))) for part in with_pairs
             ],
             "metrics": [
-                (name, words(name))
-                for name in metrics_of([pair for part in with_pairs for pair in part["pairs"]])
+                (name, words(name)) for name in metrics_of([pair for part in with_pairs for pair in part["pairs"]])
             ],
             "attributions": [(part, run.subject(part), _confusion(part)) for part in _with_classes(run)],
         }
@@ -115,9 +107,7 @@ def _pairs_sentence(run: Run, part: Part) -> str:
     same = f"AUC {_range(auc.same)} on the generator it was trained on" if auc.same else ""
     across = f"{'' if same else 'AUC '}{_range(auc.across)} on others" if auc.across else ""
     worst = (
-        f" (lowest: {auc.worst.get('train')} → {auc.worst.get('test')})"
-        if auc.worst and len(auc.across) > 1
-        else ""
+        f" (lowest: {auc.worst.get('train')} → {auc.worst.get('test')})" if auc.worst and len(auc.across) > 1 else ""
     )
     return f"{run.subject(part)}: {', '.join(text for text in (same, across) if text)}{worst}."
 

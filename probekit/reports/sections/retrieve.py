@@ -78,9 +78,7 @@ def _neighbours(part: Part) -> Matrix | None:
     found = part.get("confusion")
     if not isinstance(found, Mapping) or not found.get("counts"):
         return None
-    return confusion_matrix(
-        found["query"], found["neighbour"], found["counts"], axes=("Query", "First neighbour")
-    )
+    return confusion_matrix(found["query"], found["neighbour"], found["counts"], axes=("Query", "First neighbour"))
 
 
 def _sentence(run: Run, part: Part) -> str:
@@ -90,7 +88,6 @@ def _sentence(run: Run, part: Part) -> str:
     opened = part.get("open_set")
     pools = [opened] if isinstance(opened, Mapping) else opened or []
     apart = [
-        f"{pool.get('pool', 'unregistered')} images told apart with AUROC {number(pool.get('auroc'))}"
-        for pool in pools
+        f"{pool.get('pool', 'unregistered')} images told apart with AUROC {number(pool.get('auroc'))}" for pool in pools
     ]
     return "; ".join([closed, *apart]) + "."
