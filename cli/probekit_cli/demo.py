@@ -50,7 +50,8 @@ def demo(
     _run(["map", *common], "What lies near what?")
     _run(["report", "--runs", str(runs)], "All of it on one page.")
     output.stdout().print(
-        f"\n[bold]Done in {time.monotonic() - began:.0f} s.[/bold] Open [bold]{runs / 'report.html'}[/bold] in a browser. "
+        f"\n[bold]Done in {time.monotonic() - began:.0f} s.[/bold] "
+        f"Open [bold]{runs / 'report.html'}[/bold] in a browser. "
         "The three diffusion-type inpainters are caught on photographs that no probe has seen, also by probes of each "
         f"other; {UNREGISTERED} pastes real texture, which these features cannot tell from real.\n"
         "Your own images: probekit manifest import FOLDER --layout class-folders --name mine"

@@ -36,7 +36,7 @@ def retrieve(
 ) -> None:
     """Find each query's nearest registered images: who made it, or nobody that is registered?
 
-    Without --folds 0 and without a split that is large enough, every image is searched among all images of other groups.
+    With --folds, or where the manifest has too few groups for a split, each image is searched among all other groups.
 
     Example: probekit retrieve --model srm --unknown shiftmap
     """
@@ -109,11 +109,11 @@ def _show(result: "RetrievalResult") -> None:
         f"Retrieval · {result.reference} · {closed.n_scored} of {closed.n_queries} queries in "
         f"{closed.n_gallery} registered images"
     )
-    numbers = {f"rank-{k}": value for k, value in closed.rank.items()}
+    numbers = {f"rank-{rank}": value for rank, value in closed.rank.items()}
     numbers |= {"mAP": closed.mean_ap, "macro mAP": closed.macro_ap, "k-NN acc": closed.knn_accuracy}
     output.print_table(pd.DataFrame([numbers]), title=title)
     output.print_table(result.per_class)
-    rows = [
+    rows: list[dict[str, object]] = [
         {
             "pool": pool.pool,
             "non-mated": pool.n_non_mated,

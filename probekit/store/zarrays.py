@@ -185,7 +185,7 @@ class ZarrArrays:
         array = self._array(tap)
         if array.shape[1:] != values.shape[1:]:
             raise StoreError(
-                f"{self.path}: tap {tap} has shape {array.shape[1:]} in the store, {values.shape[1:]} in these features."
+                f"{self.path}: tap {tap} has shape {array.shape[1:]} there, {values.shape[1:]} in these features."
             )
         if array.shape[0] < status.shape[0]:
             array.resize(shape)
@@ -216,7 +216,10 @@ def _create(
 
 
 def _put(
-    array: "zarr.Array[Any]", rows: Int[np.ndarray, " n"], values: Shaped[np.ndarray, "n ..."], column: int | None = None
+    array: "zarr.Array[Any]",
+    rows: Int[np.ndarray, " n"],
+    values: Shaped[np.ndarray, "n ..."],
+    column: int | None = None,
 ) -> None:
     """Write values at ascending rows of one shard: read the span, change it, write it back as one object."""
     first, last = int(rows[0]), int(rows[-1]) + 1
