@@ -15,7 +15,7 @@ class Sweep:
     """How a probe does on held-out rows for every C of a grid."""
 
     losses: Float[np.ndarray, " c"]
-    """Mean log-loss in nats over all held-out rows, each scored by a probe that did not learn from its fold."""
+    """Mean log-loss in nats over all held-out rows, each scored by a probe that did not see its fold."""
     fits: int
     unconverged: int
     """Fits that stopped before their gradient came below the tolerance."""
@@ -24,9 +24,7 @@ class Sweep:
 class Probe(Protocol):
     """Settings of a probe; `fit` returns a new, frozen classifier."""
 
-    C: float
-
-    def __init__(self, C: float) -> None: ...
+    def __init__(self, *, C: float) -> None: ...
 
     def fit(self, features: Features, labels: Labels) -> LinearClassifier:
         """Train on one row a sample.
