@@ -7,12 +7,12 @@ dealt into K folds, and every sample is scored once, by a probe that learned fro
 import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import pandas as pd
 
-from probekit.arrays import Features, Groups, Int, Mask
+from probekit.arrays import Float, Groups, Int, Mask
 from probekit.errors import ProbeError, UsageError
 from probekit.registry import unknown_name
 
@@ -169,7 +169,7 @@ def leaked(samples: pd.DataFrame, trained: Mask, scored: Mask) -> Mask:
     return found
 
 
-def require_finite(samples: pd.DataFrame, blocks: Iterable[Features]) -> None:
+def require_finite(samples: pd.DataFrame, blocks: Iterable[Float[np.ndarray, "n _"]]) -> None:
     """Nothing, when every feature is a number.
 
     Raises:
@@ -185,6 +185,7 @@ def require_finite(samples: pd.DataFrame, blocks: Iterable[Features]) -> None:
         )
 
 
+@runtime_checkable
 class Described(Protocol):
     """Where a block of features came from."""
 

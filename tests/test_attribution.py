@@ -191,7 +191,7 @@ def test_a_class_without_training_samples_is_left_out_of_all_and_refused_by_name
 
 def test_an_unknown_generator_is_answered_with_the_nearest():
     with pytest.raises(UnknownNameError, match="'repaint'"):
-        attribute(study(), dataclasses.replace(QUICK, generators="repant"))
+        attribute(study(), dataclasses.replace(QUICK, generators="repaint2"))
 
 
 def test_the_json_is_one_run_without_nan():

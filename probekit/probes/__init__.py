@@ -1,7 +1,7 @@
 """Probes: classifiers on frozen features, one file each, found by scanning this folder."""
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
@@ -21,6 +21,7 @@ class Sweep:
     """Fits that stopped before their gradient came below the tolerance."""
 
 
+@runtime_checkable
 class Probe(Protocol):
     """Settings of a probe; `fit` returns a new, frozen classifier."""
 

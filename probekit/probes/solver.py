@@ -34,14 +34,14 @@ class Space:
     mean: Float[np.ndarray, " d"]
     vectors: Float[np.ndarray, "d r"]
     variances: Float[np.ndarray, " r"]
-    coordinates: Float[np.ndarray, "n r+1"]
-    """Z with a last column of ones."""
+    coordinates: Float[np.ndarray, "n m"]
+    """Z with a last column of ones: m = r + 1."""
 
     def astype(self, dtype: type[np.floating]) -> "Space":
         """The same space in another precision."""
         return Space(*(a.astype(dtype) for a in (self.mean, self.vectors, self.variances, self.coordinates)))
 
-    def original(self, theta: Float[np.ndarray, "... r+1"]) -> Float[np.ndarray, "... d"]:
+    def original(self, theta: Float[np.ndarray, "... m"]) -> Float[np.ndarray, "... d"]:
         """Weights (or the covariant part of a gradient) in the columns of X."""
         weights: Float[np.ndarray, "... d"] = theta[..., :-1] @ self.vectors.T
         return weights
@@ -51,7 +51,7 @@ class Space:
 class Solution:
     """One entry a problem, in the order they were given."""
 
-    theta: Float[np.ndarray, "p k r+1"]
+    theta: Float[np.ndarray, "p k m"]
     gradient: Float[np.ndarray, " p"]
     """max |Xᵀ(p − y)/n + w/(C n)| in the units of the features given, bias included."""
     iterations: Int[np.ndarray, " p"]
@@ -136,7 +136,7 @@ def _solve(batch: "_Batch", tol: float, max_iterations: int) -> Solution:
 
 
 class _Batch:
-    """The problems still being solved: p problems, k columns each, r + 1 coordinates, n rows."""
+    """The problems still being solved: p problems, k columns each, m = r + 1 coordinates, n rows."""
 
     def __init__(
         self,
@@ -151,7 +151,7 @@ class _Batch:
         self.space = space
         self.targets = targets.astype(dtype)
         self.rows = (rows / n[:, None]).astype(dtype)[:, None, :]  # (p, 1, n): 1/n where the row is in use
-        self.ridge = np.repeat((1.0 / (C * n)).astype(dtype)[:, None, None], size, axis=2)  # (p, 1, r+1)
+        self.ridge = np.repeat((1.0 / (C * n)).astype(dtype)[:, None, None], size, axis=2)  # (p, 1, m)
         self.ridge[..., -1] = 0.0
         self.theta = np.zeros((p, k, size), dtype)
         self.logits = np.zeros((p, k, rows.shape[1]), dtype)
@@ -192,24 +192,24 @@ class _Batch:
             bound[near] = self.max_gradient(near)
         return bound
 
-    def max_gradient(self, chosen: Bool[np.ndarray, " p"]) -> Float[np.ndarray, " p"]:
+    def max_gradient(self, chosen: Bool[np.ndarray, " p"]) -> Float[np.ndarray, " q"]:
         """The larger of max |Xᵀ(p − y)/n + w/(C n)| and |Σ(p − y)/n|, in the units of the features."""
         gradient = self.gradient[chosen]
         bias = gradient[..., -1:]
         weights = self.space.original(gradient) + bias * self.space.mean
-        largest: Float[np.ndarray, " p"] = np.maximum(
+        largest: Float[np.ndarray, " q"] = np.maximum(
             np.abs(weights).max(axis=(1, 2)), np.abs(bias).max(axis=(1, 2))
         )
         return largest
 
-    def _direction(self) -> Float[np.ndarray, "p k r+1"]:
+    def _direction(self) -> Float[np.ndarray, "p k m"]:
         """−H gradient with H the L-BFGS inverse Hessian: two loops, all problems at once."""
         size = np.abs(self.residuals)  # = 1 − p or p, over n: Σ p(1 − p)/n without another product
         curvature = (size - size * size / self.rows.max(axis=2, keepdims=True)).sum(axis=2)  # (p, k)
         variances = np.append(self.space.variances, 1.0).astype(size.dtype)
         diagonal = np.maximum(curvature, 1e-6)[..., None] * variances + self.ridge + np.finfo(size.dtype).tiny
         order = [(self.newest - i) % MEMORY for i in range(MEMORY)]
-        direction: Float[np.ndarray, "p k r+1"] = -self.gradient
+        direction: Float[np.ndarray, "p k m"] = -self.gradient
         factors = {}
         for i in order:
             factors[i] = self.inverse[i] * _dot(self.steps[i], direction)
@@ -225,7 +225,7 @@ class _Batch:
 
     def _search(
         self,
-        direction: Float[np.ndarray, "p k r+1"],
+        direction: Float[np.ndarray, "p k m"],
         along: Float[np.ndarray, "p k n"],
         slope: Float[np.ndarray, " p"],
     ) -> tuple[Float[np.ndarray, " p"], Float[np.ndarray, "p k n"]]:
@@ -274,7 +274,7 @@ class _Batch:
         probabilities *= self.rows[chosen]
         return probabilities
 
-    def _gradient(self) -> Float[np.ndarray, "p k r+1"]:
+    def _gradient(self) -> Float[np.ndarray, "p k m"]:
         gradient = self._product(self.residuals, self.space.coordinates)
         gradient += self.ridge * self.theta
         return gradient
@@ -286,7 +286,7 @@ class _Batch:
         product: Float[np.ndarray, "p k b"] = (left.reshape(p * k, -1) @ right).reshape(p, k, -1)
         return product
 
-    def _remember(self, step: Float[np.ndarray, "p k r+1"], change: Float[np.ndarray, "p k r+1"]) -> None:
+    def _remember(self, step: Float[np.ndarray, "p k m"], change: Float[np.ndarray, "p k m"]) -> None:
         self.newest = (self.newest + 1) % MEMORY
         self.steps[self.newest], self.changes[self.newest] = step, change
         product = _dot(step, change)  # > 0 by convexity; rounding can spoil it, then the pair is not used

@@ -151,7 +151,7 @@ def test_a_batch_gives_each_problem_what_it_gets_alone():
     space = solver.rotate(features)
     C = np.logspace(-5, 4, 13)
     rows = np.random.default_rng(0).random((13, 150)) < 0.8
-    together = solver.solve(space, labels[None], rows, C, tol=1e-8, max_iterations=500)
+    together = solver.solve(space, labels[None].astype(float), rows, C, tol=1e-8, max_iterations=500)
     scores = together.theta[:, 0] @ space.coordinates.T
     for i in range(13):
         alone = LogisticProbe(C=C[i]).fit(features[rows[i]], labels[rows[i]]).decision_function(features)
@@ -162,9 +162,9 @@ def test_a_batch_gives_each_problem_what_it_gets_alone():
 def test_batches_too_large_to_hold_are_solved_in_turn(monkeypatch):
     features, labels = two_clouds(9)
     space, rows, C = solver.rotate(features), np.ones((7, len(labels)), dtype=bool), np.logspace(-2, 2, 7)
-    whole = solver.solve(space, labels[None], rows, C, tol=1e-8, max_iterations=500)
+    whole = solver.solve(space, labels[None].astype(float), rows, C, tol=1e-8, max_iterations=500)
     monkeypatch.setattr(solver, "MAX_ELEMENTS", 2 * len(labels))
-    parts = solver.solve(space, labels[None], rows, C, tol=1e-8, max_iterations=500)
+    parts = solver.solve(space, labels[None].astype(float), rows, C, tol=1e-8, max_iterations=500)
     assert_allclose(parts.theta, whole.theta, rtol=1e-6, atol=1e-9)
 
 
