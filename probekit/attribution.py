@@ -8,7 +8,7 @@ import pandas as pd
 
 from probekit import metrics
 from probekit.arrays import Float, Int, Labels, Mask, Scores
-from probekit.errors import ProbeError, UsageError
+from probekit.errors import UsageError
 from probekit.features import FeatureSet
 from probekit.fingerprint import JSONValue
 from probekit.metrics.bootstrap import UNDEFINED, Interval, resample
@@ -23,12 +23,10 @@ from probekit.protocols import (
     group_folds,
     leaked,
     members,
-    missing_class,
-    parse_pools,
     partitions,
     pool_name,
     require_finite,
-    where_trained,
+    trainable_pools,
 )
 
 
@@ -63,24 +61,25 @@ class AttributionResult:
     classes: tuple[str, ...]
     """`real` first, then the generators."""
     overall: dict[str, int | float]
-    """n_train, n_test, n_groups, leaks, acc, balanced_acc (mean recall of the classes tested) and their 95 % intervals
-    acc_lo, acc_hi, balanced_acc_lo, balanced_acc_hi."""
+    """n_train, n_test, n_groups, leaks, acc, balanced_acc (mean recall of the classes tested) and their 95 %
+    intervals acc_lo, acc_hi, balanced_acc_lo, balanced_acc_hi."""
     binary: dict[str, float]
-    """Every metric of the task collapsed to real against fake (score 1 − p(real), threshold 0.5), with auc_lo, auc_hi."""
+    """Every metric of the task collapsed to real against fake (score 1 − p(real), threshold 0.5), and auc_lo
+    and auc_hi."""
     per_class: pd.DataFrame
     """One row a class: class, n_train, n_test, recall, recall_lo, recall_hi."""
     confusion: pd.DataFrame
     """Counts, true classes as rows and predicted classes as columns, both axes named."""
     predictions: pd.DataFrame
-    """One row a test sample: path, generator, domain, label, group, true, predicted, score (log-odds of fake, which
-    orders samples as 1 − p(real) does without running into 1) and p_CLASS for each class."""
+    """One row a test sample: path, generator, domain, label, group, true, predicted, score (log-odds of fake,
+    which orders samples as 1 − p(real) does without running into 1) and p_CLASS for each class."""
     selection: dict[str, JSONValue]
     """What chose C and how each fit converged."""
     notes: tuple[str, ...]
-    """What a reader must know: generators left out, classes without test samples, leaks, fits that did not converge."""
+    """What a reader must know: generators left out, classes never tested, leaks, unconverged fits."""
 
     def to_json(self) -> dict[str, JSONValue]:
-        """One run: task, probe, model, tap, view, precision, selection, numbers; an undefined number is null."""
+        """One run: task, probe, model, tap, view, precision, selection, numbers; undefined is null."""
         return {
             "task": "attribution",
             "probe": self.settings.probe,
@@ -88,9 +87,9 @@ class AttributionResult:
             "evaluation": self.selection["evaluation"],
             "selection": self.selection,
             "classes": list(self.classes),
-            **_numbers(self.overall),
-            "binary": _numbers(self.binary),
-            "per_class": [_numbers(row) for row in self.per_class.to_dict("records")],
+            **metrics.json_row(self.overall),
+            "binary": metrics.json_row(self.binary),
+            "per_class": [metrics.json_row(row) for row in self.per_class.to_dict("records")],
             "confusion": self.confusion.to_numpy().tolist(),
             "notes": list(self.notes),
         }
@@ -106,7 +105,8 @@ def attribute(features: FeatureSet, settings: AttributionSettings) -> Attributio
     samples = features.samples
     require_finite(samples, features.blocks)
     divided = partitions(samples, settings.folds, settings.seed)
-    pools, notes = _learnable(samples, divided, settings)
+    pools, notes = trainable_pools(settings.generators, samples, divided, settings.folds)
+    _require_disjoint(pools)
     names = (REAL, *(pool_name(pool) for pool in pools))
     learned = _Learned.fit(features, divided, pools, settings)
     table = _predictions(samples, learned, names)
@@ -142,7 +142,11 @@ class _Learned:
 
     @classmethod
     def fit(
-        cls, features: FeatureSet, divided: Sequence[Partition], pools: Sequence[Pool], settings: AttributionSettings
+        cls,
+        features: FeatureSet,
+        divided: Sequence[Partition],
+        pools: Sequence[Pool],
+        settings: AttributionSettings,
     ) -> "_Learned":
         samples, matrix = features.samples, features.matrix
         classes, groups = _classes(samples, pools), samples["group"].to_numpy()
@@ -171,30 +175,11 @@ class _Learned:
         return cls(probes, classes, rows, scored, probabilities, scores, leaks)
 
 
-def _learnable(
-    samples: pd.DataFrame, divided: Sequence[Partition], settings: AttributionSettings
-) -> tuple[list[Pool], list[str]]:
-    """The classes that can be learned; under `all` the others are left out and noted, named they are errors."""
-    found: list[Pool] = []
-    notes = []
-    for pool in parse_pools(settings.generators, samples):
-        twice = {name for other in found for name in other} & set(pool)
-        if twice:
-            raise UsageError(f"generators {settings.generators!r}: {min(twice)} is in two classes, it can be in one.")
-        reasons = [
-            missing_class(samples, pool, members(samples, pool, partition.train), where_trained(settings.folds))
-            for partition in divided
-        ]
-        reason = next((text for text in reasons if text), None)
-        if reason and settings.generators != "all":
-            raise ProbeError(reason)
-        if reason:
-            notes.append(f"not a class: {reason}")
-        else:
-            found.append(pool)
-    if not found:
-        raise ProbeError(notes[0].removeprefix("not a class: "))
-    return found, notes
+def _require_disjoint(pools: Sequence[Pool]) -> None:
+    named = [name for pool in pools for name in pool]
+    twice = next((name for name in named if named.count(name) > 1), None)
+    if twice:
+        raise UsageError(f"generator {twice!r} is part of two classes: an image has one, name it once.")
 
 
 def _classes(samples: pd.DataFrame, pools: Sequence[Pool]) -> Labels:
@@ -206,7 +191,7 @@ def _classes(samples: pd.DataFrame, pools: Sequence[Pool]) -> Labels:
 
 
 def _log_odds_of_fake(logits: Float[np.ndarray, " n"] | Float[np.ndarray, "n k"]) -> Scores:
-    """log (1 − p(real)) − log p(real), with real the first class."""
+    """Log-odds, log (1 − p(real)) − log p(real), with real the first class."""
     if logits.ndim == 1:
         return logits
     odds: Scores = np.logaddexp.reduce(logits[:, 1:], axis=1) - logits[:, 0]
@@ -266,11 +251,15 @@ def _bounds(name: str, interval: Interval) -> dict[str, float]:
 
 
 def _confusion(table: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
-    counts = pd.crosstab(table["true"], table["predicted"]).reindex(index=names, columns=names, fill_value=0)
+    counts = pd.crosstab(table["true"], table["predicted"]).reindex(
+        index=list(names), columns=list(names), fill_value=0
+    )
     return counts.rename_axis(index="true", columns="predicted")
 
 
-def _remarks(overall: dict[str, int | float], per_class: pd.DataFrame, probes: Sequence[TrainedProbe]) -> list[str]:
+def _remarks(
+    overall: dict[str, int | float], per_class: pd.DataFrame, probes: Sequence[TrainedProbe]
+) -> list[str]:
     """One line for each thing in the numbers that they do not show by themselves."""
     lines = [
         f"{name}: no test samples, its recall is undefined and left out of the balanced accuracy."
@@ -282,12 +271,3 @@ def _remarks(overall: dict[str, int | float], per_class: pd.DataFrame, probes: S
     if bad:
         lines.append(f"{bad} of {len(probes)} probes had not converged, see the gradient.")
     return lines
-
-
-def _numbers(row: dict[str, JSONValue]) -> dict[str, JSONValue]:
-    """The row as JSON can hold it: null for NaN, and x_lo with x_hi as x_ci (null when undefined)."""
-    found = {name: metrics.null_if_undefined(value) if isinstance(value, float) else value for name, value in row.items()}
-    for name in [name.removesuffix("_lo") for name in found if name.endswith("_lo")]:
-        low, high = found.pop(f"{name}_lo"), found.pop(f"{name}_hi")
-        found[f"{name}_ci"] = None if low is None else [low, high]
-    return found

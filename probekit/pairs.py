@@ -28,7 +28,7 @@ from probekit.protocols import (
     partitions,
     pool_name,
     require_finite,
-    where_trained,
+    trainable_pools,
 )
 from probekit.registry import unknown_name
 
@@ -61,7 +61,9 @@ class PairSettings:
         if self.threshold not in THRESHOLDS:
             raise unknown_name("threshold", self.threshold, THRESHOLDS)
         if self.threshold != "0.5" and self.folds:
-            raise UsageError(f"threshold {self.threshold} needs a val split, and out of fold there is none: use 0.5.")
+            raise UsageError(
+                f"threshold {self.threshold} needs a val split, and out of fold there is none: use 0.5."
+            )
         if self.bootstrap < 0:
             raise UsageError(f"--bootstrap {self.bootstrap}: the number of replicates is 0 or more.")
 
@@ -74,30 +76,31 @@ class PairResult:
     source: dict[str, str]
     """Model, tap, view and precision of the features."""
     pairs: pd.DataFrame
-    """train, test, n_train, n_test, n_real, n_fake, n_groups, leaks, every metric, and the 95 % intervals acc_lo, acc_hi,
-    auc_lo, auc_hi; NaN where undefined. `leaks` counts groups of the test samples that were trained on too."""
+    """train, test, n_train, n_test, n_real, n_fake, n_groups, leaks, every metric, and the 95 % intervals
+    acc_lo, acc_hi, auc_lo, auc_hi; NaN where undefined. `leaks` counts groups of the test samples that were
+    trained on too."""
     scores: pd.DataFrame
-    """One row a training set and scored sample: train, path, generator, domain, label, group, part, score (log-odds of
-    fake) and threshold (a sample is called fake above it)."""
+    """One row a training set and scored sample: train, path, generator, domain, label, group, part, score
+    (log-odds of fake) and threshold (a sample is called fake above it)."""
     selection: dict[str, JSONValue]
     """What chose C and the threshold, and how each fit converged."""
     notes: tuple[str, ...]
     """What a reader must know: generators left out, empty pairs, leaks, fits that did not converge."""
 
     def matrix(self, metric: str) -> pd.DataFrame:
-        """One metric with training sets as rows and test sets as columns, both axes named, in the order asked for."""
+        """One metric, training sets as rows and test sets as columns, axes named, in the order asked for."""
         table = self.pairs.pivot(index="train", columns="test", values=metric)
         return table.loc[self.pairs["train"].unique(), self.pairs["test"].unique()]
 
     def to_json(self) -> dict[str, JSONValue]:
-        """One run: task, probe, model, tap, view, precision, selection, pairs, notes; an undefined number is null."""
+        """One run: task, probe, model, tap, view, precision, selection, pairs, notes; undefined is null."""
         return {
             "task": "binary",
             "probe": self.settings.probe,
             **self.source,
             "evaluation": self.selection["evaluation"],
             "selection": self.selection,
-            "pairs": [_pair_json(row) for row in self.pairs.to_dict("records")],
+            "pairs": [metrics.json_row(row) for row in self.pairs.to_dict("records")],
             "notes": list(self.notes),
         }
 
@@ -112,7 +115,7 @@ def score_pairs(features: FeatureSet, settings: PairSettings) -> PairResult:
     samples = features.samples
     require_finite(samples, features.blocks)
     divided = partitions(samples, settings.folds, settings.seed)
-    trains, notes = _trainable(samples, divided, settings)
+    trains, notes = trainable_pools(settings.train, samples, divided, settings.folds)
     tests = {pool: members(samples, pool, _tested(divided)) for pool in parse_pools(settings.test, samples)}
     draws = {
         pool: resample(samples["group"].to_numpy()[rows], settings.bootstrap, settings.seed)
@@ -124,7 +127,9 @@ def score_pairs(features: FeatureSet, settings: PairSettings) -> PairResult:
         learned = _Learned.fit(features, divided, train, scored, settings)
         trained[pool_name(train)] = learned.probes
         scores.append(_score_rows(samples, train, scored, divided, learned))
-        pairs += [_pair(samples, train, test, rows, draws[test], learned) for test, rows in tests.items()]
+        pairs += [
+            _pair(samples, rows, draws[test], learned, train=train, test=test) for test, rows in tests.items()
+        ]
     table = pd.DataFrame(pairs)
     selection = selection_record(trained) | {
         "evaluation": evaluation(divided, settings.folds),
@@ -153,7 +158,12 @@ class _Learned:
 
     @classmethod
     def fit(
-        cls, features: FeatureSet, divided: Sequence[Partition], pool: Pool, scored: Mask, settings: PairSettings
+        cls,
+        features: FeatureSet,
+        divided: Sequence[Partition],
+        pool: Pool,
+        scored: Mask,
+        settings: PairSettings,
     ) -> "_Learned":
         samples, matrix = features.samples, features.matrix
         labels, groups = samples["label"].to_numpy(), samples["group"].to_numpy()
@@ -179,28 +189,6 @@ class _Learned:
         return cls(probes, rows, scores, thresholds, leaks)
 
 
-def _trainable(
-    samples: pd.DataFrame, divided: Sequence[Partition], settings: PairSettings
-) -> tuple[list[Pool], list[str]]:
-    """The training sets that can be learned from; under `all` the others are left out and noted, named they are errors."""
-    found, notes = [], []
-    for pool in parse_pools(settings.train, samples):
-        reasons = [
-            missing_class(samples, pool, members(samples, pool, partition.train), where_trained(settings.folds))
-            for partition in divided
-        ]
-        reason = next((text for text in reasons if text), None)
-        if reason and settings.train != "all":
-            raise ProbeError(reason)
-        if reason:
-            notes.append(f"not trained on: {reason}")
-        else:
-            found.append(pool)
-    if not found:
-        raise ProbeError(notes[0].removeprefix("not trained on: "))
-    return found, notes
-
-
 def _threshold(
     features: FeatureSet, probe: TrainedProbe, pool: Pool, partition: Partition, settings: PairSettings
 ) -> float:
@@ -216,7 +204,7 @@ def _threshold(
 
 
 def _pair(
-    samples: pd.DataFrame, train: Pool, test: Pool, rows: Mask, draws: Resampling, learned: _Learned
+    samples: pd.DataFrame, rows: Mask, draws: Resampling, learned: _Learned, *, train: Pool, test: Pool
 ) -> dict[str, str | int | float]:
     labels, groups = samples["label"].to_numpy()[rows], samples["group"].to_numpy()
     margins = learned.scores[rows] - learned.thresholds[rows]
@@ -262,19 +250,17 @@ def _remarks(pairs: pd.DataFrame, trained: dict[str, list[TrainedProbe]]) -> lis
     for test, rows in pairs.groupby("test", sort=False):
         if rows["n_fake"].iloc[0] == 0 or rows["n_real"].iloc[0] == 0:
             missing = "fake" if rows["n_fake"].iloc[0] == 0 else "real"
-            lines.append(f"tested on {test}: no {missing} samples among the test samples, metrics are undefined.")
+            lines.append(
+                f"tested on {test}: no {missing} samples among the test samples, metrics are undefined."
+            )
     for row in pairs[pairs["leaks"] > 0].itertuples():
-        lines.append(f"{row.train} → {row.test}: {row.leaks} groups of the test samples were trained on too: a leak.")
+        lines.append(
+            f"{row.train} → {row.test}: {row.leaks} groups of the test samples were trained on too: a leak."
+        )
     for name, probes in trained.items():
         bad = sum(not probe.classifier.converged for probe in probes)
         if bad:
-            lines.append(f"trained on {name}: {bad} of {len(probes)} probes had not converged, see the gradient.")
+            lines.append(
+                f"trained on {name}: {bad} of {len(probes)} probes had not converged, see the gradient."
+            )
     return lines
-
-
-def _pair_json(row: dict[str, JSONValue]) -> dict[str, JSONValue]:
-    found = {name: metrics.null_if_undefined(value) if isinstance(value, float) else value for name, value in row.items()}
-    for name in ("acc", "auc"):
-        low, high = found.pop(f"{name}_lo"), found.pop(f"{name}_hi")
-        found[f"{name}_ci"] = None if low is None else [low, high]
-    return found

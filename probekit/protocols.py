@@ -1,22 +1,23 @@
 """Which samples a question trains on and which it scores: generators, their real images, splits and folds.
 
-Two modes of evaluation. The split: probes learn from `train` rows and score `test` rows. Folds: groups are dealt into
-K folds, and every sample is scored once, by a probe that learned from the other folds.
+Two modes of evaluation. The split: probes learn from `train` rows and score `test` rows. Folds: groups are
+dealt into K folds, and every sample is scored once, by a probe that learned from the other folds.
 """
 
 import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import pandas as pd
 
-from probekit.arrays import Features, Groups, Int, Mask
+from probekit.arrays import Float, Groups, Int, Mask
 from probekit.errors import ProbeError, UsageError
 from probekit.registry import unknown_name
 
 REAL = "real"
+ALL = "all"
 SELECTION_FOLDS = 5  # of the cross-validation inside the training rows that chooses C
 
 Pool = tuple[str, ...]
@@ -44,7 +45,7 @@ def generators(samples: pd.DataFrame) -> list[str]:
 
 
 def parse_pools(text: str, samples: pd.DataFrame) -> list[Pool]:
-    """`lama,ldm` → two pools, `lama+ldm` → one pool of two, `all` → one pool for each generator of the samples.
+    """`lama,ldm` → two pools, `lama+ldm` → one pool of two, `all` → a pool for each generator.
 
     Raises:
         UnknownNameError: a name that is no generator of the samples; the message lists the nearest.
@@ -52,12 +53,15 @@ def parse_pools(text: str, samples: pd.DataFrame) -> list[Pool]:
     """
     known = generators(samples)
     pools: list[Pool] = []
+    found: list[Pool]
     for entry in (part.strip() for part in text.split(",")):
         if not entry:
-            raise UsageError(f"generators {text!r}: a name is missing; write them as lama,ldm or lama+ldm, or all.")
+            raise UsageError(
+                f"generators {text!r}: a name is missing; write them as lama,ldm or lama+ldm, or all."
+            )
         if entry in known:
             found = [(entry,)]
-        elif entry == "all":
+        elif entry == ALL:
             found = [(name,) for name in known]
         else:
             found = [tuple(_known(name.strip(), known) for name in dict.fromkeys(entry.split("+")))]
@@ -68,7 +72,7 @@ def parse_pools(text: str, samples: pd.DataFrame) -> list[Pool]:
 
 
 def members(samples: pd.DataFrame, pool: Pool, within: Mask) -> Mask:
-    """The fakes of these generators and the real samples of the domains those fakes are from, both inside `within`."""
+    """The fakes of these generators and the real samples of those fakes' domains, both inside `within`."""
     fake = within & (samples["label"] == 1).to_numpy() & samples["generator"].isin(pool).to_numpy()
     domains = samples.loc[fake, "domain"].unique()
     real = within & (samples["label"] == 0).to_numpy() & samples["domain"].isin(domains).to_numpy()
@@ -89,7 +93,9 @@ def partitions(samples: pd.DataFrame, folds: int, seed: int) -> list[Partition]:
         raise UsageError(f"--folds {folds}: give 0 to use the split of the manifest, or at least 2.")
     number = group_folds(samples["group"].to_numpy(), folds, seed)
     if len(number) and number.max() == 0:
-        raise ProbeError("all samples are of one group: no fold can be held out. Give each source its own group.")
+        raise ProbeError(
+            "all samples are of one group: no fold can be held out. Give each source its own group."
+        )
     none = np.zeros(len(samples), dtype=bool)
     return [Partition(number != fold, none, number == fold) for fold in np.unique(number)]
 
@@ -97,9 +103,9 @@ def partitions(samples: pd.DataFrame, folds: int, seed: int) -> list[Partition]:
 def group_folds(groups: Groups, folds: int, seed: int) -> Int[np.ndarray, " n"]:
     """A fold number for every row: groups stay whole, and folds are about equal in rows.
 
-    Groups are dealt largest first, in hash order among equals, each to the fold with the fewest rows so far. The result
-    depends on the names and sizes of the groups and on the seed, not on the order of the rows. With fewer groups than
-    folds there are as many folds as groups.
+    Groups are dealt largest first, in hash order among equals, each to the fold with the fewest rows so far.
+    The result depends on the names and sizes of the groups and on the seed, not on the order of the rows.
+    With fewer groups than folds there are as many folds as groups.
     """
     names, number, sizes = np.unique(groups.astype(str), return_inverse=True, return_counts=True)
     digests = [hashlib.sha256(f"{seed}:{name}".encode()).hexdigest() for name in names]
@@ -111,25 +117,48 @@ def group_folds(groups: Groups, folds: int, seed: int) -> Int[np.ndarray, " n"]:
     return fold[number]
 
 
+def trainable_pools(
+    text: str, samples: pd.DataFrame, divided: Sequence[Partition], folds: int
+) -> tuple[list[Pool], list[str]]:
+    """The pools asked for that can be learned from, and notes on those that cannot.
+
+    Raises:
+        ProbeError: a pool asked for by name cannot be learned from, or none of `all` can.
+    """
+    where = "outside a fold held out" if folds else "in the train split"
+    found, notes = [], []
+    for pool in parse_pools(text, samples):
+        reasons = (
+            missing_class(samples, pool, members(samples, pool, part.train), where) for part in divided
+        )
+        reason = next(filter(None, reasons), None)
+        if reason is None:
+            found.append(pool)
+        elif text == ALL:
+            notes.append(reason)
+        else:
+            raise ProbeError(reason)
+    if not found:
+        raise ProbeError(notes[0])
+    return found, [f"left out: {note}" for note in notes]
+
+
 def missing_class(samples: pd.DataFrame, pool: Pool, rows: Mask, where: str) -> str | None:
-    """Why no probe can be trained on these rows of a pool, with what to do; None when both classes are there."""
+    """Why these rows of a pool cannot be learned from; None when both classes are there."""
     labels = samples.loc[rows, "label"]
     if not (labels == 1).any():
-        return f"{pool_name(pool)} has no fake samples {where}: give it some, or train on another generator."
+        return f"{pool_name(pool)} has no fake samples {where}: add some, or name another generator."
     if not (labels == 0).any():
         fakes = samples.loc[rows & (samples["label"] == 1).to_numpy(), "domain"]
         domains = ", ".join(repr(domain) for domain in sorted(fakes.unique()))
-        return f"{pool_name(pool)} has no real samples of its domain ({domains}) {where}: add rows with generator real."
+        return (
+            f"{pool_name(pool)} has no real samples of its domain ({domains}) {where}: add rows with label 0."
+        )
     return None
 
 
-def where_trained(folds: int) -> str:
-    """Where training rows come from, for messages."""
-    return "outside the fold held out" if folds else "in the train split"
-
-
 def evaluation(partitioned: Sequence[Partition], folds: int) -> str:
-    """How the scores came about, to stand beside them: `train → test split` or `5-fold out of fold by group`."""
+    """How the scores came about: `train → test split` or `5-fold out of fold by group`."""
     return f"{len(partitioned)}-fold out of fold by group" if folds else "train → test split"
 
 
@@ -140,7 +169,7 @@ def leaked(samples: pd.DataFrame, trained: Mask, scored: Mask) -> Mask:
     return found
 
 
-def require_finite(samples: pd.DataFrame, blocks: Iterable[Features]) -> None:
+def require_finite(samples: pd.DataFrame, blocks: Iterable[Float[np.ndarray, "n _"]]) -> None:
     """Nothing, when every feature is a number.
 
     Raises:
@@ -152,21 +181,33 @@ def require_finite(samples: pd.DataFrame, blocks: Iterable[Features]) -> None:
     if bad.any():
         path = samples["path"].iloc[int(np.argmax(bad))]
         raise ProbeError(
-            f"{path}: its features are not finite ({bad.sum()} such samples): extract them again or remove these rows."
+            f"{path}: its features are not finite ({bad.sum()} such samples): extract again or remove them."
         )
 
 
+@runtime_checkable
 class Described(Protocol):
     """Where a block of features came from."""
 
     @property
-    def model(self) -> str: ...
+    def model(self) -> str:
+        """Name of the model."""
+        ...
+
     @property
-    def tap(self) -> str: ...
+    def tap(self) -> str:
+        """Where the features left it."""
+        ...
+
     @property
-    def view(self) -> str: ...
+    def view(self) -> str:
+        """How pixels reached it."""
+        ...
+
     @property
-    def precision(self) -> str: ...
+    def precision(self) -> str:
+        """Of the computation."""
+        ...
 
 
 def describe(sources: Sequence[Described]) -> dict[str, str]:

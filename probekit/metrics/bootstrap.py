@@ -21,14 +21,14 @@ Statistic = Callable[[Float[np.ndarray, "r n"]], Float[np.ndarray, " r"]]
 
 @dataclass(frozen=True)
 class Resampling:
-    """How often each group was drawn in each replicate; the same draws serve every statistic of the same samples."""
+    """How often each group was drawn in each replicate: the same draws for every statistic of the samples."""
 
     counts: Int[np.ndarray, "r g"]
     members: Int[np.ndarray, " n"]
     """The group number of each sample."""
 
     def interval(self, statistic: Statistic) -> Interval:
-        """Central 95 % of the statistic over the replicates; NaN with fewer than 10 groups or no replicate."""
+        """Central 95 % of the statistic over the replicates; NaN with under 10 groups or no replicate."""
         if self.counts.shape[1] < FEWEST_GROUPS or len(self.counts) == 0:
             return UNDEFINED
         values = np.concatenate([statistic(weights) for weights in self._weights()])
@@ -47,7 +47,7 @@ class Resampling:
         return self.interval(lambda weights: _ratio(weights @ values, weights.sum(axis=1)))
 
     def class_mean(self, values: Float[np.ndarray, " n"], classes: Int[np.ndarray, " n"]) -> Interval:
-        """Interval of the mean over classes of the mean in each class: balanced accuracy when values say right."""
+        """Interval of the mean over classes of each class's mean: balanced accuracy when values say right."""
         members = (classes[:, None] == np.unique(classes)).astype(np.float64)  # (n, c)
         return self.interval(
             lambda weights: _ratio(weights @ (members * values[:, None]), weights @ members).mean(axis=1)
@@ -69,10 +69,15 @@ def resample(groups: Groups, replicates: int, seed: int) -> Resampling:
     if count == 0:
         return Resampling(np.zeros((0, 0), dtype=np.int64), members)
     draws = np.random.default_rng(seed).integers(count, size=(replicates, count))
-    draws += count * np.arange(replicates)[:, None]  # a range of its own for each replicate: one bincount for all
+    draws += (
+        count * np.arange(replicates)[:, None]
+    )  # a range of its own for each replicate: one bincount for all
     counts = np.bincount(draws.ravel(), minlength=replicates * count).reshape(replicates, count)
     return Resampling(counts, members)
 
 
 def _ratio(above: Float[np.ndarray, "..."], below: Float[np.ndarray, "..."]) -> Float[np.ndarray, "..."]:
-    return np.divide(above, below, out=np.full(np.shape(below), np.nan), where=below > 0)
+    ratio: Float[np.ndarray, "..."] = np.divide(
+        above, below, out=np.full(np.shape(below), np.nan), where=below > 0
+    )
+    return ratio

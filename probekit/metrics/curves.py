@@ -36,7 +36,7 @@ def eer_threshold(labels: Labels, scores: Scores) -> float:
 def roc(
     labels: Labels, scores: Scores
 ) -> tuple[Float[np.ndarray, " t"], Float[np.ndarray, " t"], Float[np.ndarray, " t"]]:
-    """False positive rates, true positive rates and thresholds, from (0, 0) at +∞ to (1, 1) at the lowest score.
+    """False and true positive rates and thresholds, from (0, 0) at +∞ to (1, 1) at the lowest score.
 
     Both classes must be present.
     """
@@ -44,7 +44,9 @@ def roc(
     return reals / reals[-1], fakes / fakes[-1], thresholds
 
 
-def weighted_auc(labels: Labels, scores: Scores, weights: Float[np.ndarray, "r n"]) -> Float[np.ndarray, " r"]:
+def weighted_auc(
+    labels: Labels, scores: Scores, weights: Float[np.ndarray, "r n"]
+) -> Float[np.ndarray, " r"]:
     """AUC under each row of sample weights; NaN where a class has no weight.
 
     AUC = Σ_fake w (W_real below + W_real equal / 2) / (W_fake W_real), with W a sum of weights.
@@ -59,13 +61,16 @@ def weighted_auc(labels: Labels, scores: Scores, weights: Float[np.ndarray, "r n
     fake_weights = weights[:, ~real]
     wins = np.sum(fake_weights * (cumulated[:, below] + cumulated[:, up_to]), axis=1) / 2
     pairs = fake_weights.sum(axis=1) * cumulated[:, -1]
-    return np.divide(wins, pairs, out=np.full(len(weights), np.nan), where=pairs > 0)
+    areas: Float[np.ndarray, " r"] = np.divide(
+        wins, pairs, out=np.full(len(weights), np.nan), where=pairs > 0
+    )
+    return areas
 
 
 def _passing(
     labels: Labels, scores: Scores
 ) -> tuple[Float[np.ndarray, " t"], Float[np.ndarray, " t"], Float[np.ndarray, " t"]]:
-    """Fakes and reals that score at least each threshold, thresholds falling from +∞ over the distinct scores."""
+    """Fakes and reals at or above each threshold; thresholds fall from +∞ over the distinct scores."""
     order = np.argsort(-scores, kind="stable")
     ordered = scores[order]
     last = np.flatnonzero(np.append(ordered[1:] != ordered[:-1], True))  # the last sample of each run of ties
@@ -75,7 +80,7 @@ def _passing(
 
 
 def _crossing(labels: Labels, scores: Scores) -> tuple[float, float]:
-    """The rate and the score where FPR − FNR, which rises from −1 to 1, is 0 on the straight lines of the ROC curve."""
+    """Rate and score where FPR − FNR, which rises from −1 to 1, is 0, on straight lines between points."""
     if not _both(labels):
         return float("nan"), float("nan")
     fpr, tpr, thresholds = roc(labels, scores)

@@ -31,7 +31,8 @@ def balanced_acc(labels: Labels, margins: Scores) -> float:
 
 
 def _right(labels: Labels, margins: Scores) -> Mask:
-    return (margins > 0) == (labels == 1)
+    right: Mask = (margins > 0) == (labels == 1)
+    return right
 
 
 def _share(right: Mask) -> float:

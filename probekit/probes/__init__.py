@@ -1,7 +1,7 @@
 """Probes: classifiers on frozen features, one file each, found by scanning this folder."""
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
@@ -15,18 +15,17 @@ class Sweep:
     """How a probe does on held-out rows for every C of a grid."""
 
     losses: Float[np.ndarray, " c"]
-    """Mean log-loss in nats over all held-out rows, each scored by a probe that did not learn from its fold."""
+    """Mean log-loss in nats over all held-out rows, each scored by a probe that did not see its fold."""
     fits: int
     unconverged: int
     """Fits that stopped before their gradient came below the tolerance."""
 
 
+@runtime_checkable
 class Probe(Protocol):
     """Settings of a probe; `fit` returns a new, frozen classifier."""
 
-    C: float
-
-    def __init__(self, C: float) -> None: ...
+    def __init__(self, *, C: float) -> None: ...
 
     def fit(self, features: Features, labels: Labels) -> LinearClassifier:
         """Train on one row a sample.

@@ -23,17 +23,23 @@ class LinearClassifier:
 
     def decision_function(self, features: Features) -> Float[np.ndarray, " n"] | Float[np.ndarray, "n k"]:
         """Log-odds of the second class (n,) for two classes, else logits (n, k)."""
-        logits = features @ self.weights + self.bias
+        logits = self._logits(features)
         return logits[:, 0] if len(self.classes) == 2 else logits
 
     def predict_proba(self, features: Features) -> Float[np.ndarray, "n c"]:
         """Probability of every class, in the order of `classes`; rows sum to 1."""
-        logits = features @ self.weights + self.bias
+        logits = self._logits(features)
         if len(self.classes) == 2:
             logits = np.hstack([np.zeros_like(logits), logits])
-        odds = np.exp(logits - logits.max(axis=1, keepdims=True))
-        return odds / odds.sum(axis=1, keepdims=True)
+        odds: Float[np.ndarray, "n c"] = np.exp(logits - logits.max(axis=1, keepdims=True))
+        odds /= odds.sum(axis=1, keepdims=True)
+        return odds
 
     def predict(self, features: Features) -> Labels:
         """The most probable class of every row; a tie goes to the earlier class."""
-        return self.classes[self.predict_proba(features).argmax(axis=1)]
+        predicted: Labels = self.classes[self.predict_proba(features).argmax(axis=1)]
+        return predicted
+
+    def _logits(self, features: Features) -> Float[np.ndarray, "n k"]:
+        logits: Float[np.ndarray, "n k"] = features @ self.weights + self.bias
+        return logits

@@ -1,6 +1,6 @@
 """Conditions: what happens to raw features before a probe sees them, fitted to the training rows only.
 
-Each block of a feature reference such as `clip+npr` is conditioned on its own, so that no part drowns another.
+Each block of a feature reference such as `clip+npr` is conditioned on its own: no part drowns another.
 """
 
 from collections.abc import Callable, Sequence
@@ -21,7 +21,7 @@ CONDITIONS = {
 
 @dataclass(frozen=True)
 class Condition:
-    """A fitted condition: first each row of each block is normalised, then each column is shifted and scaled."""
+    """A fitted condition: each row of each block is normalised, then each column is shifted and scaled."""
 
     name: str
     widths: tuple[int, ...]
@@ -31,7 +31,8 @@ class Condition:
 
     def apply(self, features: Features) -> Features:
         """Conditioned features, float64; the input is left as it is."""
-        return (_normalise(self.name, self.widths, features) - self.shift) / self.scale
+        conditioned: Features = (_normalise(self.name, self.widths, features) - self.shift) / self.scale
+        return conditioned
 
 
 def fit_condition(name: str, features: Features, widths: Sequence[int]) -> Condition:
@@ -46,9 +47,7 @@ def fit_condition(name: str, features: Features, widths: Sequence[int]) -> Condi
     if name == "zscore":
         shift = features.mean(axis=0, dtype=np.float64)
         scale = features.std(axis=0, dtype=np.float64)
-        # A constant column of 0.1 has a computed deviation of 1e-17, not 0: dividing by it would make noise a feature.
-        rounding = np.finfo(features.dtype).eps * np.abs(features).max(axis=0)
-        scale[scale <= rounding] = 1.0
+        scale[scale <= _rounding(features, axis=0)] = 1.0
     return Condition(name, tuple(widths), shift, scale)
 
 
@@ -67,8 +66,16 @@ def _l2(block: Features) -> Features:
 
 def _layernorm(block: Features) -> Features:
     deviation = block.std(axis=1, keepdims=True)
-    rounding = np.finfo(block.dtype).eps * np.abs(block).max(axis=1, keepdims=True)
-    return (block - block.mean(axis=1, keepdims=True)) / np.where(deviation > rounding, deviation, 1.0)
+    deviation[deviation <= _rounding(block, axis=1)[:, None]] = 1.0
+    normal: Features = (block - block.mean(axis=1, keepdims=True)) / deviation
+    return normal
+
+
+def _rounding(features: Features, axis: int) -> Float[np.ndarray, " m"]:
+    """The largest deviation that rounding gives to constant values: for 0.1 it comes out as 1e-17, not 0."""
+    steps = max(float(np.finfo(features.dtype).eps), features.shape[axis] * float(np.finfo(np.float64).eps))
+    bound: Float[np.ndarray, " m"] = steps * np.abs(features).max(axis=axis)
+    return bound
 
 
 _ROWS: dict[str, Callable[[Features], Features]] = {"l2": _l2, "layernorm": _layernorm}

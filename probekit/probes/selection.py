@@ -77,8 +77,8 @@ def train_probe(
 ) -> TrainedProbe:
     """A probe fitted to these rows, with C from cross-validation over `folds` unless it is given.
 
-    The condition is fitted once, to all rows given: within the cross-validation held-out rows share in column means
-    and deviations (never labels), and no number that is reported comes from them.
+    The condition is fitted once, to all rows given: within the cross-validation held-out rows share in column
+    means and deviations (never labels), and no number that is reported comes from them.
 
     Args:
         features: raw features of the training rows.
@@ -142,7 +142,9 @@ def select_C(
     count = len(np.unique(folds))
     values = np.unique(np.asarray(grid, dtype=np.float64))
     if len(values) == 0 or not (np.isfinite(values).all() and values[0] > 0):
-        raise ProbeError("the grid of C must hold positive numbers: the default is 45 values from 1e-6 to 1e5.")
+        raise ProbeError(
+            "the grid of C must hold positive numbers: the default is 45 values from 1e-6 to 1e5."
+        )
     if count < 2:
         raise ProbeError(
             "C cannot be selected: all training samples are of one group, nothing can be held out. "
@@ -155,5 +157,11 @@ def select_C(
     if used < count:
         by += f" ({count - used} of {count} folds left out: without them a class is missing)"
     return Selection(
-        float(values[best]), by, "log-loss", tuple(values.tolist()), float(sweep.losses[best]), sweep.fits, sweep.unconverged
+        float(values[best]),
+        by,
+        "log-loss",
+        tuple(values.tolist()),
+        float(sweep.losses[best]),
+        sweep.fits,
+        sweep.unconverged,
     )

@@ -10,9 +10,9 @@ matrix-matrix products over all of them:
     along    = D Z̃ᵀ      how the logits change along the directions; the line search then needs no product
     gradient = R Z̃ / n + ridge θ
 
-Z̃ is the centred features in the eigenbasis of their Gram matrix, with a column of ones for the bias. There the
-Hessian is nearly diagonal, about κ s + 1/(C n) with s the eigenvalues and κ = Σ p(1 − p)/n, which preconditions
-L-BFGS (Nocedal and Wright 2006, algorithm 7.4). Finished problems leave the batch.
+Z̃ is the centred features in the eigenbasis of their Gram matrix, with a column of ones for the bias. There
+the Hessian is nearly diagonal, about κ s + 1/(C n) with s the eigenvalues and κ = Σ p(1 − p)/n, which
+preconditions L-BFGS (Nocedal and Wright 2006, algorithm 7.4). Finished problems leave the batch.
 """
 
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ import numpy as np
 from probekit.arrays import Bool, Features, Float, Int
 
 MEMORY = 10  # pairs of steps and gradient changes that L-BFGS remembers
-SLOPES = (-0.9, 0.3)  # a step is accepted when the slope there, over the slope at 0, is -1 times within these
+SLOPES = (-0.9, 0.3)  # a step is accepted when the slope there, over the size of the slope at 0, is within
 SEARCHES = 20  # looks at one line before the lower end of the bracket is taken
 MAX_ELEMENTS = 2**24  # logits held at once: more problems than fit are solved in turn
 
@@ -34,30 +34,27 @@ class Space:
     mean: Float[np.ndarray, " d"]
     vectors: Float[np.ndarray, "d r"]
     variances: Float[np.ndarray, " r"]
-    coordinates: Float[np.ndarray, "n r+1"]
-    """Z with a last column of ones."""
+    coordinates: Float[np.ndarray, "n m"]
+    """Z with a last column of ones: m = r + 1."""
 
     def astype(self, dtype: type[np.floating]) -> "Space":
         """The same space in another precision."""
         return Space(*(a.astype(dtype) for a in (self.mean, self.vectors, self.variances, self.coordinates)))
 
-    def original(self, theta: Float[np.ndarray, "... r+1"]) -> Float[np.ndarray, "... d"]:
+    def original(self, theta: Float[np.ndarray, "... m"]) -> Float[np.ndarray, "... d"]:
         """Weights (or the covariant part of a gradient) in the columns of X."""
-        return theta[..., :-1] @ self.vectors.T
+        weights: Float[np.ndarray, "... d"] = theta[..., :-1] @ self.vectors.T
+        return weights
 
 
 @dataclass(frozen=True)
 class Solution:
     """One entry a problem, in the order they were given."""
 
-    theta: Float[np.ndarray, "p k r+1"]
+    theta: Float[np.ndarray, "p k m"]
     gradient: Float[np.ndarray, " p"]
     """max |Xᵀ(p − y)/n + w/(C n)| in the units of the features given, bias included."""
     iterations: Int[np.ndarray, " p"]
-
-    def logits(self, space: Space) -> Float[np.ndarray, "p k n"]:
-        """Scores of all rows of the space under every problem."""
-        return self.theta @ space.coordinates.T
 
 
 def rotate(features: Features) -> Space:
@@ -96,7 +93,7 @@ def solve(
     """
     at_once = max(1, MAX_ELEMENTS // targets.size)
     parts = [
-        _solve(space, targets, rows[i : i + at_once], C[i : i + at_once], tol, max_iterations)
+        _solve(_Batch(space, targets, rows[i : i + at_once], C[i : i + at_once]), tol, max_iterations)
         for i in range(0, len(C), at_once)
     ]
     return Solution(
@@ -106,32 +103,26 @@ def solve(
     )
 
 
-def log_loss(logits: Float[np.ndarray, "p k n"], targets: Float[np.ndarray, "k n"]) -> Float[np.ndarray, "p n"]:
+def log_loss(
+    logits: Float[np.ndarray, "p k n"], targets: Float[np.ndarray, "k n"]
+) -> Float[np.ndarray, "p n"]:
     """−log probability of each row's own class, in nats and float64."""
     logits = logits.astype(np.float64)
+    losses: Float[np.ndarray, "p n"]
     if len(targets) == 1:
-        return np.logaddexp(0.0, np.where(targets[0] > 0, -logits[:, 0], logits[:, 0]))
-    top = logits.max(axis=1)
-    return np.log(np.exp(logits - top[:, None]).sum(axis=1)) + top - (logits * targets).sum(axis=1)
+        losses = np.logaddexp(0.0, np.where(targets[0] > 0, -logits[:, 0], logits[:, 0]))
+    else:
+        losses = np.logaddexp.reduce(logits, axis=1) - (logits * targets).sum(axis=1)
+    return losses
 
 
-def _solve(
-    space: Space,
-    targets: Float[np.ndarray, "k n"],
-    rows: Bool[np.ndarray, "p n"],
-    C: Float[np.ndarray, " p"],
-    tol: float,
-    max_iterations: int,
-) -> Solution:
-    batch = _Batch(space, targets, rows, C)
+def _solve(batch: "_Batch", tol: float, max_iterations: int) -> Solution:
     theta = np.zeros_like(batch.theta)
-    gradient = np.zeros(len(C))
-    iterations = np.zeros(len(C), dtype=int)
-    problems = np.arange(len(C))
+    gradient = np.zeros(len(theta))
+    iterations = np.zeros(len(theta), dtype=int)
+    problems = np.arange(len(theta))  # where each problem of the batch stands in the solution
     for iteration in range(max_iterations + 1):
-        finished = (batch.sizes_of_gradient(tol) <= tol) | batch.stuck
-        if iteration == max_iterations:
-            finished[:] = True
+        finished = (batch.size_of_gradient(tol) <= tol) | batch.stuck | (iteration == max_iterations)
         if finished.any():
             done = problems[finished]
             theta[done], iterations[done] = batch.theta[finished], iteration
@@ -145,7 +136,7 @@ def _solve(
 
 
 class _Batch:
-    """The problems still being solved: p problems, k columns each, r + 1 coordinates, n rows."""
+    """The problems still being solved: p problems, k columns each, m = r + 1 coordinates, n rows."""
 
     def __init__(
         self,
@@ -160,7 +151,7 @@ class _Batch:
         self.space = space
         self.targets = targets.astype(dtype)
         self.rows = (rows / n[:, None]).astype(dtype)[:, None, :]  # (p, 1, n): 1/n where the row is in use
-        self.ridge = np.repeat((1.0 / (C * n)).astype(dtype)[:, None, None], size, axis=2)  # (p, 1, r+1)
+        self.ridge = np.repeat((1.0 / (C * n)).astype(dtype)[:, None, None], size, axis=2)  # (p, 1, m)
         self.ridge[..., -1] = 0.0
         self.theta = np.zeros((p, k, size), dtype)
         self.logits = np.zeros((p, k, rows.shape[1]), dtype)
@@ -193,29 +184,32 @@ class _Batch:
         self.gradient = self._gradient()
         self._remember(length * direction, self.gradient - before)
 
-    def sizes_of_gradient(self, tol: float) -> Float[np.ndarray, " p"]:
-        """max |gradient| in the units of the features, where it may be below tol; elsewhere a lower bound of it."""
-        bound = np.sqrt(_dot(self.gradient, self.gradient) / self.gradient[0].size) if len(self.gradient) else np.zeros(0)
+    def size_of_gradient(self, tol: float) -> Float[np.ndarray, " p"]:
+        """The largest gradient in the units of the features where it may be below tol, elsewhere its RMS."""
+        bound: Float[np.ndarray, " p"] = np.sqrt(_dot(self.gradient, self.gradient) / self.gradient[0].size)
         near = bound <= tol
         if near.any():
             bound[near] = self.max_gradient(near)
         return bound
 
-    def max_gradient(self, chosen: Bool[np.ndarray, " p"]) -> Float[np.ndarray, " p"]:
-        """max |Xᵀ(p − y)/n + w/(C n)| and |Σ(p − y)/n|, in the units of the features."""
+    def max_gradient(self, chosen: Bool[np.ndarray, " p"]) -> Float[np.ndarray, " q"]:
+        """The larger of max |Xᵀ(p − y)/n + w/(C n)| and |Σ(p − y)/n|, in the units of the features."""
         gradient = self.gradient[chosen]
         bias = gradient[..., -1:]
         weights = self.space.original(gradient) + bias * self.space.mean
-        return np.maximum(np.abs(weights).max(axis=(1, 2)), np.abs(bias).max(axis=(1, 2)))
+        largest: Float[np.ndarray, " q"] = np.maximum(
+            np.abs(weights).max(axis=(1, 2)), np.abs(bias).max(axis=(1, 2))
+        )
+        return largest
 
-    def _direction(self) -> Float[np.ndarray, "p k r+1"]:
-        """−H gradient, H the L-BFGS approximation of the inverse Hessian (two loops, all problems at once)."""
+    def _direction(self) -> Float[np.ndarray, "p k m"]:
+        """−H gradient with H the L-BFGS inverse Hessian: two loops, all problems at once."""
         size = np.abs(self.residuals)  # = 1 − p or p, over n: Σ p(1 − p)/n without another product
         curvature = (size - size * size / self.rows.max(axis=2, keepdims=True)).sum(axis=2)  # (p, k)
-        diagonal = np.maximum(curvature, 1e-6)[..., None] * np.append(self.space.variances, 1.0).astype(size.dtype)
-        diagonal += self.ridge + np.finfo(size.dtype).tiny
+        variances = np.append(self.space.variances, 1.0).astype(size.dtype)
+        diagonal = np.maximum(curvature, 1e-6)[..., None] * variances + self.ridge + np.finfo(size.dtype).tiny
         order = [(self.newest - i) % MEMORY for i in range(MEMORY)]
-        direction = -self.gradient
+        direction: Float[np.ndarray, "p k m"] = -self.gradient
         factors = {}
         for i in order:
             factors[i] = self.inverse[i] * _dot(self.steps[i], direction)
@@ -230,7 +224,10 @@ class _Batch:
         return direction
 
     def _search(
-        self, direction: Float[np.ndarray, "p k r+1"], along: Float[np.ndarray, "p k n"], slope: Float[np.ndarray, " p"]
+        self,
+        direction: Float[np.ndarray, "p k m"],
+        along: Float[np.ndarray, "p k n"],
+        slope: Float[np.ndarray, " p"],
     ) -> tuple[Float[np.ndarray, " p"], Float[np.ndarray, "p k n"]]:
         """Step lengths at which the slope is small against the slope at 0, and the residuals there.
 
@@ -265,6 +262,7 @@ class _Batch:
         self, logits: Float[np.ndarray, "q k n"], chosen: slice | Int[np.ndarray, " q"]
     ) -> Float[np.ndarray, "q k n"]:
         """(p − y)/n, 0 for rows that are not in use."""
+        probabilities: Float[np.ndarray, "q k n"]
         if len(self.targets) == 1:
             probabilities = np.tanh(0.5 * logits)  # σ(z) = (1 + tanh(z/2))/2 never overflows
             probabilities += 1.0
@@ -276,16 +274,19 @@ class _Batch:
         probabilities *= self.rows[chosen]
         return probabilities
 
-    def _gradient(self) -> Float[np.ndarray, "p k r+1"]:
-        return self._product(self.residuals, self.space.coordinates) + self.ridge * self.theta
+    def _gradient(self) -> Float[np.ndarray, "p k m"]:
+        gradient = self._product(self.residuals, self.space.coordinates)
+        gradient += self.ridge * self.theta
+        return gradient
 
     def _product(
         self, left: Float[np.ndarray, "p k a"], right: Float[np.ndarray, "a b"]
     ) -> Float[np.ndarray, "p k b"]:
         p, k, _ = left.shape
-        return (left.reshape(p * k, -1) @ right).reshape(p, k, -1)
+        product: Float[np.ndarray, "p k b"] = (left.reshape(p * k, -1) @ right).reshape(p, k, -1)
+        return product
 
-    def _remember(self, step: Float[np.ndarray, "p k r+1"], change: Float[np.ndarray, "p k r+1"]) -> None:
+    def _remember(self, step: Float[np.ndarray, "p k m"], change: Float[np.ndarray, "p k m"]) -> None:
         self.newest = (self.newest + 1) % MEMORY
         self.steps[self.newest], self.changes[self.newest] = step, change
         product = _dot(step, change)  # > 0 by convexity; rounding can spoil it, then the pair is not used
@@ -300,13 +301,15 @@ def _next_length(
     lower_slope: Float[np.ndarray, " q"],
     upper_slope: Float[np.ndarray, " q"],
 ) -> Float[np.ndarray, " q"]:
-    """Four times as far while no upper end is known; then where a straight slope is 0, kept inside the bracket."""
+    """Four times as far while there is no upper end; then where a straight slope is 0, inside the bracket."""
     open_ended = np.isinf(upper)
     width = np.where(open_ended, 0.0, upper - lower)
     share = lower_slope / np.minimum(lower_slope - upper_slope, -np.finfo(lower.dtype).tiny)
-    inside: Float[np.ndarray, " q"] = lower + width * np.clip(share, 0.1, 0.9)
-    return np.where(open_ended, 4.0 * lower, inside).astype(lower.dtype)
+    inside = lower + width * np.clip(share, 0.1, 0.9)
+    length: Float[np.ndarray, " q"] = np.where(open_ended, 4.0 * lower, inside).astype(lower.dtype)
+    return length
 
 
 def _dot(a: Float[np.ndarray, "p k m"], b: Float[np.ndarray, "p k m"]) -> Float[np.ndarray, " p"]:
-    return np.einsum("pkm,pkm->p", a, b)
+    products: Float[np.ndarray, " p"] = np.einsum("pkm,pkm->p", a, b)
+    return products

@@ -1,0 +1,151 @@
+"""Metrics of scores against scikit-learn, ties and missing classes included."""
+
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.testing import assert_allclose
+
+from probekit import metrics
+from probekit.metrics.bootstrap import resample
+from probekit.metrics.curves import eer_threshold, roc, weighted_auc
+
+
+def scored(seed, n=60, levels=7):
+    """Labels of both classes and scores with many ties."""
+    rng = np.random.default_rng(seed)
+    labels = rng.integers(2, size=n)
+    labels[:2] = 0, 1
+    return labels, rng.integers(-levels, levels, size=n) / 10 + 0.1 * labels
+
+
+@settings(max_examples=40, deadline=None)
+@given(seed=st.integers(0, 10_000), n=st.integers(2, 80), levels=st.integers(1, 40))
+def test_all_metrics_match_scikit_learn(seed, n, levels):
+    from sklearn import metrics as peer
+
+    labels, scores = scored(seed, n, levels)
+    ours, called = metrics.measure(labels, scores), scores > 0
+    assert_allclose(ours["auc"], peer.roc_auc_score(labels, scores))
+    assert_allclose(ours["ap"], peer.average_precision_score(labels, scores))
+    assert_allclose(ours["acc"], peer.accuracy_score(labels, called))
+    assert_allclose(ours["balanced_acc"], peer.balanced_accuracy_score(labels, called))
+    assert_allclose(ours["real_acc"], peer.recall_score(labels, called, pos_label=0))
+    assert_allclose(ours["fake_acc"], peer.recall_score(labels, called))
+    fpr, tpr, thresholds = peer.roc_curve(labels, scores, drop_intermediate=False)
+    for own, other in zip(roc(labels, scores), (fpr, tpr, thresholds), strict=True):
+        assert_allclose(own, other)
+
+
+@settings(max_examples=30, deadline=None)
+@given(seed=st.integers(0, 10_000), n=st.integers(2, 60))
+def test_the_equal_error_rate_is_where_the_roc_curve_meets_the_falling_diagonal(seed, n):
+    labels, scores = scored(seed, n)
+    from sklearn.metrics import roc_curve
+
+    fpr, tpr, _ = roc_curve(labels, scores, drop_intermediate=False)
+    assert_allclose(metrics.get("eer")(labels, scores), np.interp(1.0, fpr + tpr, fpr), atol=1e-12)
+
+
+def test_the_equal_error_threshold_makes_both_errors_equal():
+    rng = np.random.default_rng(0)
+    labels = np.arange(4000) % 2
+    scores = rng.normal(size=4000) + labels
+    threshold = eer_threshold(labels, scores)
+    assert np.mean(scores[labels == 0] > threshold) == pytest.approx(
+        np.mean(scores[labels == 1] <= threshold), abs=2e-3
+    )
+    assert metrics.get("eer")(labels, scores) == pytest.approx(
+        np.mean(scores[labels == 0] > threshold), abs=2e-3
+    )
+
+
+def test_perfect_and_inverted_scores_have_equal_error_rates_0_and_1():
+    labels = np.array([0, 0, 1, 1])
+    assert metrics.get("eer")(labels, np.array([1.0, 2.0, 3.0, 4.0])) == 0
+    assert metrics.get("eer")(labels, np.array([4.0, 3.0, 2.0, 1.0])) == 1
+
+
+@pytest.mark.parametrize("name", metrics.names())
+class TestEveryMetric:
+    def test_is_undefined_without_samples(self, name):
+        assert np.isnan(metrics.get(name)(np.array([], dtype=int), np.array([])))
+
+    @pytest.mark.parametrize("label", [0, 1])
+    def test_with_one_class_is_undefined_unless_it_is_a_share_of_what_is_there(self, name, label):
+        value = metrics.get(name)(np.full(5, label), np.linspace(-1, 1, 5))
+        defined = name in {"acc", ["real_acc", "fake_acc"][label]}
+        assert np.isfinite(value) == defined
+
+    def test_does_not_depend_on_the_order_of_the_samples(self, name):
+        labels, scores = scored(3)
+        order = np.random.default_rng(0).permutation(len(labels))
+        assert metrics.get(name)(labels[order], scores[order]) == metrics.get(name)(labels, scores)
+
+
+def test_integer_weights_are_repeated_samples():
+    labels, scores = scored(4, n=30)
+    weights = np.random.default_rng(0).integers(0, 4, size=(20, 30)).astype(float)
+    auc = metrics.get("auc")
+    expected = [auc(np.repeat(labels, w.astype(int)), np.repeat(scores, w.astype(int))) for w in weights]
+    assert_allclose(weighted_auc(labels, scores, weights), expected)
+
+
+def test_the_bootstrap_matches_a_loop_over_the_same_draws():
+    labels, scores = scored(5, n=90)
+    groups = np.array([f"photo{i % 15}" for i in range(90)])
+    draws = resample(groups, 300, seed=1)
+    values = []
+    for counts in draws.counts:
+        rows = np.concatenate(
+            [np.repeat(np.flatnonzero(draws.members == g), c) for g, c in enumerate(counts)]
+        )
+        values.append(metrics.get("auc")(labels[rows], scores[rows]))
+    assert (draws.counts.sum(axis=1) == 15).all()
+    assert_allclose(draws.auc(labels, scores), np.quantile(values, [0.025, 0.975]))
+
+
+def test_the_interval_of_a_mean_has_the_width_that_theory_gives():
+    values = np.random.default_rng(0).normal(size=2000)
+    low, high = resample(np.arange(2000), 2000, seed=0).mean(values)
+    assert high - low == pytest.approx(2 * 1.96 * values.std() / np.sqrt(2000), rel=0.08)
+
+
+def test_the_interval_of_the_class_mean_surrounds_balanced_accuracy():
+    labels, scores = scored(6, n=400)
+    right = ((scores > 0) == labels).astype(float)
+    low, high = resample(np.arange(400), 500, seed=0).class_mean(right, labels)
+    assert low < metrics.get("balanced_acc")(labels, scores) < high
+
+
+def test_samples_of_one_group_are_drawn_together_so_that_copies_do_not_narrow_the_interval():
+    labels, scores = scored(7, n=100)
+    once = resample(np.arange(100), 500, seed=0).auc(labels, scores)
+    copies = np.repeat(np.arange(100), 10)
+    assert_allclose(resample(copies, 500, seed=0).auc(labels[copies], scores[copies]), once)
+
+
+def test_fewer_than_ten_groups_give_no_interval():
+    labels, scores = scored(8)
+    assert np.isnan(resample(np.arange(60) % 9, 100, seed=0).auc(labels, scores)).all()
+    assert np.isfinite(resample(np.arange(60) % 10, 100, seed=0).auc(labels, scores)).all()
+
+
+def test_one_class_or_no_samples_give_no_interval():
+    assert np.isnan(resample(np.arange(20), 100, seed=0).auc(np.ones(20, dtype=int), np.arange(20.0))).all()
+    assert np.isnan(resample(np.array([]), 100, seed=0).mean(np.array([]))).all()
+
+
+def test_a_row_for_json_has_null_where_numbers_are_undefined():
+    row = {
+        "n": 3,
+        "auc": float("nan"),
+        "auc_lo": float("nan"),
+        "auc_hi": float("nan"),
+        "acc_lo": 0.5,
+        "acc_hi": 1.0,
+    }
+    assert metrics.json_row(row) == {"n": 3, "auc": None, "auc_ci": None, "acc_ci": [0.5, 1.0]}
+    json.dumps(metrics.json_row(row), allow_nan=False)

@@ -1,0 +1,173 @@
+"""Rows for questions: generators and their real images, splits, folds, leaks."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from probekit.errors import ProbeError, UnknownNameError, UsageError
+from probekit.protocols import (
+    Partition,
+    generators,
+    group_folds,
+    leaked,
+    members,
+    parse_pools,
+    partitions,
+    require_finite,
+    trainable_pools,
+)
+
+
+def table(*rows):
+    """Samples from (generator, domain, split, group) tuples."""
+    frame = pd.DataFrame(rows, columns=["generator", "domain", "split", "group"])
+    frame["label"] = (frame["generator"] != "real").astype(int)
+    frame["path"] = [f"{i}.png" for i in range(len(frame))]
+    return frame
+
+
+SAMPLES = table(
+    ("real", "celeba", "train", "a"),
+    ("real", "ffhq", "train", "b"),
+    ("lama", "celeba", "train", "a"),
+    ("ldm", "celeba", "train", "a"),
+    ("ldm", "ffhq", "test", "c"),
+    ("gan", "coco", "train", "d"),
+)
+EVERYWHERE = np.ones(len(SAMPLES), dtype=bool)
+
+
+@pytest.mark.parametrize(
+    ("text", "pools"),
+    [
+        ("lama", [("lama",)]),
+        ("lama, ldm", [("lama",), ("ldm",)]),
+        ("ldm+lama", [("ldm", "lama")]),
+        ("lama+ldm,gan", [("lama", "ldm"), ("gan",)]),
+        ("all", [("gan",), ("lama",), ("ldm",)]),
+        ("lama,all", [("lama",), ("gan",), ("ldm",)]),
+    ],
+)
+def test_generators_are_read_as_they_are_typed(text, pools):
+    assert parse_pools(text, SAMPLES) == pools
+
+
+def test_a_generator_whose_name_holds_a_plus_is_found_whole():
+    samples = table(("lama+ldm", "x", "train", "a"), ("real", "x", "train", "b"))
+    assert parse_pools("lama+ldm", samples) == [("lama+ldm",)]
+
+
+def test_an_unknown_generator_is_answered_with_the_nearest():
+    with pytest.raises(UnknownNameError, match="Did you mean 'lama'"):
+        parse_pools("lamma", SAMPLES)
+    with pytest.raises(UnknownNameError, match="Did you mean 'lama'"):
+        parse_pools("ldm+lamma", SAMPLES)
+
+
+@pytest.mark.parametrize("text", ["", "lama,", "real", "lama+real"])
+def test_a_missing_name_and_real_are_usage_errors(text):
+    with pytest.raises(UsageError):
+        parse_pools(text, SAMPLES)
+
+
+def test_samples_without_fakes_ask_no_question():
+    with pytest.raises(ProbeError, match="no fake sample"):
+        parse_pools("all", SAMPLES[SAMPLES["label"] == 0])
+
+
+def test_generators_are_those_of_the_fakes_sorted():
+    assert generators(SAMPLES) == ["gan", "lama", "ldm"]
+
+
+def test_real_samples_come_from_the_domains_of_the_fakes():
+    assert members(SAMPLES, ("lama",), EVERYWHERE).tolist() == [True, False, True, False, False, False]
+    assert members(SAMPLES, ("ldm",), EVERYWHERE).tolist() == [True, True, False, True, True, False]
+
+
+def test_domains_count_only_inside_the_rows_meant():
+    train = (SAMPLES["split"] == "train").to_numpy()
+    assert members(SAMPLES, ("ldm",), train).tolist() == [True, False, False, True, False, False]
+
+
+def test_a_generator_without_real_images_of_its_domain_says_what_to_add():
+    with pytest.raises(ProbeError, match=r"gan has no real samples of its domain \('coco'\).*add rows"):
+        trainable_pools("gan", SAMPLES, partitions(SAMPLES, 0, 0), folds=0)
+
+
+def test_all_leaves_out_what_cannot_be_trained_and_says_so():
+    samples = pd.concat([SAMPLES, table(("new", "celeba", "test", "z"))], ignore_index=True)
+    pools, notes = trainable_pools("all", samples, partitions(samples, 0, 0), folds=0)
+    assert pools == [("lama",), ("ldm",)]
+    assert [note.split()[2] for note in notes] == ["gan", "new"]
+
+
+def test_the_split_is_one_partition():
+    (partition,) = partitions(SAMPLES, 0, seed=0)
+    assert isinstance(partition, Partition)
+    assert partition.train.sum() == 5
+    assert partition.test.tolist() == [False, False, False, False, True, False]
+    assert not partition.val.any()
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    groups=st.lists(st.integers(0, 12), min_size=1, max_size=80),
+    folds=st.integers(2, 6),
+    seed=st.integers(0, 3),
+)
+def test_folds_never_split_a_group_and_do_not_depend_on_the_order_of_the_rows(groups, folds, seed):
+    groups = np.array([f"g{i}" for i in groups], dtype=object)
+    number = group_folds(groups, folds, seed)
+    for name in np.unique(groups):
+        assert len(np.unique(number[groups == name])) == 1
+    order = np.random.default_rng(seed).permutation(len(groups))
+    assert np.array_equal(group_folds(groups[order], folds, seed), number[order])
+    assert number.max() + 1 == min(folds, len(np.unique(groups)))
+
+
+def test_folds_are_about_equal_and_depend_on_the_seed():
+    groups = np.repeat([f"photo {i}" for i in range(60)], 7)
+    sizes = np.bincount(group_folds(groups, 5, seed=0))
+    assert sizes.tolist() == [84] * 5
+    assert not np.array_equal(group_folds(groups, 5, seed=0), group_folds(groups, 5, seed=1))
+
+
+def test_folds_stay_as_they_were_frozen():
+    assert group_folds(np.array(["a", "b", "c", "d", "e", "f"]), 3, seed=0).tolist() == [2, 1, 0, 1, 2, 0]
+
+
+def test_every_sample_is_tested_in_exactly_one_fold_without_its_group():
+    samples = table(*[("lama" if i % 2 else "real", "x", "train", f"g{i // 4}") for i in range(40)])
+    parts = partitions(samples, 4, seed=0)
+    assert len(parts) == 4
+    assert np.sum([part.test for part in parts], axis=0).tolist() == [1] * 40
+    for part in parts:
+        assert not leaked(samples, part.train, part.test).any()
+
+
+@pytest.mark.parametrize("folds", [1, -3])
+def test_one_fold_or_fewer_is_a_usage_error(folds):
+    with pytest.raises(UsageError, match="at least 2"):
+        partitions(SAMPLES, folds, seed=0)
+
+
+def test_one_group_that_holds_everything_cannot_be_folded():
+    with pytest.raises(ProbeError, match="one group"):
+        partitions(SAMPLES.assign(group="same"), 5, seed=0)
+
+
+def test_a_group_on_both_sides_is_a_leak():
+    samples = table(("real", "x", "train", "a"), ("lama", "x", "test", "a"), ("lama", "x", "test", "b"))
+    train, test = (samples["split"] == "train").to_numpy(), (samples["split"] == "test").to_numpy()
+    assert leaked(samples, train, test).tolist() == [False, True, False]
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_a_feature_that_is_not_finite_is_refused_with_the_image_named(value):
+    blocks = [np.zeros((6, 3), np.float32), np.zeros((6, 2), np.float32)]
+    require_finite(SAMPLES, blocks)
+    blocks[1][4, 1] = value
+    with pytest.raises(ProbeError, match=r"^4\.png: .*not finite \(1 such"):
+        require_finite(SAMPLES, blocks)
