@@ -1,9 +1,10 @@
 """Frozen models: one file each, found by scanning this folder.
 
-A model is a card (what it is) and a loader (how it is built). Families such as `timm:` make their cards by name.
+A model is a card (what it is) and a loader (how it is built). Families such as `timm:` make their cards
+by name.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -34,7 +35,15 @@ class ModelCard:
     per_image: bool = False
     """Each image is computed on its own, in float32, so that batches need no padding to one shape."""
     settings: Mapping[str, object] = field(default_factory=dict)
-    """Whatever else changes the numbers (`quick_gelu`, version of a weight-free feature); part of the address."""
+    """Whatever else changes the numbers (`quick_gelu`, the version of a feature); part of the address."""
+
+    def check_taps(self, taps: Sequence[str]) -> None:
+        """Nothing, if the model has all these taps.
+
+        Raises:
+            UsageError: it lacks one; the message lists those it has.
+        """
+        check_taps(self.name, self.taps, taps)
 
 
 @dataclass(frozen=True)
@@ -57,7 +66,7 @@ class FrozenModel(Protocol):
     """A loaded model: pixels in, features out, no gradient, no state."""
 
     def __call__(self, batch: Batch, taps: Sequence[str]) -> "dict[str, Tensor]":
-        """Features per tap, (b, width) floating point, row i of image i; normalisation is the model's first step."""
+        """Features per tap, float32 (b, width), row i of image i; normalisation is the model's first step."""
         ...
 
 
@@ -112,3 +121,20 @@ def find(name: str, weights: Path | None = None) -> Model:
     if colon and not rest:
         raise UsageError(f"--model {name}: a model's name must follow the colon, for example {name}NAME.")
     return _finders.get(family + colon)(name, weights)
+
+
+def check_taps(model: str, known: Iterable[str], taps: Iterable[str]) -> None:
+    """Nothing, if all these taps are known.
+
+    Raises:
+        UsageError: one is not; the message lists those of the model, `cls@0` … `cls@23` as `cls@0-23`.
+    """
+    known = list(known)
+    unknown = [tap for tap in taps if tap not in known]
+    if not unknown:
+        return
+    blocks: dict[str, list[int]] = {}
+    for stem, _, block in (tap.partition("@") for tap in known if "@" in tap):
+        blocks.setdefault(stem, []).append(int(block))
+    listed = [tap for tap in known if "@" not in tap] + [f"{s}@{min(b)}-{max(b)}" for s, b in blocks.items()]
+    raise UsageError(f"{model} has no tap {unknown[0]!r}. It has {', '.join(listed)}.")
