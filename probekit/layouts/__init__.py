@@ -1,1 +1,100 @@
-"""Layouts: how a data set lies on disk, one file each, found by scanning this folder."""
+"""Layouts: how a folder of images, or a listing, becomes the rows of a manifest; one file each.
+
+A layout says where each image lies, what its class is called, and what else its name tells. What all have
+in common is done here: which classes are real, which images form a group, and what was expected, found
+and ignored.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pandas as pd
+
+from probekit.errors import ManifestError
+from probekit.fingerprint import plain
+from probekit.layouts.classes import label_classes, name_splits
+from probekit.layouts.groups import group_rows
+from probekit.layouts.listing import ImportOptions, Listing, Scan
+from probekit.manifest import Manifest, assign_splits, default_folds, split_report, validate
+from probekit.registry import Registry
+
+__all__ = ["ImportOptions", "Layout", "Listing", "Scan", "import_manifest", "layouts", "scan"]
+
+Layout = Callable[[Path, ImportOptions], Listing]
+"""Given a folder (for listings also a file), what lies there."""
+
+layouts = Registry[Layout]("layout", package="probekit.layouts", entry_points="probekit.layouts")
+
+_DEFAULTS = ImportOptions()
+
+
+def scan(root: Path, layout: str, options: ImportOptions = _DEFAULTS) -> Scan:
+    """The samples under a folder as a validated table; without `split`, unless the data has one.
+
+    Raises:
+        UnknownNameError: there is no such layout, or an option names a class that is not there.
+        UsageError: the options do not fit the layout, or the layout does not fit the folder.
+        ManifestError: there is no image, or a row breaks the contract.
+    """
+    listing = layouts.get(layout)(root, options)
+    if listing.rows.empty:
+        ignored = f" ({len(listing.ignored)} files ignored)" if listing.ignored else ""
+        raise ManifestError(
+            f"{root} has no image for layout {layout!r}{ignored}: check the folder and the layout."
+        )
+    rows, class_notes = label_classes(name_splits(listing.rows), options)
+    rows, group_notes = group_rows(rows, options.group)
+    return Scan(
+        root=listing.root,
+        table=validate(rows.drop(columns=["class", "key"]), listing.source),
+        notes=(*listing.notes, *class_notes, *group_notes),
+        expected=_expected_and_found(listing),
+        ignored=pd.DataFrame(listing.ignored, columns=["path", "reason"], dtype="str"),
+    )
+
+
+def import_manifest(
+    root: Path, layout: str, name: str, options: ImportOptions = _DEFAULTS, seed: int = 0
+) -> tuple[Manifest, Scan]:
+    """A manifest, not written yet, and what was found; a split that the data lacks is assigned by group.
+
+    Raises:
+        ProbekitError: as `scan`.
+    """
+    found = scan(root, layout, options)
+    table, folds, how = found.table, 0, "as the data has it"
+    if "split" not in table:
+        table = validate(table.assign(split=assign_splits(table, seed)), found.root)
+        folds = default_folds(table)
+        how = f"assigned by group, 60/20/20 %, seed {seed}"
+    split = split_report(table, how)
+    notes = [*found.notes, f"split {how}: {_counts(split['rows'])} images, {_counts(split['groups'])} groups"]
+    if folds:
+        notes.append(
+            f"fewer than 10 groups in a split: questions evaluate out of fold by group, {folds} folds"
+        )
+    facts = {
+        "imported": datetime.now(UTC).isoformat(timespec="seconds"),
+        "layout": layout,
+        "options": plain(options),
+        "split": split,
+        "notes": notes,
+    }
+    manifest = Manifest(name, None, found.root.resolve(), table, folds, facts)
+    return manifest, replace(found, notes=tuple(notes))
+
+
+def _expected_and_found(listing: Listing) -> pd.DataFrame:
+    """class, split, expected, found: what stands there by name or listing, and what became a row."""
+    split = listing.rows["split"] if "split" in listing.rows else pd.Series("", listing.rows.index)
+    found = pd.Series(list(zip(listing.rows["class"], split, strict=True))).value_counts()
+    expected = listing.expected or found
+    keys = sorted({*expected.keys(), *found.keys()})
+    counts = [(*key, int(expected.get(key, 0)), int(found.get(key, 0))) for key in keys]
+    return pd.DataFrame(counts, columns=["class", "split", "expected", "found"])
+
+
+def _counts(by_split: dict[str, int]) -> str:
+    return " / ".join(str(count) for count in by_split.values())

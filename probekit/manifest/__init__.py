@@ -11,7 +11,7 @@ the facts that are not the table's: where the images are, how they were imported
 
 from probekit.manifest.check import CheckReport, check, summarise
 from probekit.manifest.columns import REAL, SPLITS, validate
-from probekit.manifest.files import Manifest, find
+from probekit.manifest.files import Manifest, find, read_table
 from probekit.manifest.splits import assign_splits, default_folds, split_report
 
 __all__ = [
@@ -23,6 +23,7 @@ __all__ = [
     "check",
     "default_folds",
     "find",
+    "read_table",
     "split_report",
     "summarise",
     "validate",

@@ -45,7 +45,7 @@ class Manifest:
             ManifestError: there is none, or it breaks the contract: file, row, column and remedy.
         """
         path = find(choice, folder)
-        table = validate(_read_table(path), path)
+        table = validate(read_table(path), path)
         facts = _read_facts(path.with_suffix(".json"))
         root = Path(os.path.normpath(path.parent / facts.pop("root", ".")))
         folds = facts.pop("folds", 0)
@@ -137,11 +137,11 @@ def _manifests_in(folder: Path) -> list[Path]:
     )
 
 
-def _read_table(path: Path) -> pd.DataFrame:
+def read_table(path: Path) -> pd.DataFrame:
     """The file's cells; the index counts rows as a spreadsheet does, the header of a CSV file being row 1."""
     try:
         if path.suffix == ".csv":
-            return read_csv(path)
+            return _read_csv(path)
         table = pd.read_parquet(path)
     except UnicodeDecodeError as error:
         raise ManifestError(f"{path} is not UTF-8 (byte {error.start}): save it as UTF-8.") from error
@@ -150,7 +150,7 @@ def _read_table(path: Path) -> pd.DataFrame:
     return table.set_axis(range(1, len(table) + 1))
 
 
-def read_csv(path: Path) -> pd.DataFrame:
+def _read_csv(path: Path) -> pd.DataFrame:
     """All cells as text, empty lines left out; the index holds the number of each row in the file.
 
     Not by pandas, which takes a generator `None` for missing, a path `007` for 7, and shifts long rows.

@@ -18,14 +18,15 @@ FOLDS = 5
 def assign_splits(table: pd.DataFrame, seed: int = 0) -> list[str]:
     """A split for each row: about 60, 20 and 20 % of each generator's groups go to train, val and test.
 
-    Every generator (of a domain) has a whole number of places in each split, at least one if it has three
-    groups. Groups come in the order of the SHA-256 of seed and name, those of the rarest generators first.
-    Each goes where its rarest generator has most places left, then where the next one has, and so on (after
-    the iterative stratification of Sechidis et al. 2011).
+    Every generator (of a domain and, if there is such a column, a source) has a whole number of places in each
+    split, at least one if it has three groups. Groups come in the order of the SHA-256 of seed and name, those
+    of the rarest generators first. Each goes where its rarest generator has most places left, then where the
+    next one has, and so on (after the iterative stratification of Sechidis et al. 2011).
     """
-    makers: dict[str, set[tuple[str, str]]] = {}
-    for group, domain, generator in zip(table["group"], table["domain"], table["generator"], strict=True):
-        makers.setdefault(group, set()).add((domain, generator))
+    columns = [column for column in ("domain", "generator", "source") if column in table]
+    makers: dict[str, set[tuple[str, ...]]] = {}
+    for group, *maker in table[["group", *columns]].astype("str").itertuples(index=False, name=None):
+        makers.setdefault(group, set()).add(tuple(maker))
     totals = Counter(maker for made_by in makers.values() for maker in made_by)
     places = {maker: _quotas(total) for maker, total in totals.items()}
     rarest_first = {group: sorted(made_by, key=lambda m: (totals[m], m)) for group, made_by in makers.items()}

@@ -1,0 +1,63 @@
+"""A listing in CSV or Parquet: a row an image, with columns of any names (`--column path=filename`).
+
+`label` may be 0, 1 or a name such as real; without it the generator's name decides, and the other way round.
+"""
+
+from collections import Counter
+from pathlib import Path, PurePosixPath
+
+import pandas as pd
+
+from probekit.errors import UsageError
+from probekit.layouts import layouts
+from probekit.layouts.classes import FAKE_NAMES
+from probekit.layouts.listing import IgnoredFile, ImportOptions, Listing
+from probekit.manifest import read_table
+
+
+@layouts.add("table")
+def table(root: Path, options: ImportOptions) -> Listing:
+    """Every row of `options.listing`, or of ROOT if that is a file; missing files are counted."""
+    source = options.listing or root
+    if not source.is_file():
+        raise UsageError(f"{source} is no file: layout 'table' needs a CSV or Parquet file (--listing FILE).")
+    root = root.parent if root.is_file() else root
+    rows = _rename(read_table(source), options, source)
+    rows["path"] = rows["path"].astype("str")
+    rows["class"] = _classes(rows)
+    rows["key"] = [PurePosixPath(path).stem for path in rows["path"]]
+    split = rows["split"].astype("str") if "split" in rows else pd.Series("", rows.index)
+    expected = Counter(zip(rows["class"], split, strict=True))
+    exists = pd.Series([(root / path).is_file() for path in rows["path"]], rows.index, dtype=bool)
+    missing = rows.loc[~exists, "path"]
+    if not options.skip_missing:
+        notes = [f"{len(missing)} listed files do not exist ({missing.iloc[0]} …)"] if len(missing) else []
+        return Listing(root, rows, [], notes, Counter(expected), str(source))
+    ignored = [IgnoredFile(path, "listed, but does not exist") for path in sorted(missing)]
+    return Listing(root, rows[exists], ignored, [], Counter(expected), str(source))
+
+
+def _rename(rows: pd.DataFrame, options: ImportOptions, source: Path) -> pd.DataFrame:
+    there = ", ".join(map(str, rows.columns)) or "none"
+    for column, name in options.columns.items():
+        if name not in rows:
+            raise UsageError(
+                f"--column {column}={name}: {source} has no column {name!r} (there are: {there})."
+            )
+    replaced = [column for column in options.columns if column in rows and options.columns[column] != column]
+    rows = rows.drop(columns=[column for column in replaced if column not in options.columns.values()])
+    rows = rows.rename(columns={name: column for column, name in options.columns.items()})
+    if "path" not in rows or not {"generator", "label"} & set(rows.columns):
+        raise UsageError(
+            f"{source} has columns {there}, but path and generator or label are needed: "
+            "name them with --column path=NAME."
+        )
+    return rows
+
+
+def _classes(rows: pd.DataFrame) -> "pd.Series[str]":
+    if "generator" in rows:
+        return rows["generator"].astype("str")
+    names = rows["label"].astype("str")
+    names = names.mask(names == "0", "real")
+    return names.mask(names.isin(["1", *FAKE_NAMES]), "fake")
