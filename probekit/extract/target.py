@@ -162,7 +162,7 @@ def open_target(
         "device": device,
     }
     chosen = tuple(taps) if taps and tuple(taps) != ("final",) else (card.default_tap,)
-    model.check_taps(chosen)
+    model.card.check_taps(chosen)
     store = Store.create(cache, settings, facts)
     recorded = int(store.facts["batch_size"])
     return Target(model, chosen, looked_at, computed_in, device, batch_size or recorded, store)

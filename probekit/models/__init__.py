@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from probekit.errors import UsageError
-from probekit.registry import Registry, unknown_name
+from probekit.registry import Registry
 from probekit.views import View
 
 if TYPE_CHECKING:
@@ -78,14 +78,6 @@ class Model:
     weights: Weights
     build: "Callable[[ModelCard, Weights, str, str], FrozenModel]"
     """(card, weights, device, precision) → model; precision is `float32` or `bfloat16`."""
-
-    def check_taps(self, taps: Sequence[str]) -> None:
-        """Raises:
-            UsageError: the model has no such tap; the message lists those it has.
-        """  # noqa: D205, D212
-        for tap in taps:
-            if tap not in self.card.taps:
-                raise unknown_name(f"tap of {self.card.name}", tap, self.card.taps)
 
     def load(self, device: str, precision: str) -> FrozenModel:
         """Read the weights and put the model on the device, whole in that precision.
