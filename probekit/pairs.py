@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from probekit import metrics
-from probekit.arrays import Float, Mask, Scores
+from probekit.arrays import Int, Mask, Scores
 from probekit.errors import ProbeError, UsageError
 from probekit.features import FeatureSet
 from probekit.fingerprint import JSONValue
@@ -233,7 +233,7 @@ def _score_rows(
 ) -> pd.DataFrame:
     table = samples.loc[scored, ["path", "generator", "domain", "label", "group"]].reset_index(drop=True)
     table.insert(0, "train", pool_name(train))
-    part: Float[np.ndarray, " n"] = np.argmax([partition.test for partition in divided], axis=0)
+    part: Int[np.ndarray, " n"] = np.argmax([partition.test for partition in divided], axis=0)
     table["part"] = part[scored]
     table["score"], table["threshold"] = learned.scores[scored], learned.thresholds[scored]
     return table

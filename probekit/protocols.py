@@ -159,7 +159,10 @@ def missing_class(samples: pd.DataFrame, pool: Pool, rows: Mask, where: str) -> 
 
 def evaluation(partitioned: Sequence[Partition], folds: int) -> str:
     """How the scores came about: `train → test split` or `5-fold out of fold by group`."""
-    return f"{len(partitioned)}-fold out of fold by group" if folds else "train → test split"
+    if folds == 0:
+        return "train → test split"
+    fewer = f" ({folds} folds asked for, {len(partitioned)} groups)" if len(partitioned) < folds else ""
+    return f"{len(partitioned)}-fold out of fold by group{fewer}"
 
 
 def leaked(samples: pd.DataFrame, trained: Mask, scored: Mask) -> Mask:

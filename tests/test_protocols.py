@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from probekit.errors import ProbeError, UnknownNameError, UsageError
 from probekit.protocols import (
     Partition,
+    evaluation,
     generators,
     group_folds,
     leaked,
@@ -171,3 +172,11 @@ def test_a_feature_that_is_not_finite_is_refused_with_the_image_named(value):
     blocks[1][4, 1] = value
     with pytest.raises(ProbeError, match=r"^4\.png: .*not finite \(1 such"):
         require_finite(SAMPLES, blocks)
+
+
+def test_fewer_groups_than_folds_make_fewer_folds_and_say_so():
+    samples = table(*[("lama" if i % 2 else "real", "x", "train", f"g{i // 4}") for i in range(12)])
+    parts = partitions(samples, 5, seed=0)
+    assert len(parts) == 3
+    assert evaluation(parts, 5) == "3-fold out of fold by group (5 folds asked for, 3 groups)"
+    assert evaluation(parts, 3) == "3-fold out of fold by group"
