@@ -37,7 +37,7 @@ class FeatureSet:
     sources: tuple[Source, ...]
     samples: pd.DataFrame
     """Manifest rows in manifest order, index 0…n-1: path, label, generator, domain, split, group, …"""
-    blocks: tuple[Float[np.ndarray, "n d"], ...]
+    blocks: tuple[Float[np.ndarray, "n _"], ...]
     """float32, one array per part of the reference; conditions are fitted to each part on its own."""
     excluded: pd.DataFrame
     """Samples without features: path, generator, reason."""
