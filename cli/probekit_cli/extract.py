@@ -100,7 +100,7 @@ def extract(
     if len(result.failed):
         failures = list(zip(result.failed["path"], result.failed["reason"], strict=True))
         output.remark(f"{result.failed['path'].nunique()} samples failed and have no features:")
-        output.listing(failures)
+        output.listing(failures, rest=str(run.path / "tables" / "failed.csv"))
         raise typer.Exit(1)
 
 

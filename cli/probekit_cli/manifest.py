@@ -1,5 +1,6 @@
 """`probekit manifest`: import, check and show the lists of images."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -11,6 +12,73 @@ app = typer.Typer(help="Import, check and show the lists of images.", no_args_is
 Which = Annotated[
     str | None, typer.Argument(metavar="[NAME|FILE]", help="The manifest; --manifest, or the only one, without it.")
 ]
+
+
+@app.command("import")
+def import_(
+    root: Annotated[Path, typer.Argument(help="Folder of images, or a listing (layout table).")],
+    name: Annotated[str, typer.Option("--name", help="Of the manifest: manifests/NAME.csv.")],
+    layout: Annotated[str, typer.Option(help="class-folders, zero-one, template or table.")] = "class-folders",
+    label: Annotated[
+        list[str] | None, typer.Option(metavar="CLASS=0|1", help="Call a class real (0) or fake (1).")
+    ] = None,
+    domain: Annotated[str, typer.Option(help="Data set of all images that have no other.")] = "",
+    domains: Annotated[
+        list[str] | None, typer.Option("--domain-of", metavar="CLASS=DOMAIN", help="Data set of one class.")
+    ] = None,
+    group: Annotated[
+        str, typer.Option(help="Images that are never separated: auto, stem, parent, none, or columns joined by +.")
+    ] = "auto",
+    masks: Annotated[str, typer.Option(help="Name of the folders of masks (class-folders).")] = "masks",
+    template: Annotated[
+        str, typer.Option(metavar="'{generator}/{split}/{group}.png'", help="Path with fields (template).")
+    ] = "",
+    listing: Annotated[Path | None, typer.Option(help="CSV or Parquet file whose paths start at ROOT (table).")] = None,
+    column: Annotated[
+        list[str] | None, typer.Option(metavar="OURS=THEIRS", help="A column of the listing by its name there (table).")
+    ] = None,
+    skip_missing: Annotated[
+        bool, typer.Option("--skip-missing", help="Leave out listed files that are not there.")
+    ] = False,
+    seed: Annotated[int, typer.Option(help="Of the split, where the data has none.")] = 0,
+    folder: Annotated[Path, typer.Option("--manifests", metavar="DIR", help="Where the manifest goes.")] = Path(
+        "manifests"
+    ),
+    force: Annotated[bool, typer.Option("--force", help="Replace a manifest of that name.")] = False,
+    as_json: options.AsJson = False,
+) -> None:
+    """Make a manifest of a data set; nothing is copied, what is not understood is reported.
+
+    Folders named real, 0_real, nature, original or real_… are real, all others are generators.
+
+    Example: probekit manifest import ~/faces --layout class-folders --name faces --label edited=1
+    """
+    from probekit.layouts import ImportOptions, import_manifest
+
+    chosen = ImportOptions(
+        labels={name: _label(value) for name, value in _pairs("--label", label).items()},
+        domain=domain,
+        domains=_pairs("--domain-of", domains),
+        group=group,
+        masks=masks,
+        template=template,
+        listing=listing,
+        columns=_pairs("--column", column),
+        skip_missing=skip_missing,
+    )
+    manifest, found = import_manifest(root, layout, name, chosen, seed)
+    written = manifest.write(folder, overwrite=force)
+    if as_json:
+        output.print_json(found.to_json() | {"manifest": str(written.path), "folds": manifest.folds})
+        return
+    output.print_table(found.expected, title=f"{len(manifest.table)} samples → {written.path}")
+    for note in found.notes:
+        output.remark(note)
+    if len(found.ignored):
+        output.remark(f"{len(found.ignored)} files are no samples:")
+        output.listing(
+            list(zip(found.ignored["path"], found.ignored["reason"], strict=True)), rest="--json lists them all"
+        )
 
 
 @app.command()
@@ -67,3 +135,23 @@ def show(name: Which = None, manifest: options.Manifest = None, as_json: options
     evaluation = f"out of fold, {chosen.folds} folds by group" if chosen.folds else "train → test split"
     output.print_table(summary, title=f"{chosen.name} · {len(chosen.table)} samples · images in {chosen.root}")
     output.remark(f"questions evaluate: {evaluation}")
+
+
+def _pairs(flag: str, given: list[str] | None) -> dict[str, str]:
+    from probekit.errors import UsageError
+
+    found = {}
+    for text in given or []:
+        name, equals, value = text.partition("=")
+        if not equals or not name:
+            raise UsageError(f"{flag} {text}: write NAME=VALUE.")
+        found[name] = value
+    return found
+
+
+def _label(value: str) -> int:
+    from probekit.errors import UsageError
+
+    if value not in ("0", "1"):
+        raise UsageError(f"--label …={value}: a label is 0 (real) or 1 (fake).")
+    return int(value)

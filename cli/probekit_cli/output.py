@@ -119,12 +119,12 @@ def _plain_progress(what: str) -> Callable[[int, int], None]:
     return show
 
 
-def listing(failures: "Sequence[tuple[str, str]]", limit: int = 5) -> None:
-    """The first few failed samples with their reasons, on standard error."""
-    for path, reason in failures[:limit]:
+def listing(lines: "Sequence[tuple[str, str]]", rest: str, limit: int = 5) -> None:
+    """The first few paths with their reasons, on standard error, and where the rest can be found."""
+    for path, reason in lines[:limit]:
         remark(f"  {path}: {reason}")
-    if len(failures) > limit:
-        remark(f"  … and {len(failures) - limit} more in the run's tables/failed.csv")
+    if len(lines) > limit:
+        remark(f"  … and {len(lines) - limit} more: {rest}")
 
 
 def _spell(value: object) -> str:

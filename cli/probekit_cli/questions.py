@@ -108,7 +108,7 @@ def finish(session: Session, as_json: bool) -> None:
         output.remark(f"tables and figures: {session.run.path}")
     if session.excluded:
         output.remark(f"{len(session.excluded)} samples without features were left out:")
-        output.listing(list(session.excluded.items()))
+        output.listing(list(session.excluded.items()), rest=str(session.run.path / "tables" / "failed.csv"))
         raise typer.Exit(1)
 
 
