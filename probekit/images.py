@@ -48,7 +48,16 @@ _ORIENTATION = 0x0112  # EXIF and TIFF tag
 _BITS_PER_SAMPLE = 258  # TIFF tags
 _PHOTOMETRIC = 262
 
-_DAMAGE = (OSError, ValueError, SyntaxError, TypeError, LookupError, ArithmeticError, EOFError, struct.error)
+_DAMAGE = (
+    OSError,
+    ValueError,
+    SyntaxError,
+    TypeError,
+    LookupError,
+    ArithmeticError,
+    RuntimeError,
+    struct.error,
+)
 """What PIL raises for damaged files."""
 
 
@@ -203,8 +212,8 @@ def _decode_16_bit(image: "ImageFile", data: bytes) -> "Tensor":
 
     import cv2
 
-    orientation = _orientation(image)  # now: a TIFF is upright, and its tag gone, once PIL has loaded it
     high_bytes = _decode_pil(image)
+    orientation = _orientation(image)  # for PNG: both libraries turn a TIFF themselves
     flags = cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH | cv2.IMREAD_IGNORE_ORIENTATION
     bgr = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
     if bgr is not None:

@@ -1,8 +1,8 @@
 """A path template with named fields: `{domain}/{generator}/{split}/{group}_*.png`.
 
 A field stands for one or more characters without a slash, `*` for any number of them, `**` for any number
-of folders; a field that comes twice must be the same twice. Fields called like a manifest's columns fill them,
-`{label}` takes 0, 1 or a name, others are carried along. Without an extension, any image's will do.
+of folders; a field that comes twice must be the same twice. Fields called like a manifest's columns fill
+them, `{label}` takes 0, 1 or a name, others are carried along. Without an extension, any image's will do.
 """
 
 import re

@@ -1,7 +1,7 @@
 """Nested 0_real and 1_fake, at any depth: ROOT/progan/cat/0_real/1.png, ROOT/stargan/1_fake/2.png.
 
-The generator is the first folder under ROOT (after folders of splits); folders between it and 0_real or
-1_fake are the `category`. When each generator brings its own real images, its name is also the domain of both.
+The generator is the first folder under ROOT (after folders of splits); the folders between it and 0_real or
+1_fake are the `category`. When each generator brings its own real images, its name is also both's domain.
 """
 
 from collections import Counter

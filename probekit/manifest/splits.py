@@ -18,10 +18,10 @@ FOLDS = 5
 def assign_splits(table: pd.DataFrame, seed: int = 0) -> list[str]:
     """A split for each row: about 60, 20 and 20 % of each generator's groups go to train, val and test.
 
-    Every generator (of a domain and, if there is such a column, a source) has a whole number of places in each
-    split, at least one if it has three groups. Groups come in the order of the SHA-256 of seed and name, those
-    of the rarest generators first. Each goes where its rarest generator has most places left, then where the
-    next one has, and so on (after the iterative stratification of Sechidis et al. 2011).
+    Every generator (of a domain and, if there is such a column, a source) has a whole number of places in
+    each split, at least one if it has three groups. Groups come in the order of the SHA-256 of seed and name,
+    those of the rarest generators first. Each goes where its rarest generator has most places left, then
+    where the next one has, and so on (after the iterative stratification of Sechidis et al. 2011).
     """
     columns = [column for column in ("domain", "generator", "source") if column in table]
     makers: dict[str, set[tuple[str, ...]]] = {}
@@ -34,8 +34,8 @@ def assign_splits(table: pd.DataFrame, seed: int = 0) -> list[str]:
     for group in sorted(makers, key=lambda group: (totals[rarest_first[group][0]], _hash(seed, group))):
         made_by = rarest_first[group]
         chosen = max(SPLITS, key=lambda split: [places[m][split] for m in made_by])
-        for maker in made_by:
-            places[maker][chosen] -= 1
+        for m in made_by:
+            places[m][chosen] -= 1
         split_of[group] = chosen
     return [split_of[group] for group in table["group"]]
 
