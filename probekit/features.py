@@ -7,7 +7,8 @@ import numpy as np
 import pandas as pd
 
 from probekit.arrays import Float, Int
-from probekit.errors import MissingFeaturesError, UsageError
+from probekit import images
+from probekit.errors import ImageError, MissingFeaturesError, UsageError
 from probekit.keys import KeyIndex
 from probekit.manifest import Manifest
 from probekit.samples import Samples, known_keys
@@ -138,15 +139,17 @@ class _Keyed:
     """The manifest's rows with what is known of their keys."""
 
     def __init__(self, manifest: Manifest, cache: Path) -> None:
-        found = known_keys(Samples.of_rows(manifest), KeyIndex.open(cache))
+        samples = Samples.of_rows(manifest)
+        found = known_keys(samples, KeyIndex.open(cache))
         self.keys = found.keys
-        self._known = found.known | (found.remembered & ~found.exists)  # the features outlive their files
-        self._gone = ~found.exists & ~found.remembered
+        self._paths = samples.paths
+        self._known = found.known | (found.remembered & ~found.readable)  # the features outlive their files
+        self._unreadable = ~found.readable & ~found.remembered
 
     def status(self, store: Store, tap: str) -> Int[np.ndarray, " n"]:
-        """ABSENT, DONE or FAILED for every row of the manifest; a file that is not there counts as failed."""
+        """ABSENT, DONE or FAILED for every row of the manifest; a file that cannot be read counts as failed."""
         found = store.look_up(self.keys, np.zeros(len(self.keys), np.int16), [tap])[:, 0]
-        return np.where(self._known, found, np.where(self._gone, FAILED, ABSENT)).astype(np.int64)
+        return np.where(self._known, found, np.where(self._unreadable, FAILED, ABSENT)).astype(np.int64)
 
     def reasons(self, store: Store, tap: str) -> dict[int, str]:
         """Row → why it has no features of this tap."""
@@ -156,8 +159,8 @@ class _Keyed:
         for row in np.flatnonzero(status != DONE):
             if status[row] == ABSENT:
                 reasons[int(row)] = f"never extracted with {store.settings.model}#{tap}"
-            elif self._gone[row]:
-                reasons[int(row)] = "no such file"
+            elif self._unreadable[row]:
+                reasons[int(row)] = _why_unreadable(self._paths[row])
             else:
                 reasons[int(row)] = failures.get(self.keys[row].tobytes(), "cannot be read")
         return reasons
@@ -194,6 +197,14 @@ def _missing(manifest: Manifest, store: Store, tap: str, absent: Int[np.ndarray,
         f"{store.settings.model}#{tap} (first: {first}). Run: probekit extract --model {store.settings.model} "
         "--manifest " + manifest.name + ", or go on without them: --allow-missing"
     )
+
+
+def _why_unreadable(path: str) -> str:
+    try:
+        images.read_bytes(Path(path))
+    except ImageError as error:
+        return str(error).removeprefix(f"{path}: ")
+    return "could not be read"
 
 
 def _source(store: Store, tap: str) -> Source:

@@ -8,6 +8,7 @@ processes may add to it at once, on any file system. It is only a memory: deleti
 import contextlib
 import hashlib
 import os
+import stat
 import time
 import uuid
 from collections.abc import Mapping, Sequence
@@ -17,7 +18,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from probekit.arrays import Keys, Mask
+from probekit.arrays import Int, Keys, Mask
 from probekit.errors import StoreError
 
 MAX_PARTS = 64  # more parts than this are merged into one when the index is loaded for writing
@@ -44,11 +45,14 @@ class KeyIndex:
         digests = np.zeros((len(paths), 32), np.uint8)
         packed = b"".join(self._entries["sha256"].to_numpy()[at[remembered]])
         digests[remembered] = np.frombuffer(packed, np.uint8).reshape(-1, 32)
-        sizes, times, exists = _stat(paths)
-        unchanged = remembered & exists
+        sizes, times = _stat(paths)
+        readable = sizes > 0
+        for row in np.flatnonzero(readable & ~remembered):
+            readable[row] = os.access(paths[row], os.R_OK)
+        unchanged = remembered & readable
         for column, now in (("size", sizes), ("mtime_ns", times)):
             unchanged[remembered] &= self._entries[column].to_numpy()[at[remembered]] == now[remembered]
-        return KnownFiles(digests, remembered=remembered, exists=exists, unchanged=unchanged)
+        return KnownFiles(digests, remembered=remembered, readable=readable, unchanged=unchanged)
 
     def add(self, path: str, status: os.stat_result, digest: bytes) -> None:
         """Remember a file that was just read; `status` was taken before reading."""
@@ -83,7 +87,8 @@ class KnownFiles:
     digests: Keys
     remembered: Mask
     """A digest is known for the path, though perhaps of an earlier content."""
-    exists: Mask
+    readable: Mask
+    """There is a regular file that is not empty and may be read."""
     unchanged: Mask
     """The file exists with the size and time that the digest was taken from."""
 
@@ -106,13 +111,15 @@ def sample_key(digest: bytes, part: Mapping[str, int] | None = None) -> bytes:
     return hashlib.sha256(digest + spelled.encode()).digest()
 
 
-def _stat(paths: Sequence[str]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _stat(paths: Sequence[str]) -> tuple[Int[np.ndarray, " n"], Int[np.ndarray, " n"]]:
+    """Size and mtime_ns of each file; -1 for what is no regular file."""
     sizes, times = np.full(len(paths), -1, np.int64), np.full(len(paths), -1, np.int64)
     for row, path in enumerate(paths):
         with contextlib.suppress(OSError):
             status = os.stat(path)  # noqa: PTH116  # a Path object a file costs more than the call itself
-            sizes[row], times[row] = status.st_size, status.st_mtime_ns
-    return sizes, times, sizes >= 0
+            if stat.S_ISREG(status.st_mode):
+                sizes[row], times[row] = status.st_size, status.st_mtime_ns
+    return sizes, times
 
 
 def _frame(paths: list[str], sizes: list[int], times: list[int], digests: list[bytes]) -> pd.DataFrame:

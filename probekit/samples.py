@@ -52,7 +52,8 @@ class KnownKeys:
     """The file is as it was when its key was taken."""
     remembered: Mask
     """A key is known, though the file may have changed or gone since."""
-    exists: Mask
+    readable: Mask
+    """There is a file to read now."""
 
 
 def known_keys(samples: Samples, index: KeyIndex) -> KnownKeys:
@@ -62,7 +63,7 @@ def known_keys(samples: Samples, index: KeyIndex) -> KnownKeys:
     for row, part in enumerate(samples.parts):
         if part and files.remembered[row]:
             keys[row] = np.frombuffer(sample_key(keys[row].tobytes(), part), np.uint8)
-    return KnownKeys(keys, known=files.unchanged, remembered=files.remembered, exists=files.exists)
+    return KnownKeys(keys, known=files.unchanged, remembered=files.remembered, readable=files.readable)
 
 
 def _paths(manifest: Manifest) -> list[str]:

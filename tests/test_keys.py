@@ -25,10 +25,10 @@ def test_a_key_is_known_until_its_file_changes(tmp_path):
         assert known.digests[1].tobytes() == digest
     path.write_bytes(b"other")
     known = KeyIndex.open(tmp_path).look_up([str(path)])
-    assert (known.remembered[0], known.exists[0], known.unchanged[0]) == (True, True, False)
+    assert (known.remembered[0], known.readable[0], known.unchanged[0]) == (True, True, False)
     path.unlink()
     known = KeyIndex.open(tmp_path).look_up([str(path)])
-    assert (known.remembered[0], known.exists[0], known.unchanged[0]) == (True, False, False)
+    assert (known.remembered[0], known.readable[0], known.unchanged[0]) == (True, False, False)
 
 
 def test_a_nanosecond_counts(tmp_path):
