@@ -69,9 +69,8 @@ def load(card: ModelCard, found: Weights, device: str, precision: str, *, kind: 
     from segment_anything import sam_model_registry
 
     assert found.path is not None
-    encoder = sam_model_registry[kind]().image_encoder
     state = weights.part(weights.read(found.path), "image_encoder.", found.path)
-    weights.fit(encoder, state, found.path, card.name)
+    encoder = weights.fit(lambda: sam_model_registry[kind]().image_encoder, state, found.path, card.name)
     return _tapped(card.name, weights.place(encoder, device, precision))
 
 

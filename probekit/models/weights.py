@@ -5,8 +5,9 @@ import json
 import os
 import sys
 import textwrap
+import warnings
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -225,16 +226,26 @@ def part(state: "dict[str, Tensor]", prefix: str, path: Path) -> "dict[str, Tens
     return found
 
 
-def fit(network: "Module", state: "dict[str, Tensor]", path: Path, model: str) -> None:
-    """Copies the tensors into the network; every name and every shape must match.
+def fit(build: "Callable[[], Module]", state: "dict[str, Tensor]", path: Path, model: str) -> "Module":
+    """The network with these tensors; every name and every shape must match.
+
+    It is built without memory and takes the tensors as they are: a random start of a large network takes
+    longer than reading it. Buffers that no checkpoint holds are the exception: they need a real start.
 
     Raises:
-        WeightsError: they do not; names the file and the first that differ.
+        WeightsError: they do not match; names the file and the first that differ.
     """
+    import torch
+
+    with torch.device("meta"):
+        network = build()
+    if computed := {name for name, _ in network.named_buffers()} - set(network.state_dict()):
+        network = build()
     try:
-        network.load_state_dict(state, strict=True)
+        network.load_state_dict(state, strict=True, assign=not computed)
     except RuntimeError as error:
         raise misfit(path, model, error) from error
+    return network
 
 
 def misfit(path: Path, model: str, reason: object) -> WeightsError:
@@ -259,13 +270,14 @@ def _read_torch(path: Path) -> "dict[str, Tensor]":
     if _is_torchscript(path):
         raise WeightsError(
             f"{path}: a TorchScript archive (OpenAI's own CLIP files are) holds code, which is not run here. "
-            "Use the same weights as open_clip_model.safetensors, from hf:timm/vit_large_patch14_clip_224.openai, "
+            "Use the same weights in safetensors, from hf:timm/vit_large_patch14_clip_224.openai, "
             "or, where you trust the file, torch.save(torch.jit.load(FILE).state_dict(), NEW)."
         )
+    mmap = zipfile.is_zipfile(path)  # a file of the old format cannot be mapped
     try:
-        return unwrap(
-            torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path)), path
-        )
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Detected pickle protocol")  # refused in words of our own
+            content = torch.load(path, map_location="cpu", weights_only=True, mmap=mmap)
     except pickle.UnpicklingError as error:
         raise WeightsError(
             f"{path}: not a file of tensors alone, and nothing else is unpickled. "
@@ -273,6 +285,7 @@ def _read_torch(path: Path) -> "dict[str, Tensor]":
         ) from error
     except (RuntimeError, EOFError, OSError) as error:
         raise WeightsError(f"{path}: not a torch file: {_short(error)}. Fetch it again.") from error
+    return unwrap(content, path)
 
 
 def _is_torchscript(path: Path) -> bool:
