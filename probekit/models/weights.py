@@ -65,42 +65,39 @@ def from_hub(model: str, repo: str, files: Sequence[str]) -> Path:
     Raises:
         WeightsError: none can be had; one line that names the file and the two ways to supply it.
     """
-    from huggingface_hub import get_hf_file_metadata, hf_hub_download, hf_hub_url, try_to_load_from_cache
-    from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
+    from huggingface_hub import try_to_load_from_cache
 
     for file in files:
         cached = try_to_load_from_cache(repo, file)
         if isinstance(cached, str):
             return Path(cached)
-    reason = f"the repository has no {' or '.join(files)}"
     for file in files:
-        try:
-            get_hf_file_metadata(hf_hub_url(repo, file), timeout=TIMEOUT)  # one try; a download makes six
-            return Path(hf_hub_download(repo, file, etag_timeout=TIMEOUT))
-        except LocalEntryNotFoundError as error:
-            raise unreachable(model, files[0], f"hf:{repo}", str(error)) from error
-        except EntryNotFoundError:
-            continue
-        except (OSError, _transport_error()) as error:
-            raise unreachable(model, files[0], f"hf:{repo}", str(error)) from error
-    raise unreachable(model, files[0], f"hf:{repo}", reason)
+        if found := from_hub_if_any(model, repo, file):
+            return found
+    raise unreachable(model, files[0], f"hf:{repo}", f"the repository has no {' or '.join(files)}")
 
 
 def from_hub_if_any(model: str, repo: str, file: str) -> Path | None:
-    """A file that a repository may lack; None only where the hub said so, now or when it was last asked."""
-    from huggingface_hub import get_hf_file_metadata, hf_hub_url, try_to_load_from_cache
-    from huggingface_hub.errors import EntryNotFoundError
+    """A file of a repository; None only where the hub said, now or when last asked, that there is none.
+
+    Raises:
+        WeightsError: the hub cannot be asked.
+    """
+    from huggingface_hub import get_hf_file_metadata, hf_hub_download, hf_hub_url, try_to_load_from_cache
+    from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
 
     cached = try_to_load_from_cache(repo, file)
     if cached is not None:
         return Path(cached) if isinstance(cached, str) else None
     try:
-        get_hf_file_metadata(hf_hub_url(repo, file), timeout=TIMEOUT)
+        get_hf_file_metadata(hf_hub_url(repo, file), timeout=TIMEOUT)  # one try; a download makes six
+        return Path(hf_hub_download(repo, file, etag_timeout=TIMEOUT))
+    except LocalEntryNotFoundError as error:  # a kind of EntryNotFoundError, but one of the network
+        raise unreachable(model, file, f"hf:{repo}", str(error)) from error
     except EntryNotFoundError:
         return None
     except (OSError, _transport_error()) as error:
         raise unreachable(model, file, f"hf:{repo}", str(error)) from error
-    return from_hub(model, repo, [file])
 
 
 def from_url(model: str, url: str, md5: str) -> Path:
@@ -142,8 +139,9 @@ def unreachable(model: str, file: str, source: str, reason: str, cache: Path | N
     from huggingface_hub import constants
 
     why = textwrap.shorten(reason, 160, placeholder=" …").rstrip(".")
+    given = f"weights with {file} beside them" if file.endswith(".json") else "it"
     return WeightsError(
-        f"{model}: cannot get {file} from {source} ({why}). Give it with --weights {model}=FILE, "
+        f"{model}: cannot get {file} from {source} ({why}). Give {given} with --weights {model}=FILE, "
         f"or run once with network so that it is kept in {cache or constants.HF_HUB_CACHE}."
     )
 

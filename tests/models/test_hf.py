@@ -275,3 +275,29 @@ def test_a_folder_without_weights_says_what_it_looked_for(tmp_path):
     (tmp_path / "config.json").write_text(json.dumps({"model_type": "vit"} | TINY))
     with pytest.raises(WeightsError, match=r"has none of model\.safetensors"):
         models.find(f"hf:{tmp_path}")
+
+
+@pytest.fixture
+def cached(tmp_path):
+    """A repository `some/repo` in the hub's cache, as huggingface_hub lays it out."""
+    commit = "0" * 40
+    repo = tmp_path / "hub" / "models--some--repo"
+    (repo / "refs").mkdir(parents=True)
+    (repo / "refs" / "main").write_text(commit)
+    save(CLASSES["vit"](), repo / "snapshots" / commit)
+    (repo / ".no_exist" / commit).mkdir(parents=True)
+    return repo / "snapshots" / commit, repo / ".no_exist" / commit
+
+
+def test_a_cached_repository_needs_no_network(cached):
+    snapshot, absent = cached
+    (absent / "preprocessor_config.json").touch()  # the hub was asked for it once
+    model = models.find("hf:some/repo")
+    assert model.weights.path == snapshot / "model.safetensors"
+    assert model.card.source == "hf:some/repo"
+    assert model.card.view == View("resize", 37, 32, "bicubic", IMAGENET)
+
+
+def test_preprocessing_that_nobody_asked_the_hub_for_is_not_guessed(cached):
+    with pytest.raises(WeightsError, match=r"cannot get preprocessor_config\.json from hf:some/repo"):
+        models.find("hf:some/repo")
