@@ -306,7 +306,7 @@ def test_an_empty_file_is_called_empty(tmp_path):
     for read in (images.read_bytes, images.load, images.inspect):
         with pytest.raises(ImageError, match=r"a\.png: the file is empty \(0 bytes\)"):
             read(path)
-    with pytest.raises(ImageError, match="^the file is empty"):
+    with pytest.raises(ImageError, match=r"^the file is empty"):
         images.decode(b"")
 
 

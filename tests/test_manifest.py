@@ -80,7 +80,7 @@ def test_parquet_and_csv_hold_the_same_manifest(tmp_path):
     table = samples(4).assign(domain=["a", None, "a", "a"], score=[0.1, 0.25, 1e-9, 3.0], x0=[0, None, 1, 2])
     table = table.assign(x1=[5, None, 6, 7], y0=[0, None, 0, 0], y1=[1, None, 2, 3])
     table.to_parquet(tmp_path / "p.parquet")
-    table.astype({name: "Int64" for name in ("x0", "x1", "y0", "y1")}).to_csv(tmp_path / "c.csv", index=False)
+    table.astype(dict.fromkeys(("x0", "x1", "y0", "y1"), "Int64")).to_csv(tmp_path / "c.csv", index=False)
     parquet, comma = (Manifest.read(tmp_path / name) for name in ("p.parquet", "c.csv"))
     assert parquet.sha256 == comma.sha256
     assert parquet.table["x0"].tolist() == comma.table["x0"].tolist() == [0, pd.NA, 1, 2]
@@ -164,7 +164,7 @@ def test_one_file_may_hold_several_frames_and_boxes():
     table = pd.DataFrame({"path": ["v.gif"] * 3, "label": 0, "generator": "real", "frame": ["0", "1", "1"]})
     table = table.assign(x0=[0, 0, 4], y0=0, x1=[4, 4, 8], y1=4)
     assert validate(table, "m")["group"].tolist() == ["v.gif"] * 3
-    with pytest.raises(ManifestError, match="row 3: path 'v.gif' is already in row 2"):
+    with pytest.raises(ManifestError, match=r"row 3: path 'v.gif' is already in row 2"):
         validate(table.assign(x0=0, x1=4).set_axis([1, 2, 3]), "m")
 
 
@@ -245,7 +245,7 @@ def test_another_manifest_of_the_same_name_is_not_overwritten(tmp_path):
 
 def test_a_folder_that_cannot_be_made_is_an_error_with_a_remedy(tmp_path):
     (tmp_path / "file").touch()
-    with pytest.raises(ManifestError, match="cannot be written .*: choose another folder"):
+    with pytest.raises(ManifestError, match=r"cannot be written .*: choose another folder"):
         manifest(samples(), tmp_path).write(tmp_path / "file" / "manifests")
 
 

@@ -126,7 +126,7 @@ def _check_duplicates(table: pd.DataFrame, source: Path | str) -> None:
 
 
 def _text(value: object) -> str:
-    """A cell as text; Parquet's nulls are empty, and whole floats, which pandas makes of them, are integers."""
+    """A cell as text; Parquet's nulls are empty; whole floats, which pandas makes of them, are integers."""
     if isinstance(value, float) and value.is_integer():
         return str(int(value))
     return str(value) if pd.notna(value) else ""  # type: ignore[call-overload]  # cells are scalars

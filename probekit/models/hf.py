@@ -59,7 +59,7 @@ def find(name: str, file: Path | None) -> Model:
         preprocessor = weights.from_hub_if_any(name, repo, "preprocessor_config.json") or Path()
         path = file or _from_hub(name, repo)
     settings = _settings(config)
-    side = int(_vision(settings).image_size or 224)
+    side = _image_size(settings)
     view = (
         view_of(name, json.loads(preprocessor.read_bytes())) if preprocessor.is_file() else default_view(side)
     )
@@ -299,6 +299,11 @@ def _settings(config: Path) -> dict[str, Any]:
     if not isinstance(settings, dict) or "model_type" not in settings:
         raise WeightsError(f"{config}: has no 'model_type', so it is no transformers configuration.")
     return settings
+
+
+def _image_size(settings: dict[str, Any]) -> int:
+    size = getattr(_vision(settings), "image_size", None) or 224
+    return int(size if isinstance(size, int) else size[0])
 
 
 def _vision(settings: dict[str, Any]) -> Foreign:

@@ -81,8 +81,8 @@ def load(
     state = weights.read(found.path)
     if OPENAI_ONLY & set(state) and not quick_gelu:
         raise WeightsError(f"{found.path}: OpenAI's weights need QuickGELU. Name them open_clip:ARCH/openai.")
-    network = _build(config, quick_gelu)
-    weights.fit(network, weights.part(state, "visual.", found.path), found.path, card.name)
+    tower = weights.part(state, "visual.", found.path)
+    network = weights.fit(partial(_build, config, quick_gelu), tower, found.path, card.name)
     return _tapped(card.name, weights.place(network, device, precision), card.view)
 
 

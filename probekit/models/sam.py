@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 URL = "https://dl.fbaipublicfiles.com/segment_anything/"
 FILES = {"vit_b": "sam_vit_b_01ec64.pth", "vit_l": "sam_vit_l_0b3195.pth", "vit_h": "sam_vit_h_4b8939.pth"}
-UNITS = {"vit_b": 16, "vit_l": 8, "vit_h": 4}  # images: about a minute of a small CPU
+UNITS = {"vit_b": 8, "vit_l": 4, "vit_h": 2}  # images: about a minute of a small CPU
 
 
 @models.add("sam")
@@ -59,7 +59,7 @@ def _find(name: str, kind: str, file: Path | None) -> Model:
         view=View("longest", resize=side, crop=side, interpolation="bilinear", normalize=IMAGENET),
         taps=_tapped(name, encoder.eval()).widths(side),
         default_tap="mean",
-        unit=UNITS.get(kind, 16),
+        unit=UNITS.get(kind, 8),
     )
     return Model(card, found, partial(load, kind=kind))
 
@@ -69,9 +69,8 @@ def load(card: ModelCard, found: Weights, device: str, precision: str, *, kind: 
     from segment_anything import sam_model_registry
 
     assert found.path is not None
-    encoder = sam_model_registry[kind]().image_encoder
     state = weights.part(weights.read(found.path), "image_encoder.", found.path)
-    weights.fit(encoder, state, found.path, card.name)
+    encoder = weights.fit(lambda: sam_model_registry[kind]().image_encoder, state, found.path, card.name)
     return _tapped(card.name, weights.place(encoder, device, precision))
 
 

@@ -24,6 +24,10 @@ Read = Callable[[Any, "Tensor"], "Tensor"]
 """(what a module put out, sizes of the crops) → (b, width)."""
 
 
+Prepare = Callable[[Batch], "Tensor"]
+"""Normalised input of a network from uint8 crops."""
+
+
 @dataclass(frozen=True)
 class Tap:
     """Features read from what one module of the network puts out."""
@@ -39,8 +43,7 @@ class TappedNetwork:
     name: str
     network: "Module"
     taps: Mapping[str, Tap]
-    prepare: "Callable[[Batch], Tensor]"
-    """Normalised input of the network from uint8 crops."""
+    prepare: Prepare
 
     def __call__(self, batch: Batch, taps: Sequence[str]) -> "dict[str, Tensor]":
         """Features per tap, float32 (b, width).
@@ -136,9 +139,7 @@ def whole_crops(name: str, batch: Batch, size: int | None) -> "Tensor":
     return batch.pixels
 
 
-def square(
-    name: str, normalize: Normalize, dtype: "torch.dtype", size: int | None
-) -> "Callable[[Batch], Tensor]":
+def square(name: str, normalize: Normalize, dtype: "torch.dtype", size: int | None) -> Prepare:
     """How most networks take their crops: whole, of one size (any if None), normalised."""
     return lambda batch: normalise(whole_crops(name, batch, size), normalize, dtype)
 

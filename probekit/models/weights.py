@@ -5,8 +5,9 @@ import json
 import os
 import sys
 import textwrap
+import warnings
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -64,42 +65,39 @@ def from_hub(model: str, repo: str, files: Sequence[str]) -> Path:
     Raises:
         WeightsError: none can be had; one line that names the file and the two ways to supply it.
     """
-    from huggingface_hub import get_hf_file_metadata, hf_hub_download, hf_hub_url, try_to_load_from_cache
-    from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
+    from huggingface_hub import try_to_load_from_cache
 
     for file in files:
         cached = try_to_load_from_cache(repo, file)
         if isinstance(cached, str):
             return Path(cached)
-    reason = f"the repository has no {' or '.join(files)}"
     for file in files:
-        try:
-            get_hf_file_metadata(hf_hub_url(repo, file), timeout=TIMEOUT)  # one try; a download makes six
-            return Path(hf_hub_download(repo, file, etag_timeout=TIMEOUT))
-        except LocalEntryNotFoundError as error:
-            raise unreachable(model, files[0], f"hf:{repo}", str(error)) from error
-        except EntryNotFoundError:
-            continue
-        except (OSError, _transport_error()) as error:
-            raise unreachable(model, files[0], f"hf:{repo}", str(error)) from error
-    raise unreachable(model, files[0], f"hf:{repo}", reason)
+        if found := from_hub_if_any(model, repo, file):
+            return found
+    raise unreachable(model, files[0], f"hf:{repo}", f"the repository has no {' or '.join(files)}")
 
 
 def from_hub_if_any(model: str, repo: str, file: str) -> Path | None:
-    """A file that a repository may lack; None only where the hub said so, now or when it was last asked."""
-    from huggingface_hub import get_hf_file_metadata, hf_hub_url, try_to_load_from_cache
-    from huggingface_hub.errors import EntryNotFoundError
+    """A file of a repository; None only where the hub said, now or when last asked, that there is none.
+
+    Raises:
+        WeightsError: the hub cannot be asked.
+    """
+    from huggingface_hub import get_hf_file_metadata, hf_hub_download, hf_hub_url, try_to_load_from_cache
+    from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
 
     cached = try_to_load_from_cache(repo, file)
     if cached is not None:
         return Path(cached) if isinstance(cached, str) else None
     try:
-        get_hf_file_metadata(hf_hub_url(repo, file), timeout=TIMEOUT)
+        get_hf_file_metadata(hf_hub_url(repo, file), timeout=TIMEOUT)  # one try; a download makes six
+        return Path(hf_hub_download(repo, file, etag_timeout=TIMEOUT))
+    except LocalEntryNotFoundError as error:  # a kind of EntryNotFoundError, but one of the network
+        raise unreachable(model, file, f"hf:{repo}", str(error)) from error
     except EntryNotFoundError:
         return None
     except (OSError, _transport_error()) as error:
         raise unreachable(model, file, f"hf:{repo}", str(error)) from error
-    return from_hub(model, repo, [file])
 
 
 def from_url(model: str, url: str, md5: str) -> Path:
@@ -141,8 +139,9 @@ def unreachable(model: str, file: str, source: str, reason: str, cache: Path | N
     from huggingface_hub import constants
 
     why = textwrap.shorten(reason, 160, placeholder=" …").rstrip(".")
+    given = f"weights with {file} beside them" if file.endswith(".json") else "it"
     return WeightsError(
-        f"{model}: cannot get {file} from {source} ({why}). Give it with --weights {model}=FILE, "
+        f"{model}: cannot get {file} from {source} ({why}). Give {given} with --weights {model}=FILE, "
         f"or run once with network so that it is kept in {cache or constants.HF_HUB_CACHE}."
     )
 
@@ -225,16 +224,26 @@ def part(state: "dict[str, Tensor]", prefix: str, path: Path) -> "dict[str, Tens
     return found
 
 
-def fit(network: "Module", state: "dict[str, Tensor]", path: Path, model: str) -> None:
-    """Copies the tensors into the network; every name and every shape must match.
+def fit(build: "Callable[[], Module]", state: "dict[str, Tensor]", path: Path, model: str) -> "Module":
+    """The network with these tensors; every name and every shape must match.
+
+    It is built without memory and takes the tensors as they are: a random start of a large network takes
+    longer than reading it. Buffers that no checkpoint holds are the exception: they need a real start.
 
     Raises:
-        WeightsError: they do not; names the file and the first that differ.
+        WeightsError: they do not match; names the file and the first that differ.
     """
+    import torch
+
+    with torch.device("meta"):
+        network = build()
+    if computed := {name for name, _ in network.named_buffers()} - set(network.state_dict()):
+        network = build()
     try:
-        network.load_state_dict(state, strict=True)
+        network.load_state_dict(state, strict=True, assign=not computed)
     except RuntimeError as error:
         raise misfit(path, model, error) from error
+    return network
 
 
 def misfit(path: Path, model: str, reason: object) -> WeightsError:
@@ -259,13 +268,14 @@ def _read_torch(path: Path) -> "dict[str, Tensor]":
     if _is_torchscript(path):
         raise WeightsError(
             f"{path}: a TorchScript archive (OpenAI's own CLIP files are) holds code, which is not run here. "
-            "Use the same weights as open_clip_model.safetensors, from hf:timm/vit_large_patch14_clip_224.openai, "
+            "Use the same weights in safetensors, from hf:timm/vit_large_patch14_clip_224.openai, "
             "or, where you trust the file, torch.save(torch.jit.load(FILE).state_dict(), NEW)."
         )
+    mmap = zipfile.is_zipfile(path)  # a file of the old format cannot be mapped
     try:
-        return unwrap(
-            torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path)), path
-        )
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Detected pickle protocol")  # refused in words of our own
+            content = torch.load(path, map_location="cpu", weights_only=True, mmap=mmap)
     except pickle.UnpicklingError as error:
         raise WeightsError(
             f"{path}: not a file of tensors alone, and nothing else is unpickled. "
@@ -273,6 +283,7 @@ def _read_torch(path: Path) -> "dict[str, Tensor]":
         ) from error
     except (RuntimeError, EOFError, OSError) as error:
         raise WeightsError(f"{path}: not a torch file: {_short(error)}. Fetch it again.") from error
+    return unwrap(content, path)
 
 
 def _is_torchscript(path: Path) -> bool:
