@@ -45,7 +45,8 @@ def demo(
     )
     _run(["probe", "--task", "attribution", *common], "Which method was it?")
     _run(
-        ["retrieve", "--unknown", UNREGISTERED, *common], f"Nearest registered examples, {UNREGISTERED} not among them."
+        ["retrieve", "--unknown", UNREGISTERED, *common],
+        f"Nearest registered examples, {UNREGISTERED} not among them.",
     )
     _run(["map", *common], "What lies near what?")
     _run(["report", "--runs", str(runs)], "All of it on one page.")

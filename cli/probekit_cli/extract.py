@@ -90,7 +90,7 @@ def extract(
             rehash=rehash,
             on_progress=on_progress,
         )
-        run.note(manifest=questions.describe(chosen), result=result.to_json())
+        run.note(manifest=questions.describe_manifest(chosen), result=result.to_json())
         if len(result.failed):
             run.table("failed", result.failed)
     if as_json:

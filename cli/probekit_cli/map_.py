@@ -54,20 +54,16 @@ def map_(
         for features in session.feature_sets():
             with output.progress(f"mapping {features.reference}") as show:
                 result = embed_map(features, settings, show)
-            session.answers.append(result.to_json())
+            session.answer(result.to_json(), features)
             session.table("map", result.points, features)
             points, classes = result.points[["x", "y"]].to_numpy(), result.points["generator"].to_numpy()
             title = f"t-SNE · {features.reference}"
-            caption = (
-                f"{title}, perplexity {result.perplexity:g}: trustworthiness {result.trustworthiness:.3f}, "
-                f"k-NN purity {result.purity_map:.3f} on the map, {result.purity_features:.3f} in the features, "
-                f"{result.purity_chance:.3f} by chance."
-            )
-            session.figure("map", figures.scatter_map(points, classes, title=title, caption=caption), caption, features)
+            picture = figures.scatter_map(points, classes, title=title, caption=result.caption)
+            session.figure("map", picture, f"{title}: {result.caption}", features)
             page = reports.map_page(result.points, title, _thumbnails(result.points, session.manifest.root))
-            session.run.figure(f"map-{features.reference}", page.encode(), caption, extension="html")
+            session.run.figure(f"map-{features.reference}", page.encode(), result.caption, extension="html")
             if not as_json:
-                output.remark(caption)
+                output.remark(f"{title}: {result.caption}")
     questions.finish(session, as_json)
 
 

@@ -85,7 +85,7 @@ def _pairs(session: questions.Session, features: "FeatureSet", settings: "PairSe
     from probekit.pairs import score_pairs
 
     result = score_pairs(features, settings)
-    session.answers.append(result.to_json())
+    session.answer(result.to_json(), features)
     session.table("pairs", result.pairs, features)
     session.table("scores", result.scores, features)
     auc = result.matrix("auc")
@@ -104,7 +104,7 @@ def _attribution(
     from probekit.attribution import attribute
 
     result = attribute(features, settings)
-    session.answers.append(result.to_json())
+    session.answer(result.to_json(), features)
     session.table("per_class", result.per_class, features)
     session.table("predictions", result.predictions, features)
     how = f"{features.reference}, {result.selection['evaluation']}"

@@ -41,6 +41,12 @@ class Session:
             self.excluded |= dict(zip(features.excluded["path"], features.excluded["reason"], strict=True))
             yield features
 
+    def answer(self, found: dict[str, Any], features: "FeatureSet") -> None:
+        """Keep one answer, with the features that it was found in."""
+        from probekit.protocols import describe
+
+        self.answers.append({"features": features.reference, **describe(features.sources), **found})
+
     def table(self, name: str, frame: "pd.DataFrame", features: "FeatureSet") -> None:
         """Keep a table of one answer; those of one name become one file, told apart by their features."""
         self._tables.setdefault(name, []).append(frame.assign(features=features.reference))
@@ -62,7 +68,7 @@ class Session:
             self.run.table(name, pd.concat(frames, ignore_index=True))
         if self.excluded:
             self.run.table("failed", pd.DataFrame(self.excluded.items(), columns=["path", "reason"]))
-        self.run.note(manifest=describe(self.manifest), stores=self._stores, result=self.result)
+        self.run.note(manifest=describe_manifest(self.manifest), stores=self._stores, result=self.result)
 
 
 @contextmanager
@@ -112,7 +118,7 @@ def finish(session: Session, as_json: bool) -> None:
         raise typer.Exit(1)
 
 
-def describe(manifest: "Manifest") -> dict[str, Any]:
+def describe_manifest(manifest: "Manifest") -> dict[str, Any]:
     """The manifest as it stands in a run's record."""
     return {
         "name": manifest.name,

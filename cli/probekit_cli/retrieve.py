@@ -73,7 +73,7 @@ def retrieve(
     ) as session:
         for features in session.feature_sets():
             result = answer(features, settings)
-            session.answers.append(result.to_json())
+            session.answer(result.to_json(), features)
             session.table("per_class", result.per_class, features)
             session.table("queries", result.queries, features)
             title = f"First neighbours · {features.reference}"

@@ -8,6 +8,7 @@ from probekit.reports.section import Section, sections
 from probekit.reports.text import duration, is_number, listing, number
 
 MOST_FAILURES = 200
+_COLUMNS = ("model", "taps", "view", "precision", "rows", "done", "failed", "computed", "seconds")
 
 
 @sections.add("extract")
@@ -35,6 +36,7 @@ class ExtractSection(Section):
         failed = run.tables.get("failed")
         lost = 0 if failed is None else failed["path"].nunique() if "path" in failed else len(failed)
         return {
+            "models": [{name: part[name] for name in _COLUMNS if name in part} for part in run.parts],
             "failed": failed,
             "lost": lost,
             "none": not lost and all(part.get("failed") == 0 for part in run.parts),
