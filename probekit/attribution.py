@@ -257,9 +257,7 @@ def _confusion(table: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
     return counts.rename_axis(index="true", columns="predicted")
 
 
-def _remarks(
-    overall: dict[str, int | float], per_class: pd.DataFrame, probes: Sequence[TrainedProbe]
-) -> list[str]:
+def _remarks(overall: dict[str, int | float], per_class: pd.DataFrame, probes: Sequence[TrainedProbe]) -> list[str]:
     """One line for each thing in the numbers that they do not show by themselves."""
     lines = [
         f"{name}: no test samples, its recall is undefined and left out of the balanced accuracy."

@@ -160,7 +160,7 @@ class _Keyed:
             if status[row] == ABSENT:
                 reasons[int(row)] = f"never extracted with {store.settings.model}#{tap}"
             elif self._unreadable[row]:
-                reasons[int(row)] = _why_unreadable(self._paths[row])
+                reasons[int(row)] = _why_unreadable(self._paths[int(row)])
             else:
                 reasons[int(row)] = failures.get(self.keys[row].tobytes(), "cannot be read")
         return reasons

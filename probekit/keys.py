@@ -48,7 +48,7 @@ class KeyIndex:
         sizes, times = _stat(paths)
         readable = sizes > 0
         for row in np.flatnonzero(readable & ~remembered):
-            readable[row] = os.access(paths[row], os.R_OK)
+            readable[row] = os.access(paths[int(row)], os.R_OK)
         unchanged = remembered & readable
         for column, now in (("size", sizes), ("mtime_ns", times)):
             unchanged[remembered] &= self._entries[column].to_numpy()[at[remembered]] == now[remembered]

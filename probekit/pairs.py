@@ -61,9 +61,7 @@ class PairSettings:
         if self.threshold not in THRESHOLDS:
             raise unknown_name("threshold", self.threshold, THRESHOLDS)
         if self.threshold != "0.5" and self.folds:
-            raise UsageError(
-                f"threshold {self.threshold} needs a val split, and out of fold there is none: use 0.5."
-            )
+            raise UsageError(f"threshold {self.threshold} needs a val split, and out of fold there is none: use 0.5.")
         if self.bootstrap < 0:
             raise UsageError(f"--bootstrap {self.bootstrap}: the number of replicates is 0 or more.")
 
@@ -127,9 +125,7 @@ def score_pairs(features: FeatureSet, settings: PairSettings) -> PairResult:
         learned = _Learned.fit(features, divided, train, scored, settings)
         trained[pool_name(train)] = learned.probes
         scores.append(_score_rows(samples, train, scored, divided, learned))
-        pairs += [
-            _pair(samples, rows, draws[test], learned, train=train, test=test) for test, rows in tests.items()
-        ]
+        pairs += [_pair(samples, rows, draws[test], learned, train=train, test=test) for test, rows in tests.items()]
     table = pd.DataFrame(pairs)
     selection = selection_record(trained) | {
         "evaluation": evaluation(divided, settings.folds),
@@ -250,17 +246,11 @@ def _remarks(pairs: pd.DataFrame, trained: dict[str, list[TrainedProbe]]) -> lis
     for test, rows in pairs.groupby("test", sort=False):
         if rows["n_fake"].iloc[0] == 0 or rows["n_real"].iloc[0] == 0:
             missing = "fake" if rows["n_fake"].iloc[0] == 0 else "real"
-            lines.append(
-                f"tested on {test}: no {missing} samples among the test samples, metrics are undefined."
-            )
+            lines.append(f"tested on {test}: no {missing} samples among the test samples, metrics are undefined.")
     for row in pairs[pairs["leaks"] > 0].itertuples():
-        lines.append(
-            f"{row.train} → {row.test}: {row.leaks} groups of the test samples were trained on too: a leak."
-        )
+        lines.append(f"{row.train} → {row.test}: {row.leaks} groups of the test samples were trained on too: a leak.")
     for name, probes in trained.items():
         bad = sum(not probe.classifier.converged for probe in probes)
         if bad:
-            lines.append(
-                f"trained on {name}: {bad} of {len(probes)} probes had not converged, see the gradient."
-            )
+            lines.append(f"trained on {name}: {bad} of {len(probes)} probes had not converged, see the gradient.")
     return lines

@@ -56,9 +56,7 @@ def parse_pools(text: str, samples: pd.DataFrame) -> list[Pool]:
     found: list[Pool]
     for entry in (part.strip() for part in text.split(",")):
         if not entry:
-            raise UsageError(
-                f"generators {text!r}: a name is missing; write them as lama,ldm or lama+ldm, or all."
-            )
+            raise UsageError(f"generators {text!r}: a name is missing; write them as lama,ldm or lama+ldm, or all.")
         if entry in known:
             found = [(entry,)]
         elif entry == ALL:
@@ -93,9 +91,7 @@ def partitions(samples: pd.DataFrame, folds: int, seed: int) -> list[Partition]:
         raise UsageError(f"--folds {folds}: give 0 to use the split of the manifest, or at least 2.")
     number = group_folds(samples["group"].to_numpy(), folds, seed)
     if len(number) and number.max() == 0:
-        raise ProbeError(
-            "all samples are of one group: no fold can be held out. Give each source its own group."
-        )
+        raise ProbeError("all samples are of one group: no fold can be held out. Give each source its own group.")
     none = np.zeros(len(samples), dtype=bool)
     return [Partition(number != fold, none, number == fold) for fold in np.unique(number)]
 
@@ -128,9 +124,7 @@ def trainable_pools(
     where = "outside a fold held out" if folds else "in the train split"
     found, notes = [], []
     for pool in parse_pools(text, samples):
-        reasons = (
-            missing_class(samples, pool, members(samples, pool, part.train), where) for part in divided
-        )
+        reasons = (missing_class(samples, pool, members(samples, pool, part.train), where) for part in divided)
         reason = next(filter(None, reasons), None)
         if reason is None:
             found.append(pool)
@@ -151,9 +145,7 @@ def missing_class(samples: pd.DataFrame, pool: Pool, rows: Mask, where: str) -> 
     if not (labels == 0).any():
         fakes = samples.loc[rows & (samples["label"] == 1).to_numpy(), "domain"]
         domains = ", ".join(repr(domain) for domain in sorted(fakes.unique()))
-        return (
-            f"{pool_name(pool)} has no real samples of its domain ({domains}) {where}: add rows with label 0."
-        )
+        return f"{pool_name(pool)} has no real samples of its domain ({domains}) {where}: add rows with label 0."
     return None
 
 

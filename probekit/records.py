@@ -134,9 +134,7 @@ def read(path: Path) -> dict[str, Any]:
             f"{path / 'run.json'} cannot be read ({error}): delete the folder and run the command again."
         ) from error
     if record.get("schema", 0) > SCHEMA:
-        raise RunError(
-            f"{path} was written by a newer probekit (schema {record['schema']}): update probekit."
-        )
+        raise RunError(f"{path} was written by a newer probekit (schema {record['schema']}): update probekit.")
     return record
 
 

@@ -158,9 +158,7 @@ _POLICIES = {
     ),
     "squash": _Rule("both sides to `crop`, whatever the aspect ratio", ("crop",), _squash),
     "native": _Rule("no resizing; at most the central `crop` × `crop`, never padded", (), _native),
-    "longest": _Rule(
-        "longer side to `resize`, aspect ratio kept, not cropped; the model pads", ("resize",), _longest
-    ),
+    "longest": _Rule("longer side to `resize`, aspect ratio kept, not cropped; the model pads", ("resize",), _longest),
 }
 
 POLICIES: dict[str, str] = {name: rule.meaning for name, rule in _POLICIES.items()}

@@ -51,9 +51,9 @@ def print_table(
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(
-        title=title or None, title_justify="left", title_style="bold", header_style="", box=None, pad_edge=False
-    )
+    if title:
+        stdout().print(Text(title, style="bold"), soft_wrap=True)
+    table = Table(header_style="", box=None, pad_edge=False)
     if corner is not None:
         table.add_column(corner)
     for column in frame.columns:
@@ -101,18 +101,19 @@ def progress(what: str) -> "Iterator[Callable[[int, int], None]]":
 
 
 def _plain_progress(what: str) -> Callable[[int, int], None]:
-    """At most one line in ten seconds, for logs."""
-    state = {"began": time.monotonic(), "said": 0.0, "first": -1, "ended": 0}
+    """A line in ten seconds and one at the end, for logs."""
+    began = said = time.monotonic()
+    first, ended = -1, False
 
     def show(done: int, total: int) -> None:
+        nonlocal began, said, first, ended
         now = time.monotonic()
-        if state["first"] < 0:
-            state.update(began=now, said=now, first=done)
-        if state["ended"] or (done < total and now - state["said"] < 10):
+        if first < 0:
+            began, said, first = now, now, done
+        if ended or (done < total and now - said < 10):
             return
-        state["ended"] = done >= total
-        state["said"] = now
-        rate = (done - state["first"]) / max(now - state["began"], 1e-9)
+        said, ended = now, done >= total
+        rate = (done - first) / max(now - began, 1e-9)
         left = f", {(total - done) / rate:.0f} s left" if rate > 0 and done < total else ""
         sys.stderr.write(f"{what}: {done} of {total}" + (f", {rate:,.1f}/s{left}" if rate > 0 else "") + "\n")
 

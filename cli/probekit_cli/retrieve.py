@@ -89,7 +89,7 @@ def retrieve(
             if len(result.scores):
                 caption = f"Similarity of the nearest registered image, by pool, {features.reference}."
                 picture = figures.histograms(
-                    {pool: rows["score"].to_numpy() for pool, rows in result.scores.groupby("pool", sort=False)},
+                    {str(pool): rows["score"].to_numpy() for pool, rows in result.scores.groupby("pool", sort=False)},
                     title=f"Open set · {features.reference}",
                 )
                 session.figure("pools", picture, caption, features)

@@ -41,6 +41,9 @@ class Target:
     @cached_property
     def net(self) -> models.FrozenModel:
         """The loaded model."""
+        import torch
+
+        torch.backends.cudnn.allow_tf32 = False  # so that float32 means float32 on GPUs, in convolutions too
         return self.model.load(self.device, self.precision)
 
     def compute(self, images: "Sequence[ImageCrops]", unit: str, *, on_batch: Callable[[float], None]) -> None:

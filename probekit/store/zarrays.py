@@ -129,9 +129,7 @@ class ZarrArrays:
             column = self.taps.index(tap)
             for shard in _runs(rows, SHARD_ROWS):
                 _put(array, rows[shard], values[shard])
-            for shard in _runs(
-                rows, SHARD_ROWS
-            ):  # in order: the rows that exist stay a prefix
+            for shard in _runs(rows, SHARD_ROWS):  # in order: the rows that exist stay a prefix
                 _put(self._array("status"), rows[shard], status[shard], column)
 
     def verify(self) -> Iterator[str]:
