@@ -1,0 +1,106 @@
+"""The demo and, after it, every documented command, run as a newcomer would: in an empty folder, offline."""
+
+import json
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import zarr
+
+from tests.cli.documented import documented_commands
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
+
+ROOT = Path(__file__).parents[2]
+NEEDS_A_HUB = ("clip", "dinov2", "sam", "hf:", "open_clip:")
+DIFFUSING = ("telea", "navier-stokes", "biharmonic")
+
+
+class Newcomer:
+    """A working folder with nothing in it, and the command as a person types it."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        paths = os.pathsep.join([str(ROOT), str(ROOT / "cli")])
+        self.environment = os.environ | {"PYTHONPATH": paths, "HOME": str(home), "HF_HUB_OFFLINE": "1"}
+
+    def type(self, command: str) -> subprocess.CompletedProcess[str]:
+        arguments = [word.replace("~", str(self.home)) for word in shlex.split(command)[1:]]
+        code = "import sys; sys.argv[0] = 'probekit'; from probekit_cli.app import main; main()"
+        return subprocess.run(
+            [sys.executable, "-c", code, *arguments],
+            cwd=self.home,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+
+@pytest.fixture(scope="module")
+def newcomer(tmp_path_factory):
+    person = Newcomer(tmp_path_factory.mktemp("newcomer"))
+    done = person.type("probekit demo")
+    assert done.returncode == 0, done.stderr[-3000:]
+    for generator in ("real", "telea"):
+        shutil.copytree(person.home / "cache" / "demo-images" / generator, person.home / "faces" / generator)
+    import timm
+    from safetensors.torch import save_file
+
+    network = timm.create_model("vit_tiny_patch16_224", pretrained=False)
+    save_file(network.state_dict(), person.home / "vit_tiny.safetensors")
+    return person
+
+
+def test_the_demo_prints_each_command_and_leaves_a_page(newcomer):
+    again = newcomer.type("probekit extract --model srm --manifest demo --json")
+    assert json.loads(again.stdout)["models"][0]["computed"] == 0
+    assert (newcomer.home / "manifests" / "demo.csv").exists()
+    page = (newcomer.home / "runs" / "demo" / "report.html").read_text(encoding="utf-8")
+    assert "navier-stokes" in page
+    assert len(page.encode()) < 5e6
+
+
+def test_a_probe_trained_on_telea_finds_the_diffusing_inpainters_on_unseen_photographs(newcomer):
+    done = newcomer.type("probekit probe --train telea --test all --json")
+    assert done.returncode == 0, done.stderr
+    for run in json.loads(done.stdout)["runs"]:
+        auc = {pair["test"]: pair["auc"] for pair in run["pairs"]}
+        assert "out of fold by group" in run["evaluation"]
+        assert min(auc[name] for name in DIFFUSING) >= 0.85, auc
+        assert auc["shiftmap"] < 0.7, "ShiftMap copies real texture: these features should not find it"
+        assert run["selection"]["converged"]
+        assert all(pair["auc_ci"][0] < pair["auc"] < pair["auc_ci"][1] for pair in run["pairs"])
+
+
+def test_plain_zarr_reads_what_the_demo_extracted(newcomer):
+    (path,) = (newcomer.home / "cache").glob("srm-*")
+    store = zarr.open_group(path, mode="r")
+    features, keys, status = store["blocks"][:], store["key"][:], store["status"][:]
+    assert len(features) == len(keys) == len(status)
+    assert np.isfinite(features).all()
+    assert (status == 1).all()
+
+
+def test_every_documented_command_runs(newcomer):
+    commands = [command for _, command in documented_commands()]
+    last = [command for command in commands if command.startswith("probekit cache rm")]
+    skipped = ("probekit demo",)
+    with_one_manifest = [command for command in commands if "faces" not in command and command not in last]
+    with_two = [command for command in commands if "faces" in command]
+    failures = []
+    for command in dict.fromkeys([*with_one_manifest, *with_two, *last]):
+        if command in skipped:
+            continue
+        done = newcomer.type(command)
+        hub = any(f"--model {name}" in command for name in NEEDS_A_HUB)
+        if hub and not (done.returncode == 2 and "--weights" in done.stderr and "Traceback" not in done.stderr):
+            failures.append((command, done.returncode, done.stderr[-500:]))
+        if not hub and done.returncode != 0:
+            failures.append((command, done.returncode, done.stderr[-500:]))
+    assert failures == []
