@@ -1,8 +1,9 @@
-"""A local-manipulation data set made on the spot: crops of real photographs, and the same crops with a hole refilled.
+"""A local-manipulation data set made on the spot: crops of real photographs, and the same crops refilled.
 
-The photographs are those that scikit-image and scikit-learn carry in their packages; four classical inpainters refill the
-same hole of the same crop, so that generators differ in nothing but the inpainter, and outside the hole every pixel equals the
-original. All pictures are stored PNGs (not compressed) of one size: neither format, nor size, nor number of bytes tells a class.
+The photographs are those that scikit-image and scikit-learn carry in their packages. Four classical
+inpainters refill the same hole of the same crop, so that generators differ in nothing but the inpainter;
+outside the hole every pixel equals the original. All pictures are PNGs of one size, stored without
+compression: neither format, nor size, nor number of bytes tells a class.
 
     root/real/coffee-03.png
     root/telea/coffee-03.png …      one folder a generator
@@ -33,10 +34,13 @@ Inpainter = Callable[[Pixels, Hole], Pixels]
 """(crop, True where to refill) → crop of the same size; what it does outside the hole is not used."""
 
 RECIPE = 1  # raised when the same settings would give other pictures
-TEXTURE = 3.0  # least standard deviation, in grey levels, of what a hole removes: refilling a flat area changes nothing
+TEXTURE = (
+    3.0  # least standard deviation of what a hole removes, grey levels: refilling a flat area changes nothing
+)
 MARGIN = 8  # pixels between a hole and the border of its crop: an inpainter looks in from all sides
 RADIUS = 5  # pixels around a pixel that OpenCV's two inpainters look at
 ATTEMPTS = 20  # holes drawn before a crop is given up as flat
+SMALLEST = 96  # pixels along a side of a crop
 
 _SKIMAGE = Path("skimage", "data")
 _SKLEARN = Path("sklearn", "datasets", "images")
@@ -63,7 +67,7 @@ PHOTOGRAPHS: Mapping[str, Path] = {
     "rocket": _SKIMAGE / "rocket.jpg",
     "text": _SKIMAGE / "text.png",
 }
-"""Name to file, from the folder of installed packages. Drawings, phantoms and computed images are left out."""
+"""Name to file, from the folder of installed packages. Drawings and computed images are left out."""
 
 SCENES: Mapping[str, str] = {"motorcycle_left": "motorcycle", "motorcycle_right": "motorcycle"}
 """Photographs of one scene are one group."""
@@ -82,8 +86,9 @@ class InpaintingSettings:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.size < 64 or self.crops < 1 or not 0 < self.area[0] < self.area[1] <= 0.25:
-            raise UsageError(f"{self}: size must be at least 64, crops at least 1, area rising within 0–0.25.")
+        if self.size < SMALLEST or self.crops < 1 or not 0 < self.area[0] < self.area[1] <= 0.25:
+            need = f"size must be at least {SMALLEST}, crops at least 1, area rising within 0–0.25"
+            raise UsageError(f"{self}: {need}.")
 
 
 @dataclass(frozen=True)
@@ -104,8 +109,8 @@ def build(
 ) -> pd.DataFrame:
     """The manifest of the data set, after writing what is missing under `root`.
 
-    A data set that is there with the same settings and library versions is not made again. Files appear whole or
-    not at all, and the same settings give the same bytes whatever the number of threads.
+    A data set that is there with the same settings and library versions is not made again. Files appear whole
+    or not at all, and the same settings give the same bytes whatever the number of threads.
 
     Args:
         root: folder of the data set; made if need be.
@@ -138,7 +143,7 @@ def build(
 
 
 def cut(photo: str, settings: InpaintingSettings) -> Iterator[Crop]:
-    """Crops of one photograph, in an order that the seed decides; a crop without texture to remove is passed over."""
+    """Crops of one photograph in an order that the seed decides, less those without texture to remove."""
     pixels = _read_photograph(photo)
     size = settings.size
     corners = [(y, x) for y in _starts(pixels.shape[0], size) for x in _starts(pixels.shape[1], size)]
@@ -156,10 +161,13 @@ def cut(photo: str, settings: InpaintingSettings) -> Iterator[Crop]:
 
 def refill(crop: Crop, generator: str) -> Pixels:
     """The crop with its hole refilled by that inpainter, and untouched outside."""
-    return np.where(crop.hole[..., None], INPAINTERS[generator](crop.pixels, crop.hole), crop.pixels)
+    refilled: Pixels = np.where(
+        crop.hole[..., None], INPAINTERS[generator](crop.pixels, crop.hole), crop.pixels
+    )
+    return refilled
 
 
-# ── inpainters ───────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── inpainters ──────────────────────────────────────────────────────────────────────────────────────────
 
 
 def telea(pixels: Pixels, hole: Hole) -> Pixels:
@@ -181,20 +189,23 @@ def biharmonic(pixels: Pixels, hole: Hole) -> Pixels:
     from skimage.restoration import inpaint_biharmonic
 
     filled = inpaint_biharmonic(pixels, hole, channel_axis=-1)
-    return np.rint(np.clip(filled, 0.0, 1.0) * 255).astype(np.uint8)
+    levels: Pixels = np.rint(np.clip(filled, 0.0, 1.0) * 255).astype(np.uint8)
+    return levels
 
 
 def shiftmap(pixels: Pixels, hole: Hole) -> Pixels:
     """Real texture copied from elsewhere in the crop along a few dominant shifts (He and Sun 2012).
 
-    OpenCV's version wants CIELab, whose rounding alters pixels everywhere.
+    OpenCV's version wants CIELab, whose rounding alters pixels everywhere. In crops of 64 and 72 pixels its
+    result was seen to change with the thread that runs it, in 96 and more never; hence `SMALLEST`.
     """
     import cv2
 
     lab = cv2.cvtColor(pixels, cv2.COLOR_RGB2Lab)
     filled = np.zeros_like(lab)
     cv2.xphoto.inpaint(lab, _as_mask(~hole), filled, cv2.xphoto.INPAINT_SHIFTMAP)  # 0 = refill
-    return np.asarray(cv2.cvtColor(filled, cv2.COLOR_Lab2RGB))
+    copied: Pixels = cv2.cvtColor(filled, cv2.COLOR_Lab2RGB)
+    return copied
 
 
 INPAINTERS: Mapping[str, Inpainter] = {
@@ -206,7 +217,7 @@ INPAINTERS: Mapping[str, Inpainter] = {
 """Generator to inpainter; each must be a function of its two arguments alone."""
 
 
-# ── holes ────────────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── holes ───────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def ellipse(size: int, area: float, random: np.random.Generator) -> Hole:
@@ -257,7 +268,7 @@ def _as_mask(hole: Hole) -> UInt8[np.ndarray, "h w"]:
     return np.where(hole, 255, 0).astype(np.uint8)
 
 
-# ── files ────────────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── files ───────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def _read_photograph(photo: str) -> Pixels:
@@ -269,13 +280,15 @@ def _read_photograph(photo: str) -> Pixels:
         raise UsageError(f"the photograph {photo} comes with {package}, which is not installed: install it.")
     path = Path(spec.origin).parent.joinpath(*rest)
     if not path.is_file():
-        raise UsageError(f"{path} is missing: the photographs of the demo come with {package}, install it again.")
+        raise UsageError(
+            f"{path} is missing: the photographs of the demo come with {package}, install it again."
+        )
     with Image.open(path) as image:
         return np.asarray(image.convert("RGB"))
 
 
 def _starts(length: int, size: int) -> list[int]:
-    """Evenly spaced first pixels of crops that overlap by half at most; none when the photograph is too small."""
+    """Evenly spaced first pixels of crops that overlap by half at most; none in too small a photograph."""
     if length < size:
         return []
     count = (length - size) // (size // 2) + 1
@@ -316,7 +329,9 @@ def _write(path: Path, data: bytes) -> None:
 
 
 def _recipe(settings: InpaintingSettings) -> bytes:
-    libraries = {name: metadata.version(name) for name in ("numpy", "opencv-contrib-python-headless", "scikit-image")}
+    libraries = {
+        name: metadata.version(name) for name in ("numpy", "opencv-contrib-python-headless", "scikit-image")
+    }
     recipe = {"recipe": RECIPE, "settings": plain(settings), "libraries": libraries}
     return json.dumps(recipe, indent=2).encode() + b"\n"
 

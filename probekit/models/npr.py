@@ -2,8 +2,9 @@
 
     NPR(x) = (x - up(down(x, ½), nearest)) · ⅔
 
-Down-sampling by "nearest" keeps the first pixel of each 2 × 2 cell, so NPR holds, cell by cell, what the other three pixels
-differ by from it. The paper trains a network on that map; here its order statistics over blocks are the feature.
+Down-sampling by "nearest" keeps the first pixel of each 2 × 2 cell, so NPR holds, cell by cell, what the
+other three pixels differ by from it. The paper trains a network on that map; here its order statistics over
+blocks are the feature.
 """
 
 from pathlib import Path
@@ -46,20 +47,22 @@ def find(name: str, weights: Path | None) -> models.Model:
 
 
 def blocks(pixels: Pixels) -> Float[np.ndarray, " d"]:
-    """Quantiles over blocks of the log energy of each relationship, then of each pair in `RATIOS`; 0 for a flat image.
+    """Quantiles over blocks of the log energy of each relationship, then of each pair in `RATIOS`; 0 if flat.
 
     An image of 1 pixel along a side has no whole cell and gives zeros.
     """
     levels = {
-        name: block_levels(cells, SCALE, BLOCK // 2, STRIDE // 2) for name, cells in relationships(green(pixels)).items()
+        name: block_levels(cells, SCALE, BLOCK // 2, STRIDE // 2)
+        for name, cells in relationships(green(pixels)).items()
     }
     return order_statistics(levels, RATIOS)
 
 
 def relationships(plane: Int[np.ndarray, "h w"]) -> dict[str, Int[np.ndarray, "h/2 w/2"]]:
-    """What the pixels of each 2 × 2 cell differ by from its first: NPR without its factor ⅔, an odd last line dropped.
+    """What the pixels of each 2 × 2 cell differ by from its first: NPR without its factor ⅔.
 
-    `mixed` is right + below - diagonal, the cell's mixed second difference: zero where the picture is a plane.
+    An odd last row or column is dropped. `mixed` is right + below - diagonal, the cell's mixed second
+    difference: zero where the picture is a plane.
     """
     height, width = (side // 2 * 2 for side in plane.shape)
     first = plane[:height:2, :width:2]

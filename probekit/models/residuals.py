@@ -1,8 +1,8 @@
-"""What the weight-free models share: small integer residuals, their order statistics over blocks, and the adapter.
+"""What the weight-free models share: whole-number residuals, order statistics over blocks, the adapter.
 
-An edit is often local, and an average over the picture drowns it. So a residual is first averaged over overlapping blocks,
-and the feature keeps the quantiles of the blocks: the smoothest block of a picture stays visible however large the picture.
-Residuals of one channel are sums of whole numbers, so the block means are exact and equal on every machine.
+An edit is often local, and an average over the picture drowns it. So a residual is averaged over overlapping
+blocks, and the feature keeps the quantiles of the blocks: the smoothest block stays visible however large the
+picture. Residuals of one channel are whole numbers, so the block means are exact and equal on every machine.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -28,7 +28,7 @@ VIEW = View(policy="native", crop=512)
 """No resizing, which would smear the traces; of a large image the centre."""
 
 BLOCK, STRIDE = 16, 8  # pixels: blocks overlap by half
-TRUNCATION = 2.0  # a residual counts at most so many quantisation steps, as in SRM: an edge must not outweigh a texture
+TRUNCATION = 2.0  # quantisation steps that a residual counts at most, as in SRM: no edge outweighs a texture
 FLOOR = 0.05  # quantisation steps; a block mean well below it is as good as flat
 QUANTILES = (0.0, 0.02, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 1.0)  # dense at the smooth end
 
@@ -36,13 +36,15 @@ QUANTILES = (0.0, 0.02, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 1.0)  # dense at the sm
 def weight_free(card: ModelCard, weights: Path | None, taps: Mapping[str, Extractor]) -> Model:
     """A model that needs no weights: one function of one image for each tap of the card.
 
-    It computes in float64 on the CPU whatever the device and the precision, so that its numbers are the same everywhere.
+    It computes in float64 on the CPU whatever the device and the precision: the same numbers everywhere.
 
     Raises:
         UsageError: weights were given.
     """
     if weights is not None:
-        raise UsageError(f"--weights {card.name}={weights}: {card.name} has no weights: leave the option out.")
+        raise UsageError(
+            f"--weights {card.name}={weights}: {card.name} has no weights: leave the option out."
+        )
 
     def build(card: ModelCard, weights: Weights, device: str, precision: str) -> FrozenModel:
         return _PerImage(taps)
@@ -52,13 +54,15 @@ def weight_free(card: ModelCard, weights: Path | None, taps: Mapping[str, Extrac
 
 def green(pixels: Pixels) -> Int[np.ndarray, "h w"]:
     """The green channel: the one that most cameras measure at half of their pixels and interpolate least."""
-    return pixels[..., 1].astype(np.int32)
+    return pixels[..., 1].astype(np.int16)
 
 
-def block_levels(residual: Int[np.ndarray, "h w"], scale: float, block: int, stride: int) -> Float[np.ndarray, " b"]:
+def block_levels(
+    residual: Int[np.ndarray, "h w"], scale: float, block: int, stride: int
+) -> Float[np.ndarray, " b"]:
     """log(1 + m / FLOOR) of every block, m = mean of min(scale · |residual|, TRUNCATION).
 
-    Zero for a flat block. An image smaller than a block is one block; an empty residual counts as one flat block.
+    Zero for a flat block. An image smaller than a block is one block; an empty residual is one flat block.
     """
     height, width = residual.shape
     if residual.size == 0:
@@ -69,7 +73,8 @@ def block_levels(residual: Int[np.ndarray, "h w"], scale: float, block: int, str
     table[1:, 1:] = truncated.cumsum(axis=0, dtype=np.int64).cumsum(axis=1)
     corners = table[:, columns:] - table[:, :-columns]
     sums = (corners[rows:] - corners[:-rows])[::stride, ::stride]
-    return np.log1p(sums.ravel() * (scale / (rows * columns * FLOOR)))
+    levels: Float[np.ndarray, " b"] = np.log1p(sums.ravel() * (scale / (rows * columns * FLOOR)))
+    return levels
 
 
 def order_statistics(
@@ -77,8 +82,8 @@ def order_statistics(
 ) -> Float[np.ndarray, " d"]:
     """`QUANTILES` over the blocks of each level, then of each difference of two levels (a ratio of energies).
 
-    A flat but real area is sensor noise, which every filter passes alike; a refilled one is a smooth surface, which a filter of
-    higher order suppresses. Their energies may agree, their ratios do not.
+    A flat but real area is sensor noise, which all filters pass alike; a refilled one is a smooth surface,
+    which filters of higher order suppress. Their energies may agree, their ratios do not.
     """
     values = [*levels.values(), *(levels[above] - levels[below] for above, below in ratios)]
     return np.concatenate([np.quantile(value, QUANTILES) for value in values])
