@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from probekit.arrays import Float, Int
 from probekit import images
+from probekit.arrays import Float, Int
 from probekit.errors import ImageError, MissingFeaturesError, UsageError
 from probekit.keys import KeyIndex
 from probekit.manifest import Manifest

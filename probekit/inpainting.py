@@ -34,9 +34,7 @@ Inpainter = Callable[[Pixels, Hole], Pixels]
 """(crop, True where to refill) → crop of the same size; what it does outside the hole is not used."""
 
 RECIPE = 1  # raised when the same settings would give other pictures
-TEXTURE = (
-    3.0  # least standard deviation of what a hole removes, grey levels: refilling a flat area changes nothing
-)
+TEXTURE = 3.0  # least standard deviation of what a hole removes, grey levels: refilling a flat area changes nothing
 MARGIN = 8  # pixels between a hole and the border of its crop: an inpainter looks in from all sides
 RADIUS = 5  # pixels around a pixel that OpenCV's two inpainters look at
 ATTEMPTS = 20  # holes drawn before a crop is given up as flat
@@ -161,9 +159,7 @@ def cut(photo: str, settings: InpaintingSettings) -> Iterator[Crop]:
 
 def refill(crop: Crop, generator: str) -> Pixels:
     """The crop with its hole refilled by that inpainter, and untouched outside."""
-    refilled: Pixels = np.where(
-        crop.hole[..., None], INPAINTERS[generator](crop.pixels, crop.hole), crop.pixels
-    )
+    refilled: Pixels = np.where(crop.hole[..., None], INPAINTERS[generator](crop.pixels, crop.hole), crop.pixels)
     return refilled
 
 
@@ -280,9 +276,7 @@ def _read_photograph(photo: str) -> Pixels:
         raise UsageError(f"the photograph {photo} comes with {package}, which is not installed: install it.")
     path = Path(spec.origin).parent.joinpath(*rest)
     if not path.is_file():
-        raise UsageError(
-            f"{path} is missing: the photographs of the demo come with {package}, install it again."
-        )
+        raise UsageError(f"{path} is missing: the photographs of the demo come with {package}, install it again.")
     with Image.open(path) as image:
         return np.asarray(image.convert("RGB"))
 
@@ -329,9 +323,7 @@ def _write(path: Path, data: bytes) -> None:
 
 
 def _recipe(settings: InpaintingSettings) -> bytes:
-    libraries = {
-        name: metadata.version(name) for name in ("numpy", "opencv-contrib-python-headless", "scikit-image")
-    }
+    libraries = {name: metadata.version(name) for name in ("numpy", "opencv-contrib-python-headless", "scikit-image")}
     recipe = {"recipe": RECIPE, "settings": plain(settings), "libraries": libraries}
     return json.dumps(recipe, indent=2).encode() + b"\n"
 

@@ -113,9 +113,7 @@ def test_out_of_fold_every_sample_is_predicted_once_without_its_group():
 def test_shuffled_classes_give_chance_within_the_interval():
     features = study(photos=200)
     samples = features.samples
-    mixed = np.stack(
-        [np.random.default_rng(i).permutation(4) for i in range(200)], axis=1
-    ).ravel()  # per photograph
+    mixed = np.stack([np.random.default_rng(i).permutation(4) for i in range(200)], axis=1).ravel()  # per photograph
     names = np.array(["real", *NAMES])[mixed]
     shuffled = samples.assign(generator=names, label=(names != "real").astype(int))
     result = attribute(dataclasses.replace(features, samples=shuffled), AttributionSettings(folds=4))
@@ -135,9 +133,7 @@ def test_the_names_of_the_generators_only_move_rows_and_columns():
     features = study()
     renamed = features.samples["generator"].replace({"lama": "zz"})
     before = attribute(features, QUICK)
-    after = attribute(
-        dataclasses.replace(features, samples=features.samples.assign(generator=renamed)), QUICK
-    )
+    after = attribute(dataclasses.replace(features, samples=features.samples.assign(generator=renamed)), QUICK)
     names = ["real", "zz", "ldm", "repaint"]
     assert after.confusion.loc[names, names].to_numpy().tolist() == before.confusion.to_numpy().tolist()
     assert after.overall["acc"] == before.overall["acc"]

@@ -31,12 +31,8 @@ def every_figure():
     return {
         "matrix": lambda: figures.matrix(VALUES, title="AUC", counts=COUNTS),
         "confusion": lambda: figures.confusion(COUNTS, title="Attribution"),
-        "scatter_map": lambda: figures.scatter_map(
-            PLANE, LABELS, title="Map", caption="trustworthiness 0.93"
-        ),
-        "rank_curve": lambda: figures.rank_curve(
-            {"npr": {1: 0.5, 10: 0.9}, "srm": {1: 0.4, 10: 1.0}}, title="Rank"
-        ),
+        "scatter_map": lambda: figures.scatter_map(PLANE, LABELS, title="Map", caption="trustworthiness 0.93"),
+        "rank_curve": lambda: figures.rank_curve({"npr": {1: 0.5, 10: 0.9}, "srm": {1: 0.4, 10: 1.0}}, title="Rank"),
         "bars": lambda: figures.bars(VALUES["telea"], title="Rank-1", value_name="Rank-1", chance=0.25),
         "histograms": lambda: figures.histograms({"mated": PLANE[:, 0], "real": PLANE[:9, 1]}, title="Pools"),
     }
@@ -133,9 +129,7 @@ def test_a_map_prints_its_quality_and_the_count_of_each_class(words):
 
 
 def test_an_undefined_bar_says_so(words):
-    figures.bars(
-        pd.Series({"a": 0.25, "b": np.nan}), title="t", value_name="v", counts=pd.Series({"a": 9, "b": 0})
-    )
+    figures.bars(pd.Series({"a": 0.25, "b": np.nan}), title="t", value_name="v", counts=pd.Series({"a": 9, "b": 0}))
     for word in ["0.25", "undefined", "a  (n 9)", "b  (n 0)"]:
         assert word in words
 
@@ -188,9 +182,7 @@ def test_no_class_hides_another_by_coming_last():
     assert all(0.1 < share < 0.9 for share in shares)
 
 
-@pytest.mark.parametrize(
-    "stops", [figures.ORANGE_TO_BLUE[:6], figures.ORANGE_TO_BLUE[5:], figures.WHITE_TO_BLUE]
-)
+@pytest.mark.parametrize("stops", [figures.ORANGE_TO_BLUE[:6], figures.ORANGE_TO_BLUE[5:], figures.WHITE_TO_BLUE])
 def test_equal_steps_of_a_value_are_equal_steps_of_perceived_colour(stops):
     colours = np.array([[int(stop[i : i + 2], 16) / 255 for i in (1, 3, 5)] for stop in stops])
     steps = np.linalg.norm(np.diff(rgb2lab(colours), axis=0), axis=1)

@@ -46,9 +46,7 @@ def png(width: int, height: int, depth: int, colour: int, rows: bytes) -> bytes:
     """A PNG file from its parts, for what PIL cannot write."""
 
     def chunk(name: bytes, content: bytes) -> bytes:
-        return (
-            struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
-        )
+        return struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
 
     header = struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0)
     body = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
@@ -104,9 +102,7 @@ def test_exif_rotation_is_undone(format, orientation):
     np.testing.assert_array_equal(got, pil_pixels(data))
 
 
-@pytest.mark.parametrize(
-    "exif", [b"Exif\0\0II*\0garbage!", b"Exif\0\0", b"Exif\0\0MM\0*\0\0\0\x08\xff\xff"], ids=repr
-)
+@pytest.mark.parametrize("exif", [b"Exif\0\0II*\0garbage!", b"Exif\0\0", b"Exif\0\0MM\0*\0\0\0\x08\xff\xff"], ids=repr)
 @pytest.mark.filterwarnings("ignore::UserWarning:PIL.TiffImagePlugin")
 def test_an_unreadable_exif_block_means_upright(exif):
     data = encode(picture(), "JPEG", exif=exif)
@@ -117,21 +113,13 @@ def test_an_unreadable_exif_block_means_upright(exif):
 def test_alpha_is_dropped_and_not_composited(format):
     rgb = np.array(picture())
     alpha = np.full((*rgb.shape[:2], 1), 100, dtype=np.uint8)
-    data = encode(
-        Image.fromarray(np.dstack([rgb, alpha])), format, **({"lossless": True} if format == "WEBP" else {})
-    )
+    data = encode(Image.fromarray(np.dstack([rgb, alpha])), format, **({"lossless": True} if format == "WEBP" else {}))
     np.testing.assert_array_equal(pixels(data), rgb)
 
 
-@pytest.mark.parametrize(
-    ("mode", "format"), [("L", "PNG"), ("L", "BMP"), ("LA", "PNG"), ("1", "PNG"), ("1", "TIFF")]
-)
+@pytest.mark.parametrize(("mode", "format"), [("L", "PNG"), ("L", "BMP"), ("LA", "PNG"), ("1", "PNG"), ("1", "TIFF")])
 def test_grey_becomes_three_equal_channels(mode, format):
-    grey = (
-        picture().convert("L").point(lambda value: 255 * (value > 120))
-        if mode == "1"
-        else picture().convert("L")
-    )
+    grey = picture().convert("L").point(lambda value: 255 * (value > 120)) if mode == "1" else picture().convert("L")
     got = pixels(encode(grey.convert(mode), format))
     np.testing.assert_array_equal(got, np.repeat(np.array(grey)[..., None], 3, axis=2))
 
@@ -149,9 +137,7 @@ def test_grey_becomes_three_equal_channels(mode, format):
 )
 def test_palette_images_become_the_colours_of_their_palette(format, options):
     palette = picture().quantize(16)
-    np.testing.assert_array_equal(
-        pixels(encode(palette, format, **options)), np.array(palette.convert("RGB"))
-    )
+    np.testing.assert_array_equal(pixels(encode(palette, format, **options)), np.array(palette.convert("RGB")))
 
 
 def test_the_first_picture_of_an_animation_counts():
@@ -389,9 +375,7 @@ def test_pixels_are_contiguous_and_own_their_memory():
 
 
 def test_real_pictures_have_the_pixels_of_pil(shared_data):
-    paths = sorted(
-        path for path in (shared_data / "images").rglob("*") if path.suffix.lower() in images.EXTENSIONS
-    )
+    paths = sorted(path for path in (shared_data / "images").rglob("*") if path.suffix.lower() in images.EXTENSIONS)
     assert len(paths) > 100
     for path in paths[::40]:
         data = images.read_bytes(path)

@@ -70,9 +70,7 @@ def test_names_that_look_like_missing_values_or_numbers_stay_what_they_are(tmp_p
 
 def test_quotes_commas_byte_order_marks_and_other_alphabets_are_read(tmp_path):
     path = tmp_path / "m.csv"
-    path.write_bytes(
-        '\ufeffpath,label,generator\r\n"a, ""b"".png",0,real\r\nПривет/图像.png,1,Köln\r\n'.encode()
-    )
+    path.write_bytes('\ufeffpath,label,generator\r\n"a, ""b"".png",0,real\r\nПривет/图像.png,1,Köln\r\n'.encode())
     assert Manifest.read(path).table["path"].tolist() == ['a, "b".png', "Привет/图像.png"]
 
 
@@ -185,9 +183,7 @@ def test_the_only_manifest_is_the_default(tmp_path):
     write(tmp_path / "README.md", "not a manifest")
     assert find(None, tmp_path) == one
     write(tmp_path / "two.csv", HEADER, "a.png,0,real")
-    with pytest.raises(
-        ManifestError, match=r"several manifests \(one, two\): choose one with --manifest NAME"
-    ):
+    with pytest.raises(ManifestError, match=r"several manifests \(one, two\): choose one with --manifest NAME"):
         find(None, tmp_path)
 
 
@@ -214,9 +210,7 @@ def test_two_formats_of_one_name_are_ambiguous(tmp_path):
 
 def test_a_written_manifest_reads_as_it_was(tmp_path):
     table = samples(6, group=["a", "a", "ü", "b", "b", "c"], note=["", "1,5", "x\ny", '"', "NA", " "])
-    written = manifest(table, tmp_path / "images", folds=3, facts={"layout": "x"}).write(
-        tmp_path / "manifests"
-    )
+    written = manifest(table, tmp_path / "images", folds=3, facts={"layout": "x"}).write(tmp_path / "manifests")
     read = Manifest.read("m", tmp_path / "manifests")
     pd.testing.assert_frame_equal(read.table, written.table)
     assert (read.sha256, read.root, read.folds) == (written.sha256, tmp_path / "images", 3)
@@ -253,9 +247,7 @@ def test_a_folder_that_cannot_be_made_is_an_error_with_a_remedy(tmp_path):
 def test_a_broken_sidecar_is_an_error(tmp_path, content):
     path = write(tmp_path / "m.csv", HEADER, "a.png,0,real")
     (tmp_path / "m.json").write_text(content)
-    with pytest.raises(
-        ManifestError, match=r"m\.json cannot be read .*: correct it, or import the data again"
-    ):
+    with pytest.raises(ManifestError, match=r"m\.json cannot be read .*: correct it, or import the data again"):
         Manifest.read(path)
     (tmp_path / "m.json").write_text('{"schema": 99}')
     with pytest.raises(ManifestError, match=r"m\.json was written by a newer probekit: update probekit"):
@@ -313,15 +305,9 @@ def test_a_split_is_the_same_on_every_machine():
 
 
 @settings(max_examples=60, deadline=None)
-@given(
-    st.lists(
-        st.tuples(st.integers(0, 25), st.sampled_from(["real", "a", "b", "c"])), min_size=1, max_size=120
-    )
-)
+@given(st.lists(st.tuples(st.integers(0, 25), st.sampled_from(["real", "a", "b", "c"])), min_size=1, max_size=120))
 def test_no_group_is_ever_divided_and_the_shares_are_kept(rows):
-    table = pd.DataFrame(
-        [{"group": f"g{group}", "generator": made_by, "domain": ""} for group, made_by in rows]
-    )
+    table = pd.DataFrame([{"group": f"g{group}", "generator": made_by, "domain": ""} for group, made_by in rows])
     splits = pd.Series(assign_splits(table))
     assert (splits.groupby(table["group"]).nunique() == 1).all()
     assert set(splits) <= {"train", "val", "test"}
@@ -331,9 +317,7 @@ def test_no_group_is_ever_divided_and_the_shares_are_kept(rows):
 
 def test_groups_shared_by_all_generators_are_split_exactly():
     made_by = ["real", "lama", "ldm"]
-    table = pd.DataFrame(
-        [{"group": str(i), "generator": name, "domain": ""} for i in range(30) for name in made_by]
-    )
+    table = pd.DataFrame([{"group": str(i), "generator": name, "domain": ""} for i in range(30) for name in made_by])
     counts = pd.Series(assign_splits(table)).value_counts()
     assert counts.to_dict() == {"train": 54, "val": 18, "test": 18}
 
@@ -384,9 +368,7 @@ def test_a_clean_manifest_has_no_problems_and_is_counted(tmp_path):
     for seed, path in enumerate(table["path"]):
         save(tmp_path / path, seed)
     calls = []
-    report = check(
-        manifest(table, tmp_path, folds=5), progress=lambda done, total: calls.append((done, total))
-    )
+    report = check(manifest(table, tmp_path, folds=5), progress=lambda done, total: calls.append((done, total)))
     assert report.problems.empty
     assert (report.samples, report.files, calls) == (4, 4, [(1, 4), (2, 4), (3, 4), (4, 4)])
     assert report.size == sum(path.stat().st_size for path in tmp_path.iterdir())

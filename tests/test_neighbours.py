@@ -20,9 +20,7 @@ def reference(queries, gallery, k, query_groups, gallery_groups):
     values = np.full((len(queries), k), -np.inf)
     for q, query in enumerate(unit[0]):
         cosines = [
-            (-np.float32(query @ row), g)
-            for g, row in enumerate(unit[1])
-            if gallery_groups[g] != query_groups[q]
+            (-np.float32(query @ row), g) for g, row in enumerate(unit[1]) if gallery_groups[g] != query_groups[q]
         ]
         for place, (negative, g) in enumerate(sorted(cosines)[:k]):
             rows[q, place], values[q, place] = g, -negative
@@ -71,9 +69,7 @@ def test_a_query_whose_own_group_fills_the_first_fetch_still_gets_its_neighbours
 def test_equal_rows_come_in_gallery_order(n):
     gallery = np.full((n, 5), 0.1, dtype=np.float32)
     found = search(gallery[:1], gallery, 4)
-    assert_array_equal(
-        found.indices[0], ([0, 1, 2, 3] if n >= 4 else [0, -1, -1, -1]) if n < 7 else [0, 1, 2, 3]
-    )
+    assert_array_equal(found.indices[0], ([0, 1, 2, 3] if n >= 4 else [0, -1, -1, -1]) if n < 7 else [0, 1, 2, 3])
 
 
 def test_duplicates_scattered_over_a_wide_gallery_tie_exactly():
@@ -152,9 +148,7 @@ def test_faiss_and_torch_compute_in_one_process_in_either_order(first):
     torch = "import torch; (torch.ones(400, 400) @ torch.ones(400, 400)).sum()"
     order = [faiss, torch, faiss] if first == "faiss" else [torch, faiss, torch]
     code = ";".join(["import numpy as np", *order, "print('both')"])
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False
-    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False)
     assert done.stdout.strip() == "both", done.stderr
 
 

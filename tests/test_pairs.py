@@ -20,9 +20,7 @@ QUICK = PairSettings(C=0.1, bootstrap=100)
 def feature_set(samples, *blocks):
     names = ["clip", "npr", "srm"][: len(blocks)]
     sources = tuple(Source(name, "cls@3", "resize224", "float32", "ab12") for name in names)
-    return FeatureSet(
-        "+".join(names), sources, samples, tuple(b.astype(np.float32) for b in blocks), pd.DataFrame()
-    )
+    return FeatureSet("+".join(names), sources, samples, tuple(b.astype(np.float32) for b in blocks), pd.DataFrame())
 
 
 def study(seed=0, photos=60, d=12, strength=4.0, generators=("lama", "ldm")):
@@ -127,9 +125,7 @@ def test_out_of_fold_a_feature_that_only_names_the_group_and_class_gives_chance(
     """A code for each group and class is perfect where it was trained on and worthless elsewhere."""
     features = study(strength=0.0)
     codes = np.eye(180)[np.arange(180)] * 5
-    result = score_pairs(
-        feature_set(features.samples, codes), PairSettings(train="lama", test="lama", C=1.0, folds=5)
-    )
+    result = score_pairs(feature_set(features.samples, codes), PairSettings(train="lama", test="lama", C=1.0, folds=5))
     assert result.pairs["auc_lo"][0] <= 0.5 <= result.pairs["auc_hi"][0]
 
 
@@ -147,9 +143,7 @@ def test_shuffled_labels_give_an_auc_of_one_half_within_its_interval(folds):
     features = study(photos=200)
     samples = features.samples.copy()
     lama = samples["generator"].isin(["real", "lama"]).to_numpy()
-    swap = (
-        np.random.default_rng(0).random(200) < 0.5
-    )  # within each photograph, which of the two is called fake
+    swap = np.random.default_rng(0).random(200) < 0.5  # within each photograph, which of the two is called fake
     flipped = samples.loc[lama, "label"].to_numpy() ^ np.tile(swap, 2)
     samples.loc[lama, "label"] = flipped
     samples.loc[lama, "generator"] = np.where(flipped == 1, "lama", "real")
@@ -175,9 +169,7 @@ def test_the_order_of_the_samples_changes_nothing():
 
 def test_the_names_of_the_generators_change_nothing():
     features = study()
-    renamed = with_samples(
-        features, generator=features.samples["generator"].replace({"lama": "zz", "ldm": "aa"})
-    )
+    renamed = with_samples(features, generator=features.samples["generator"].replace({"lama": "zz", "ldm": "aa"}))
     before, after = score_pairs(features, PairSettings()).pairs, score_pairs(renamed, PairSettings()).pairs
     after = after.replace({"zz": "lama", "aa": "ldm"}).sort_values(["train", "test"], ignore_index=True)
     pd.testing.assert_frame_equal(before, after, rtol=1e-9)
@@ -194,9 +186,7 @@ def test_real_images_come_from_the_domain_of_the_fakes():
     features = study()
     domain = features.samples["domain"].where(features.samples["group"].str[-1].isin(list("02468")), "ffhq")
     domain = domain.mask(features.samples["generator"] == "lama", "celeba")
-    result = score_pairs(
-        with_samples(features, domain=domain), dataclasses.replace(QUICK, train="lama", test="lama")
-    )
+    result = score_pairs(with_samples(features, domain=domain), dataclasses.replace(QUICK, train="lama", test="lama"))
     assert (result.scores["domain"] == "celeba").all()
     assert result.pairs["n_real"][0] == 6
 
@@ -306,9 +296,9 @@ def test_the_json_is_one_run_without_nan():
     run = score_pairs(study(photos=30), PairSettings()).to_json()
     assert json.loads(json.dumps(run, allow_nan=False)) == run
     assert {"task", "probe", "model", "tap", "view", "precision", "selection", "pairs"} <= run.keys()
-    assert {"train", "test", "n_train", "n_test", "acc", "balanced_acc", "auc", "ap", "eer", "auc_ci"} <= run[
-        "pairs"
-    ][0].keys()
+    assert {"train", "test", "n_train", "n_test", "acc", "balanced_acc", "auc", "ap", "eer", "auc_ci"} <= run["pairs"][
+        0
+    ].keys()
     assert {"C", "by", "metric", "grid", "converged", "condition", "threshold"} <= run["selection"].keys()
 
 

@@ -18,9 +18,7 @@ QUICK = RetrievalSettings(bootstrap=0)
 
 
 def feature_set(samples, *blocks):
-    samples = samples.reset_index(drop=True).assign(
-        domain="", label=(samples["generator"] != "real").astype(int)
-    )
+    samples = samples.reset_index(drop=True).assign(domain="", label=(samples["generator"] != "real").astype(int))
     samples["path"] = [f"{row:04d}.png" for row in range(len(samples))]
     sources = tuple(Source("cloud", "raw", "none", "float32", "0" * 64) for _ in blocks)
     excluded = pd.DataFrame({"path": [], "generator": [], "reason": []})
@@ -74,9 +72,7 @@ def reference(fs, settings):
     return pd.DataFrame(rows)
 
 
-@pytest.mark.parametrize(
-    "change", [{}, {"folds": 5}, {"unknown": ("ldm",)}, {"query": "val", "k": 3, "T": 1.0}]
-)
+@pytest.mark.parametrize("change", [{}, {"folds": 5}, {"unknown": ("ldm",)}, {"query": "val", "k": 3, "T": 1.0}])
 def test_closed_set_numbers_match_a_float64_reference(change):
     fs, settings = clouds(), replace(QUICK, **change)
     closed, expected = retrieve(fs, settings).closed, reference(fs, settings)
@@ -85,9 +81,7 @@ def test_closed_set_numbers_match_a_float64_reference(change):
     assert_allclose(closed.mean_ap, expected["ap"].mean(), rtol=1e-6)
     assert_allclose(closed.macro_ap, expected.groupby("generator")["ap"].mean().mean(), rtol=1e-6)
     assert_allclose(closed.knn_accuracy, (expected.answer == expected.generator).mean())
-    assert_allclose(
-        closed.knn_balanced_accuracy, balanced_accuracy_score(expected.generator, expected.answer)
-    )
+    assert_allclose(closed.knn_balanced_accuracy, balanced_accuracy_score(expected.generator, expected.answer))
     assert 0.3 < closed.rank[1] < 1  # neither trivial nor hopeless, or the comparison would show nothing
 
 
@@ -191,9 +185,7 @@ def test_an_fpir_that_the_pool_is_too_small_for_is_unresolvable():
     result = retrieve(clouds(n=600, groups=60), replace(QUICK, unknown=("ldm",)))
     for pool in result.open:
         for point in pool.points:
-            enough = (
-                min(point.n_threshold, point.n_non_mated) >= {0.003: 334, 0.01: 100, 0.05: 20}[point.fpir]
-            )
+            enough = min(point.n_threshold, point.n_non_mated) >= {0.003: 334, 0.01: 100, 0.05: 20}[point.fpir]
             assert point.status == ("resolved" if enough else "unresolvable")
             assert (point.dir is None) == (not enough)
     assert {p.status for pool in result.open for p in pool.points} == {"resolved", "unresolvable"}

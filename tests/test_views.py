@@ -18,9 +18,7 @@ def image(height: int, width: int) -> torch.Tensor:
     """Smooth, so that resizing has something to get right."""
     rng = np.random.default_rng(height * 1000 + width)
     small = Image.fromarray(rng.integers(0, 256, (9, 7, 3), dtype=np.uint8))
-    return torch.from_numpy(np.array(small.resize((width, height), Image.Resampling.BICUBIC))).permute(
-        2, 0, 1
-    )
+    return torch.from_numpy(np.array(small.resize((width, height), Image.Resampling.BICUBIC))).permute(2, 0, 1)
 
 
 def only(crops: list[torch.Tensor]) -> torch.Tensor:
@@ -33,9 +31,7 @@ def only(crops: list[torch.Tensor]) -> torch.Tensor:
 @pytest.mark.parametrize("sizes", [(256, 224), (224, 224), (224, 256)], ids=str)
 def test_resize_is_torchvisions_resize_then_center_crop(size, interpolation, sizes):
     resize, crop = sizes
-    reference = v2.Compose(
-        [v2.Resize(resize, InterpolationMode(interpolation), antialias=True), v2.CenterCrop(crop)]
-    )
+    reference = v2.Compose([v2.Resize(resize, InterpolationMode(interpolation), antialias=True), v2.CenterCrop(crop)])
     view = View("resize", resize=resize, crop=crop, interpolation=interpolation)
     assert torch.equal(only(view.apply(image(*size))), reference(image(*size)))
 
@@ -101,9 +97,7 @@ def test_extreme_images_have_crops_under_every_view(policy, size):
 
 def test_an_image_too_narrow_to_be_resized_is_an_image_error_with_a_remedy():
     line = torch.zeros((3, 1, 20_000), dtype=torch.uint8)
-    with pytest.raises(
-        ImageError, match="20000 × 1 pixels would be resized to 2000000 × 100: use another view"
-    ):
+    with pytest.raises(ImageError, match="20000 × 1 pixels would be resized to 2000000 × 100: use another view"):
         View("resize", resize=100, crop=100).apply(line)
     assert only(View("squash", crop=100).apply(line)).shape == (3, 100, 100)
 

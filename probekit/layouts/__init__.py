@@ -41,9 +41,7 @@ def scan(root: Path, layout: str, options: ImportOptions = _DEFAULTS) -> Scan:
     listing = layouts.get(layout)(root, options)
     if listing.rows.empty:
         ignored = f" ({len(listing.ignored)} files ignored)" if listing.ignored else ""
-        raise ManifestError(
-            f"{root} has no image for layout {layout!r}{ignored}: check the folder and the layout."
-        )
+        raise ManifestError(f"{root} has no image for layout {layout!r}{ignored}: check the folder and the layout.")
     rows, class_notes = label_classes(name_splits(listing.rows), options)
     rows, group_notes = group_rows(rows, options.group)
     return Scan(
@@ -72,9 +70,7 @@ def import_manifest(
     split = split_report(table, how)
     notes = [*found.notes, f"split {how}: {_counts(split['rows'])} images, {_counts(split['groups'])} groups"]
     if folds:
-        notes.append(
-            f"fewer than 10 groups in a split: questions evaluate out of fold by group, {folds} folds"
-        )
+        notes.append(f"fewer than 10 groups in a split: questions evaluate out of fold by group, {folds} folds")
     facts = {
         "imported": datetime.now(UTC).isoformat(timespec="seconds"),
         "layout": layout,

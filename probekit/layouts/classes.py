@@ -93,9 +93,7 @@ def _notes(rows: pd.DataFrame, real: "pd.Series[bool]") -> list[str]:
         notes.append("no class is fake: name one with --label NAME=1")
     if len(real_names) > 1:
         notes.append(f"{len(real_names)} classes became one, real; column 'source' tells them apart")
-    notes += [
-        f"{', '.join(names)} differ only in case: are they one?" for names in _alike(real_names + fake_names)
-    ]
+    notes += [f"{', '.join(names)} differ only in case: are they one?" for names in _alike(real_names + fake_names)]
     return notes
 
 

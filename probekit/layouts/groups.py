@@ -37,9 +37,7 @@ def _part(rows: pd.DataFrame, name: str) -> list[str]:
         return [str(PurePosixPath(path).parent) for path in rows["path"]]
     if name not in rows or name == "key":
         there = ", ".join(column for column in rows.columns if column != "key")
-        raise UsageError(
-            f"--group {name}: there is no such column ({there}): give auto, stem, parent or none."
-        )
+        raise UsageError(f"--group {name}: there is no such column ({there}): give auto, stem, parent or none.")
     return [str(value) for value in rows[name]]
 
 

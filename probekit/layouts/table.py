@@ -41,9 +41,7 @@ def _rename(rows: pd.DataFrame, options: ImportOptions, source: Path) -> pd.Data
     there = ", ".join(map(str, rows.columns)) or "none"
     for column, name in options.columns.items():
         if name not in rows:
-            raise UsageError(
-                f"--column {column}={name}: {source} has no column {name!r} (there are: {there})."
-            )
+            raise UsageError(f"--column {column}={name}: {source} has no column {name!r} (there are: {there}).")
     replaced = [column for column in options.columns if column in rows and options.columns[column] != column]
     rows = rows.drop(columns=[column for column in replaced if column not in options.columns.values()])
     rows = rows.rename(columns={name: column for column, name in options.columns.items()})

@@ -58,9 +58,7 @@ def compile_template(text: str) -> tuple[re.Pattern[str], str]:
             pattern += f"(?P={field})"
         else:
             if not field.isidentifier() or field in _RESERVED:
-                raise UsageError(
-                    f"--template {text!r}: {{{field}}} cannot be a field: use a name such as {{group}}."
-                )
+                raise UsageError(f"--template {text!r}: {{{field}}} cannot be a field: use a name such as {{group}}.")
             fields.add(field)
             pattern += f"(?P<{field}>[^/]+)"
     if not fields & {"generator", "label"}:

@@ -65,6 +65,4 @@ def _settle_domains(table: pd.DataFrame) -> list[str]:
         return []
     table["domain"] = ""
     lacking = ", ".join(sorted(fake - real))
-    return [
-        f"{lacking} have no real images of their own: all classes share one domain, unless --domain says more"
-    ]
+    return [f"{lacking} have no real images of their own: all classes share one domain, unless --domain says more"]

@@ -75,9 +75,7 @@ class _File:
     height: int = 0
 
 
-def check(
-    manifest: Manifest, progress: Progress | None = None, pixels: bool = False, workers: int = 8
-) -> CheckReport:
+def check(manifest: Manifest, progress: Progress | None = None, pixels: bool = False, workers: int = 8) -> CheckReport:
     """Problems of a manifest's images and splits; every file is read, hashed, and its header opened.
 
     Args:
@@ -106,9 +104,7 @@ def summarise(manifest: Manifest) -> pd.DataFrame:
     """Images of each domain and generator in each split and in all, and their groups; real ones first."""
     table = manifest.table
     by = ["domain", "label", "generator"]
-    counts = (
-        table.groupby([*by, "split"]).size().unstack(fill_value=0).reindex(columns=list(SPLITS), fill_value=0)
-    )
+    counts = table.groupby([*by, "split"]).size().unstack(fill_value=0).reindex(columns=list(SPLITS), fill_value=0)
     counts.columns.name = None
     counts["images"] = counts.sum(axis=1)
     counts["groups"] = table.groupby(by)["group"].nunique()
@@ -118,9 +114,7 @@ def summarise(manifest: Manifest) -> pd.DataFrame:
 _Problem = tuple[str, str, str]
 
 
-def _read_all(
-    paths: Sequence[Path], progress: Progress | None, pixels: bool, workers: int
-) -> dict[Path, _File]:
+def _read_all(paths: Sequence[Path], progress: Progress | None, pixels: bool, workers: int) -> dict[Path, _File]:
     distinct = list(dict.fromkeys(paths))
     files: dict[Path, _File] = {}
     with ThreadPoolExecutor(workers) as pool:

@@ -80,8 +80,7 @@ def _check_labels(table: pd.DataFrame, source: Path | str) -> None:
         )
     for row in table.index[real & (table["label"] == 1)]:
         raise ManifestError(
-            f"{source} row {row}: label is 1 (fake), but generator is 'real'. "
-            "Name what made the image, or set label 0."
+            f"{source} row {row}: label is 1 (fake), but generator is 'real'. Name what made the image, or set label 0."
         )
 
 

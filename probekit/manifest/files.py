@@ -66,21 +66,15 @@ class Manifest:
         if not overwrite:
             for taken in (path, path.with_suffix(".parquet")):
                 if taken.exists() and taken.read_bytes() != content:
-                    raise ManifestError(
-                        f"{taken} exists and differs: choose another name, or remove it first."
-                    )
+                    raise ManifestError(f"{taken} exists and differs: choose another name, or remove it first.")
         root = _portable(self.root, folder)
         facts = {"schema": SCHEMA, "root": root, "folds": self.folds, **self.facts}
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            _replace(
-                path.with_suffix(".json"), json.dumps(facts, indent=2, ensure_ascii=False).encode() + b"\n"
-            )
+            _replace(path.with_suffix(".json"), json.dumps(facts, indent=2, ensure_ascii=False).encode() + b"\n")
             _replace(path, content)
         except OSError as error:
-            raise ManifestError(
-                f"{path} cannot be written ({error.strerror}): choose another folder."
-            ) from error
+            raise ManifestError(f"{path} cannot be written ({error.strerror}): choose another folder.") from error
         return replace(self, path=path)
 
     def absolute_paths(self) -> list[Path]:
@@ -109,13 +103,9 @@ def find(choice: str | Path | None = None, folder: Path = FOLDER) -> Path:
     names = ", ".join(path.stem for path in present)
     if not choice:
         if not present:
-            raise ManifestError(
-                f"there is no manifest in {folder}: make one with `probekit manifest import`."
-            )
+            raise ManifestError(f"there is no manifest in {folder}: make one with `probekit manifest import`.")
         if len(present) > 1:
-            raise ManifestError(
-                f"{folder} holds several manifests ({names}): choose one with --manifest NAME."
-            )
+            raise ManifestError(f"{folder} holds several manifests ({names}): choose one with --manifest NAME.")
         return present[0]
     if Path(choice).suffix in SUFFIXES:
         found = [path for path in (Path(choice), folder / choice) if path.is_file()][:1]
@@ -132,9 +122,7 @@ def find(choice: str | Path | None = None, folder: Path = FOLDER) -> Path:
 def _manifests_in(folder: Path) -> list[Path]:
     if not folder.is_dir():
         return []
-    return sorted(
-        path for path in folder.iterdir() if path.suffix in SUFFIXES and not path.name.startswith(".")
-    )
+    return sorted(path for path in folder.iterdir() if path.suffix in SUFFIXES and not path.name.startswith("."))
 
 
 def read_table(path: Path) -> pd.DataFrame:
@@ -181,9 +169,7 @@ def _read_facts(path: Path) -> dict[str, Any]:
         if not (isinstance(schema, int) and isinstance(folds, int) and isinstance(root, str)):
             raise TypeError("schema, folds or root is of the wrong type")
     except (OSError, ValueError, AttributeError, TypeError) as error:
-        raise ManifestError(
-            f"{path} cannot be read ({error}): correct it, or import the data again."
-        ) from error
+        raise ManifestError(f"{path} cannot be read ({error}): correct it, or import the data again.") from error
     if schema > SCHEMA:
         raise ManifestError(f"{path} was written by a newer probekit: update probekit.")
     return dict(facts)

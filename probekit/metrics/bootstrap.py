@@ -69,15 +69,11 @@ def resample(groups: Groups, replicates: int, seed: int) -> Resampling:
     if count == 0:
         return Resampling(np.zeros((0, 0), dtype=np.int64), members)
     draws = np.random.default_rng(seed).integers(count, size=(replicates, count))
-    draws += (
-        count * np.arange(replicates)[:, None]
-    )  # a range of its own for each replicate: one bincount for all
+    draws += count * np.arange(replicates)[:, None]  # a range of its own for each replicate: one bincount for all
     counts = np.bincount(draws.ravel(), minlength=replicates * count).reshape(replicates, count)
     return Resampling(counts, members)
 
 
 def _ratio(above: Float[np.ndarray, "..."], below: Float[np.ndarray, "..."]) -> Float[np.ndarray, "..."]:
-    ratio: Float[np.ndarray, "..."] = np.divide(
-        above, below, out=np.full(np.shape(below), np.nan), where=below > 0
-    )
+    ratio: Float[np.ndarray, "..."] = np.divide(above, below, out=np.full(np.shape(below), np.nan), where=below > 0)
     return ratio

@@ -44,9 +44,7 @@ def roc(
     return reals / reals[-1], fakes / fakes[-1], thresholds
 
 
-def weighted_auc(
-    labels: Labels, scores: Scores, weights: Float[np.ndarray, "r n"]
-) -> Float[np.ndarray, " r"]:
+def weighted_auc(labels: Labels, scores: Scores, weights: Float[np.ndarray, "r n"]) -> Float[np.ndarray, " r"]:
     """AUC under each row of sample weights; NaN where a class has no weight.
 
     AUC = Σ_fake w (W_real below + W_real equal / 2) / (W_fake W_real), with W a sum of weights.
@@ -61,9 +59,7 @@ def weighted_auc(
     fake_weights = weights[:, ~real]
     wins = np.sum(fake_weights * (cumulated[:, below] + cumulated[:, up_to]), axis=1) / 2
     pairs = fake_weights.sum(axis=1) * cumulated[:, -1]
-    areas: Float[np.ndarray, " r"] = np.divide(
-        wins, pairs, out=np.full(len(weights), np.nan), where=pairs > 0
-    )
+    areas: Float[np.ndarray, " r"] = np.divide(wins, pairs, out=np.full(len(weights), np.nan), where=pairs > 0)
     return areas
 
 

@@ -60,16 +60,12 @@ def find(name: str, file: Path | None) -> Model:
         path = file or _from_hub(name, repo)
     settings = _settings(config)
     side = _image_size(settings)
-    view = (
-        view_of(name, json.loads(preprocessor.read_bytes())) if preprocessor.is_file() else default_view(side)
-    )
+    view = view_of(name, json.loads(preprocessor.read_bytes())) if preprocessor.is_file() else default_view(side)
     source = "file" if folder or file else f"hf:{repo}"
     return describe(name, settings, view, path=path, source=source, licence="see its page")
 
 
-def describe(
-    name: str, settings: dict[str, Any], view: View, *, path: Path, source: str, licence: str
-) -> Model:
+def describe(name: str, settings: dict[str, Any], view: View, *, path: Path, source: str, licence: str) -> Model:
     """The model that these settings (a `config.json`) and these weights make."""
     found = weights.measure(path)
     layout = layout_of(name, settings, view.crop or 224)
@@ -89,9 +85,7 @@ def describe(
     return Model(card, found, partial(load, settings=settings))
 
 
-def load(
-    card: ModelCard, found: Weights, device: str, precision: str, *, settings: dict[str, Any]
-) -> FrozenModel:
+def load(card: ModelCard, found: Weights, device: str, precision: str, *, settings: dict[str, Any]) -> FrozenModel:
     """The model with the weights through transformers' own renaming of old checkpoints."""
     import torch
 
@@ -143,9 +137,7 @@ def layout_of(name: str, settings: dict[str, Any], side: int) -> Layout:
         with torch.device("meta"), quiet():
             network = AutoModel.from_config(config, trust_remote_code=False).eval()
     except ValueError as error:
-        raise ModelError(
-            f"{name}: transformers cannot build a {config.model_type!r} model from it."
-        ) from error
+        raise ModelError(f"{name}: transformers cannot build a {config.model_type!r} model from it.") from error
     if network.main_input_name != "pixel_values":
         raise ModelError(f"{name}: a {config.model_type!r} model takes no images.")
     with torch.inference_mode():
@@ -249,9 +241,7 @@ def _blocks(network: Foreign) -> "list[Module]":
     from torch.nn import ModuleList
 
     depth = getattr(network.config, "num_hidden_layers", None)
-    lists = [
-        module for module in network.modules() if isinstance(module, ModuleList) and len(module) == depth
-    ]
+    lists = [module for module in network.modules() if isinstance(module, ModuleList) and len(module) == depth]
     return list(lists[0]) if lists else []
 
 
@@ -264,9 +254,7 @@ def _check(report: dict[str, Any], network: Foreign, path: Path, model: str, nee
     unexpected = sorted(k for k in report["unexpected_keys"] if k.removeprefix(base).partition(".")[0] in own)
     for what, keys in (("missing", missing), ("of another shape", mismatched), ("unexpected", unexpected)):
         if keys:
-            raise weights.misfit(
-                path, model, f"{what} are {', '.join(keys[:3])}{' …' if len(keys) > 3 else ''}"
-            )
+            raise weights.misfit(path, model, f"{what} are {', '.join(keys[:3])}{' …' if len(keys) > 3 else ''}")
 
 
 def _folder(repo: str, file: Path | None) -> Path | None:

@@ -36,6 +36,7 @@ CARD = models.ModelCard(
     view=VIEW,
     taps={"blocks": (len(RESIDUALS) + len(RATIOS)) * len(QUANTILES)},
     default_tap="blocks",
+    per_image=True,
     settings={"version": 1},
 )
 

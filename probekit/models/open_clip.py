@@ -52,9 +52,7 @@ def find_tower(name: str, arch: str, tag: str, file: Path | None) -> Model:
     else:
         repo, _, given = str(recipe.get("hf_hub", "")).rpartition("/")
         if not repo:
-            raise WeightsError(
-                f"{name}: its weights are not on the Hugging Face hub. Give --weights {name}=FILE."
-            )
+            raise WeightsError(f"{name}: its weights are not on the Hugging Face hub. Give --weights {name}=FILE.")
         files = [given.replace(".bin", ".safetensors"), given] if given else WEIGHT_FILES
         source, found = f"hf:{repo}", weights.measure(weights.from_hub(name, repo, files))
     view = _view(name, config["vision_cfg"], recipe)
@@ -72,9 +70,7 @@ def find_tower(name: str, arch: str, tag: str, file: Path | None) -> Model:
     return Model(card, found, partial(load, config=config))
 
 
-def load(
-    card: ModelCard, found: Weights, device: str, precision: str, *, config: dict[str, Any]
-) -> FrozenModel:
+def load(card: ModelCard, found: Weights, device: str, precision: str, *, config: dict[str, Any]) -> FrozenModel:
     """The tower with `proj` as `encode_image(normalize=False)` gives it."""
     assert found.path is not None
     quick_gelu = bool(card.settings["quick_gelu"])
@@ -136,9 +132,7 @@ def _recipe(name: str, arch: str, tag: str, file: Path | None) -> dict[str, Any]
     if tag:
         raise unknown_name(f"pretrained tag of open_clip:{arch}", tag, tags)
     how = "Even with --weights it says how they were trained: " if file else ""
-    raise UsageError(
-        f"{name}: name its weights as open_clip:{arch}/TAG. {how}{', '.join(tags) or 'give --weights'}."
-    )
+    raise UsageError(f"{name}: name its weights as open_clip:{arch}/TAG. {how}{', '.join(tags) or 'give --weights'}.")
 
 
 def _view(name: str, vision: dict[str, Any], recipe: dict[str, Any]) -> View:

@@ -42,9 +42,7 @@ def weight_free(card: ModelCard, weights: Path | None, taps: Mapping[str, Extrac
         UsageError: weights were given.
     """
     if weights is not None:
-        raise UsageError(
-            f"--weights {card.name}={weights}: {card.name} has no weights: leave the option out."
-        )
+        raise UsageError(f"--weights {card.name}={weights}: {card.name} has no weights: leave the option out.")
 
     def build(card: ModelCard, weights: Weights, device: str, precision: str) -> FrozenModel:
         return _PerImage(taps)
@@ -57,9 +55,7 @@ def green(pixels: Pixels) -> Int[np.ndarray, "h w"]:
     return pixels[..., 1].astype(np.int16)
 
 
-def block_levels(
-    residual: Int[np.ndarray, "h w"], scale: float, block: int, stride: int
-) -> Float[np.ndarray, " b"]:
+def block_levels(residual: Int[np.ndarray, "h w"], scale: float, block: int, stride: int) -> Float[np.ndarray, " b"]:
     """log(1 + m / FLOOR) of every block, m = mean of min(scale · |residual|, TRUNCATION).
 
     Zero for a flat block. An image smaller than a block is one block; an empty residual is one flat block.

@@ -95,15 +95,11 @@ def padded(name: str, batch: Batch, side: int, dtype: "torch.dtype") -> "Tensor"
     heights, widths = batch.sizes.to(batch.pixels.device).unbind(1)
     if batch.sizes.max() > side:
         height, width = batch.sizes[batch.sizes.amax(1).argmax()].tolist()
-        raise UsageError(
-            f"{name} takes crops of at most {side} pixels, not {height} × {width}. Use --view longest."
-        )
+        raise UsageError(f"{name} takes crops of at most {side} pixels, not {height} × {width}. Use --view longest.")
     pixels = normalise(batch.pixels[:, :, :side, :side], IMAGENET, torch.float32)
     rows = torch.arange(pixels.shape[2], device=pixels.device) < heights[:, None]  # (b, H)
     columns = torch.arange(pixels.shape[3], device=pixels.device) < widths[:, None]  # (b, W)
-    inside = (rows[:, :, None] & columns[:, None, :])[
-        :, None
-    ]  # (b, 1, H, W): whatever lies outside is not image
+    inside = (rows[:, :, None] & columns[:, None, :])[:, None]  # (b, 1, H, W): whatever lies outside is not image
     pixels = torch.where(inside, pixels, 0)
     room = (0, side - pixels.shape[3], 0, side - pixels.shape[2])
     return torch.nn.functional.pad(pixels, room).to(dtype)
@@ -117,6 +113,4 @@ def mean_of_valid(grid: "Tensor", sizes: "Tensor", patch: int) -> "Tensor":
     import torch
 
     kept = [(max(int(h) // patch, 1), max(int(w) // patch, 1)) for h, w in sizes]
-    return torch.stack(
-        [positions[:h, :w].float().mean((0, 1)) for positions, (h, w) in zip(grid, kept, strict=True)]
-    )
+    return torch.stack([positions[:h, :w].float().mean((0, 1)) for positions, (h, w) in zip(grid, kept, strict=True)])

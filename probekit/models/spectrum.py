@@ -26,6 +26,7 @@ CARD = models.ModelCard(
     view=VIEW,
     taps={"blocks": (2 * RINGS + 1) * len(QUANTILES), "azimuthal": POINTS},
     default_tap="blocks",
+    per_image=True,
     settings={"version": 1},
 )
 

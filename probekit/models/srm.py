@@ -58,6 +58,7 @@ CARD = models.ModelCard(
     view=VIEW,
     taps={"blocks": (len(FILTERS) + len(RATIOS)) * len(QUANTILES)},
     default_tap="blocks",
+    per_image=True,
     settings={"version": 1},
 )
 

@@ -112,8 +112,7 @@ def normalise(pixels: "Tensor", normalize: Normalize, dtype: "torch.dtype") -> "
     import torch
 
     mean, std = (
-        torch.tensor(values, device=pixels.device).view(1, 3, 1, 1)
-        for values in (normalize.mean, normalize.std)
+        torch.tensor(values, device=pixels.device).view(1, 3, 1, 1) for values in (normalize.mean, normalize.std)
     )
     return ((pixels.float() / 255 - mean) / std).to(dtype)
 
@@ -128,9 +127,7 @@ def whole_crops(name: str, batch: Batch, size: int | None) -> "Tensor":
 
     height, width = batch.pixels.shape[-2:]
     if (batch.sizes != torch.tensor([[height, width]], device="cpu")).any():
-        raise UsageError(
-            f"{name} takes crops of one size, not padded ones. Choose --view resize, center or squash."
-        )
+        raise UsageError(f"{name} takes crops of one size, not padded ones. Choose --view resize, center or squash.")
     if size is not None and (height, width) != (size, size):
         raise UsageError(
             f"{name} takes crops of {size} × {size} pixels, not {height} × {width}. "

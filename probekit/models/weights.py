@@ -39,9 +39,7 @@ def measure(path: Path) -> Weights:
     try:
         hashes = [hash_file(file) for file in shards(path)]
     except OSError as error:
-        raise WeightsError(
-            f"{error.filename or path}: {error.strerror or error}. Check --weights."
-        ) from error
+        raise WeightsError(f"{error.filename or path}: {error.strerror or error}. Check --weights.") from error
     return Weights(path, hashes[0] if len(hashes) == 1 else fingerprint(hashes))
 
 
@@ -218,9 +216,7 @@ def part(state: "dict[str, Tensor]", prefix: str, path: Path) -> "dict[str, Tens
     """
     found = {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
     if not found:
-        raise WeightsError(
-            f"{path}: no tensor is named {prefix}…; the first is {next(iter(state))!r}. Wrong file?"
-        )
+        raise WeightsError(f"{path}: no tensor is named {prefix}…; the first is {next(iter(state))!r}. Wrong file?")
     return found
 
 

@@ -29,9 +29,7 @@ class LogisticProbe:
 
     def __post_init__(self) -> None:
         if not (np.isfinite(self.C) and self.C > 0):
-            raise ProbeError(
-                f"C is {self.C:g}: the inverse regularisation strength must be a positive number."
-            )
+            raise ProbeError(f"C is {self.C:g}: the inverse regularisation strength must be a positive number.")
 
     def fit(self, features: Features, labels: Labels) -> LinearClassifier:
         """The minimum, found in float64; `gradient`, `iterations` and `converged` say how well.
@@ -42,15 +40,11 @@ class LogisticProbe:
         classes, targets = _targets(features, labels)
         space = rotate(features)
         rows = np.ones((1, len(labels)), dtype=bool)
-        found = solve(
-            space, targets, rows, np.array([self.C]), tol=self.tol, max_iterations=self.max_iterations
-        )
+        found = solve(space, targets, rows, np.array([self.C]), tol=self.tol, max_iterations=self.max_iterations)
         weights = space.original(found.theta[0])  # (k, d)
         bias = found.theta[0, :, -1] - weights @ space.mean
         gradient = float(found.gradient[0])
-        return LinearClassifier(
-            weights.T, bias, classes, gradient, int(found.iterations[0]), gradient <= self.tol
-        )
+        return LinearClassifier(weights.T, bias, classes, gradient, int(found.iterations[0]), gradient <= self.tol)
 
     @classmethod
     def sweep(
@@ -64,9 +58,7 @@ class LogisticProbe:
             ProbeError: one class only, a feature that is not finite, or no fold that can be held out.
         """
         classes, targets = _targets(features, labels)
-        held_out = [
-            fold for fold in np.unique(folds) if len(np.unique(labels[folds != fold])) == len(classes)
-        ]
+        held_out = [fold for fold in np.unique(folds) if len(np.unique(labels[folds != fold])) == len(classes)]
         if not held_out:
             raise ProbeError(
                 "C cannot be selected: whichever groups are held out, a class is missing from the rest. "
@@ -96,8 +88,6 @@ def _targets(features: Features, labels: Labels) -> tuple[Int[np.ndarray, " c"],
     classes = np.unique(labels)
     if len(classes) < 2:
         only = f"only class {classes[0]}" if len(classes) else "no samples"
-        raise ProbeError(
-            f"a probe needs two classes to learn from, the training rows hold {only}: add the other."
-        )
+        raise ProbeError(f"a probe needs two classes to learn from, the training rows hold {only}: add the other.")
     targets = (labels == classes[:, None]).astype(np.float64)
     return classes, targets[1:] if len(classes) == 2 else targets

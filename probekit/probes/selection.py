@@ -142,9 +142,7 @@ def select_C(
     count = len(np.unique(folds))
     values = np.unique(np.asarray(grid, dtype=np.float64))
     if len(values) == 0 or not (np.isfinite(values).all() and values[0] > 0):
-        raise ProbeError(
-            "the grid of C must hold positive numbers: the default is 45 values from 1e-6 to 1e5."
-        )
+        raise ProbeError("the grid of C must hold positive numbers: the default is 45 values from 1e-6 to 1e5.")
     if count < 2:
         raise ProbeError(
             "C cannot be selected: all training samples are of one group, nothing can be held out. "

@@ -103,9 +103,7 @@ def solve(
     )
 
 
-def log_loss(
-    logits: Float[np.ndarray, "p k n"], targets: Float[np.ndarray, "k n"]
-) -> Float[np.ndarray, "p n"]:
+def log_loss(logits: Float[np.ndarray, "p k n"], targets: Float[np.ndarray, "k n"]) -> Float[np.ndarray, "p n"]:
     """−log probability of each row's own class, in nats and float64."""
     logits = logits.astype(np.float64)
     losses: Float[np.ndarray, "p n"]
@@ -197,9 +195,7 @@ class _Batch:
         gradient = self.gradient[chosen]
         bias = gradient[..., -1:]
         weights = self.space.original(gradient) + bias * self.space.mean
-        largest: Float[np.ndarray, " q"] = np.maximum(
-            np.abs(weights).max(axis=(1, 2)), np.abs(bias).max(axis=(1, 2))
-        )
+        largest: Float[np.ndarray, " q"] = np.maximum(np.abs(weights).max(axis=(1, 2)), np.abs(bias).max(axis=(1, 2)))
         return largest
 
     def _direction(self) -> Float[np.ndarray, "p k m"]:
@@ -279,9 +275,7 @@ class _Batch:
         gradient += self.ridge * self.theta
         return gradient
 
-    def _product(
-        self, left: Float[np.ndarray, "p k a"], right: Float[np.ndarray, "a b"]
-    ) -> Float[np.ndarray, "p k b"]:
+    def _product(self, left: Float[np.ndarray, "p k a"], right: Float[np.ndarray, "a b"]) -> Float[np.ndarray, "p k b"]:
         p, k, _ = left.shape
         product: Float[np.ndarray, "p k b"] = (left.reshape(p * k, -1) @ right).reshape(p, k, -1)
         return product

@@ -29,6 +29,8 @@ def examples_in_help() -> list[tuple[str, str]]:
     def walk(command: click.Command) -> list[tuple[str, str]]:
         children = getattr(command, "commands", {}).values()
         lines = re.findall(r"^\s*Example: (probekit .*)$", command.help or "", re.MULTILINE)
-        return [(f"{command.name} --help", line) for line in lines] + [found for child in children for found in walk(child)]
+        return [(f"{command.name} --help", line) for line in lines] + [
+            found for child in children for found in walk(child)
+        ]
 
     return walk(typer.main.get_command(app))

@@ -53,5 +53,7 @@ def test_every_command_shows_an_example_that_calls_it(path, command):
 
 
 def test_the_module_of_each_command_is_thin():
-    long = {path.name: lines for path in (ROOT / "cli").rglob("*.py") if (lines := len(path.read_text().splitlines())) > 220}
+    long = {
+        path.name: lines for path in (ROOT / "cli").rglob("*.py") if (lines := len(path.read_text().splitlines())) > 220
+    }
     assert long == {}

@@ -39,7 +39,9 @@ def main(root: Path, cache: Path, log: Path, unit_size: int) -> None:
     )[1]
     names = sorted(path.name for path in root.iterdir())
     manifest = manifest_of(root, names)
-    extract(manifest, ExtractSettings((MODEL,)), cache=cache, unit_size=unit_size, batch_size=4, workers=2, device="cpu")
+    extract(
+        manifest, ExtractSettings((MODEL,)), cache=cache, unit_size=unit_size, batch_size=4, workers=2, device="cpu"
+    )
 
 
 if __name__ == "__main__":

@@ -154,13 +154,16 @@ def test_an_ambiguous_reference_lists_the_stores(make_manifest, tmp_path):
         features_of(manifest, tmp_path / "cache")
     names = [store.path.name for store in list_stores(tmp_path / "cache")]
     for name in names:
-        assert load_features(manifest, "srm", cache=tmp_path / "cache", selector=Selector(store=name)).sources[0].name == name
+        assert (
+            load_features(manifest, "srm", cache=tmp_path / "cache", selector=Selector(store=name)).sources[0].name
+            == name
+        )
     assert len(covering_stores(manifest, cache=tmp_path / "cache")) == 2
 
 
 def test_unknown_models_and_taps_are_named(make_manifest, tmp_path):
     manifest = make_manifest(2)
-    with pytest.raises(UnknownNameError, match="unknown model 'srmm'.*'srm'"):
+    with pytest.raises(UnknownNameError, match=r"unknown model 'srmm'.*'srm'"):
         extract(manifest, ExtractSettings(("srmm",)), cache=tmp_path / "cache", device="cpu")
     with pytest.raises(UsageError, match="srm has no tap 'cls'"):
         extract(manifest, ExtractSettings(("srm",), taps=("cls",)), cache=tmp_path / "cache", device="cpu")
@@ -200,7 +203,9 @@ def test_a_model_whose_output_cannot_be_stored_keeps_what_was_done(make_manifest
 
 def test_progress_only_grows_and_ends_at_the_total(make_manifest, tmp_path):
     seen = []
-    extract(make_manifest(10), SRM, cache=tmp_path / "c", unit_size=4, batch_size=2, device="cpu", on_progress=seen.append)
+    extract(
+        make_manifest(10), SRM, cache=tmp_path / "c", unit_size=4, batch_size=2, device="cpu", on_progress=seen.append
+    )
     counts = [progress.done for progress in seen]
     assert counts == sorted(counts)
     assert (counts[0], counts[-1], seen[-1].total) == (0, 10, 10)

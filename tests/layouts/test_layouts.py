@@ -196,9 +196,7 @@ def test_domains_are_given_for_all_or_for_each_class(tmp_path):
 
 
 def test_names_shared_between_classes_make_groups(tmp_path):
-    grow(
-        tmp_path, *(f"real/{i}.jpg" for i in range(6)), *(f"lama/{i}.png" for i in range(2, 6)), "lama/x.png"
-    )
+    grow(tmp_path, *(f"real/{i}.jpg" for i in range(6)), *(f"lama/{i}.png" for i in range(2, 6)), "lama/x.png")
     grow(tmp_path, "other/unrelated.png", "other/1.png", "other/too.png")
     found = scan(tmp_path, "class-folders")
     groups = by_path(found.table, "group")
@@ -250,16 +248,12 @@ def test_folders_below_a_class_mean_nothing_and_splits_among_them_are_pointed_ou
         ("real/train/x/1.png", "real"),
     ]
     assert rows(found.ignored, "path", "reason") == [("stray.png", "lies in no class folder")]
-    assert any(
-        "folders test, train below the classes are not taken as splits" in note for note in found.notes
-    )
+    assert any("folders test, train below the classes are not taken as splits" in note for note in found.notes)
 
 
 def test_folders_of_splits_are_not_classes(tmp_path):
     grow(tmp_path, "train/real/1.png", "test/lama/2.png")
-    with pytest.raises(
-        UsageError, match=r"has folders of splits .test, train., not of classes: use --layout template"
-    ):
+    with pytest.raises(UsageError, match=r"has folders of splits .test, train., not of classes: use --layout template"):
         scan(tmp_path, "class-folders")
 
 
@@ -411,9 +405,7 @@ def test_an_unknown_split_and_an_unknown_label_name_the_row(tmp_path):
     grow(tmp_path, "real/dev2/a.png")
     with pytest.raises(ManifestError, match="row 0: split is 'dev2', expected one of train, val, test"):
         scan(tmp_path, "template", ImportOptions(template="{generator}/{split}/{name}"))
-    with pytest.raises(
-        ManifestError, match=r"row 0: label is 'dev2', expected 0 or 1. Map it with --label dev2=1"
-    ):
+    with pytest.raises(ManifestError, match=r"row 0: label is 'dev2', expected 0 or 1. Map it with --label dev2=1"):
         scan(tmp_path, "template", ImportOptions(template="{generator}/{label}/{name}"))
 
 
@@ -482,13 +474,9 @@ def test_listed_files_that_do_not_exist_stay_and_are_counted_or_are_left_out_on_
 
 def test_a_listing_without_the_needed_columns_says_what_there_is(tmp_path):
     path = listing(tmp_path, "file,what\na.png,real\n")
-    with pytest.raises(
-        UsageError, match="has columns file, what, but path and generator or label are needed"
-    ):
+    with pytest.raises(UsageError, match="has columns file, what, but path and generator or label are needed"):
         scan(path, "table")
-    with pytest.raises(
-        UsageError, match=r"--column path=name: .* has no column 'name' .there are: file, what."
-    ):
+    with pytest.raises(UsageError, match=r"--column path=name: .* has no column 'name' .there are: file, what."):
         scan(path, "table", ImportOptions(columns={"path": "name"}))
     with pytest.raises(UsageError, match="is no file: layout 'table' needs a CSV or Parquet file"):
         scan(tmp_path, "table")
@@ -515,9 +503,7 @@ def test_an_import_is_split_reported_written_and_read_again(tmp_path):
 
 def test_the_splits_of_the_data_are_kept(tmp_path):
     grow(tmp_path, "train/real/1.png", "test/lama/2.png")
-    made, found = import_manifest(
-        tmp_path, "template", "m", ImportOptions(template="{split}/{generator}/{name}")
-    )
+    made, found = import_manifest(tmp_path, "template", "m", ImportOptions(template="{split}/{generator}/{name}"))
     assert made.table["split"].tolist() == ["test", "train"]
     assert made.folds == 0
     assert any(note.startswith("split as the data has it: 1 / 0 / 1 images") for note in found.notes)

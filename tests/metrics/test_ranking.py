@@ -43,9 +43,7 @@ def test_rank_k_under_ties_is_the_mean_over_all_orders(seed, n, k):
 @settings(max_examples=60, deadline=None)
 def test_average_precision_equals_scikit_learns_with_and_without_ties(seed, n, levels):
     similarities, relevant = tied_rows(seed, 4, n, levels)
-    for value, row, mask in zip(
-        average_precision(similarities, relevant), similarities, relevant, strict=True
-    ):
+    for value, row, mask in zip(average_precision(similarities, relevant), similarities, relevant, strict=True):
         expected = average_precision_score(mask, row) if mask.any() else np.nan
         assert_allclose(value, expected, rtol=1e-12)
 
@@ -100,9 +98,7 @@ def test_soft_votes_follow_the_formula():
     similarities = np.array([[0.9, 0.8, 0.1], [0.5, -np.inf, -np.inf], [-np.inf] * 3], np.float32)
     classes = np.array([[1, 0, 0], [2, -1, -1], [-1, -1, -1]])
     weights = np.exp(np.array([0.9, 0.8, 0.1], np.float32).astype(np.float64) / 0.07)
-    expected = (
-        np.array([[weights[1] + weights[2], weights[0], 0], [0, 0, weights.sum()], [0, 0, 0]]) / weights.sum()
-    )
+    expected = np.array([[weights[1] + weights[2], weights[0], 0], [0, 0, weights.sum()], [0, 0, 0]]) / weights.sum()
     assert_allclose(soft_vote(similarities, classes, 3), expected, rtol=1e-5)
 
 

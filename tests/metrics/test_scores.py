@@ -57,9 +57,7 @@ def test_the_equal_error_threshold_makes_both_errors_equal():
     assert np.mean(scores[labels == 0] > threshold) == pytest.approx(
         np.mean(scores[labels == 1] <= threshold), abs=2e-3
     )
-    assert metrics.get("eer")(labels, scores) == pytest.approx(
-        np.mean(scores[labels == 0] > threshold), abs=2e-3
-    )
+    assert metrics.get("eer")(labels, scores) == pytest.approx(np.mean(scores[labels == 0] > threshold), abs=2e-3)
 
 
 def test_perfect_and_inverted_scores_have_equal_error_rates_0_and_1():
@@ -99,9 +97,7 @@ def test_the_bootstrap_matches_a_loop_over_the_same_draws():
     draws = resample(groups, 300, seed=1)
     values = []
     for counts in draws.counts:
-        rows = np.concatenate(
-            [np.repeat(np.flatnonzero(draws.members == g), c) for g, c in enumerate(counts)]
-        )
+        rows = np.concatenate([np.repeat(np.flatnonzero(draws.members == g), c) for g, c in enumerate(counts)])
         values.append(metrics.get("auc")(labels[rows], scores[rows]))
     assert (draws.counts.sum(axis=1) == 15).all()
     assert_allclose(draws.auc(labels, scores), np.quantile(values, [0.025, 0.975]))

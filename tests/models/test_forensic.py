@@ -38,9 +38,7 @@ def features(name, images, precision="float32"):
 def test_taps_have_the_widths_on_the_card(name):
     card = models.find(name).card
     computed = features(name, [noise(40, 50), noise(17, 90)])
-    assert {tap: block.shape for tap, block in computed.items()} == {
-        tap: (2, d) for tap, d in card.taps.items()
-    }
+    assert {tap: block.shape for tap, block in computed.items()} == {tap: (2, d) for tap, d in card.taps.items()}
     assert {block.dtype for block in computed.values()} == {np.dtype(np.float32)}
     assert card.default_tap in card.taps
     assert card.settings["version"]
@@ -122,9 +120,7 @@ def test_an_srm_residual_is_correlation_with_its_kernel_on_one_raster(filter_):
 
     plane = noise(20, 31)[..., 1]
     kernel, _ = srm.FILTERS[filter_]
-    even = [
-        -1 if side % 2 == 0 else 0 for side in kernel.shape
-    ]  # scipy centres an even kernel one pixel later
+    even = [-1 if side % 2 == 0 else 0 for side in kernel.shape]  # scipy centres an even kernel one pixel later
     expected = correlate(plane.astype(np.int64), kernel, origin=even, mode="constant")
     assert_array_equal(srm.residual(residuals.green(noise(20, 31)), kernel), expected[2:-2, 2:-2])
 

@@ -51,18 +51,12 @@ def library_input(batch, values=IMAGENET):
 CLASSES = {
     "vit": lambda: transformers.ViTModel(transformers.ViTConfig(**TINY)),
     "dinov2": lambda: transformers.Dinov2Model(transformers.Dinov2Config(**TINY)),
-    "dinov2-registers": lambda: transformers.Dinov2WithRegistersModel(
-        transformers.Dinov2WithRegistersConfig(**TINY)
-    ),
-    "dinov3": lambda: transformers.DINOv3ViTModel(
-        transformers.DINOv3ViTConfig(**TINY, num_register_tokens=4)
-    ),
+    "dinov2-registers": lambda: transformers.Dinov2WithRegistersModel(transformers.Dinov2WithRegistersConfig(**TINY)),
+    "dinov3": lambda: transformers.DINOv3ViTModel(transformers.DINOv3ViTConfig(**TINY, num_register_tokens=4)),
 }
 
 
-@pytest.mark.parametrize(
-    ("kind", "registers"), [("vit", 0), ("dinov2", 0), ("dinov2-registers", 4), ("dinov3", 4)]
-)
+@pytest.mark.parametrize(("kind", "registers"), [("vit", 0), ("dinov2", 0), ("dinov2-registers", 4), ("dinov3", 4)])
 def test_cls_mean_and_pooler_are_those_of_last_hidden_state(kind, registers, tmp_path, crops):
     library = save(CLASSES[kind](), tmp_path)
     model = models.find(f"hf:{tmp_path}")
@@ -70,9 +64,7 @@ def test_cls_mean_and_pooler_are_those_of_last_hidden_state(kind, registers, tmp
     with torch.inference_mode():
         expected = library(library_input(crops()))
     assert_allclose(found["cls"], expected.last_hidden_state[:, 0], rtol=1e-4, atol=1e-5)
-    assert_allclose(
-        found["mean"], expected.last_hidden_state[:, 1 + registers :].mean(1), rtol=1e-4, atol=1e-5
-    )
+    assert_allclose(found["mean"], expected.last_hidden_state[:, 1 + registers :].mean(1), rtol=1e-4, atol=1e-5)
     assert_allclose(found["pooler"], expected.pooler_output, rtol=1e-4, atol=1e-5)
     assert model.card.default_tap == "cls"
 
@@ -81,9 +73,7 @@ def test_block_taps_are_transformers_hidden_states(tmp_path, crops):
     library = save(CLASSES["dinov2"](), tmp_path)
     found = models.find(f"hf:{tmp_path}").load("cpu", "float32")(crops(), ["cls@0", "mean@1", "cls@2"])
     with torch.inference_mode():
-        states = library(
-            library_input(crops()), output_hidden_states=True
-        ).hidden_states  # [0] is the embedding
+        states = library(library_input(crops()), output_hidden_states=True).hidden_states  # [0] is the embedding
     assert_allclose(found["cls@0"], states[1][:, 0], rtol=1e-4, atol=1e-5)
     assert_allclose(found["mean@1"], states[2][:, 1:].mean(1), rtol=1e-4, atol=1e-5)
     assert_allclose(found["cls@2"], states[3][:, 0], rtol=1e-4, atol=1e-5)
@@ -193,9 +183,7 @@ def test_dinov2_is_the_large_model_with_its_authors_view(tmp_path):
     save(CLASSES["dinov2"](), tmp_path)
     model = models.find("dinov2", tmp_path / "model.safetensors")
     assert (model.card.taps["cls"], model.card.taps["cls@23"], model.card.default_tap) == (1024, 1024, "cls")
-    assert model.card.view == View(
-        "resize", resize=256, crop=224, interpolation="bicubic", normalize=IMAGENET
-    )
+    assert model.card.view == View("resize", resize=256, crop=224, interpolation="bicubic", normalize=IMAGENET)
     assert model.card.unit == 64
 
 
@@ -206,9 +194,7 @@ def test_dinov2_takes_its_weights_through_the_same_road(tmp_path, crops, monkeyp
     monkeypatch.setitem(dinov2.CONFIG, "patch_size", 8)
     monkeypatch.setitem(dinov2.CONFIG, "image_size", 32)
     batch = crops(n=2, side=224)  # not the size of the position embeddings: they are interpolated
-    found = models.find("dinov2", tmp_path / "model.safetensors").load("cpu", "float32")(
-        batch, ["cls", "mean"]
-    )
+    found = models.find("dinov2", tmp_path / "model.safetensors").load("cpu", "float32")(batch, ["cls", "mean"])
     with torch.inference_mode():
         expected = library(library_input(batch))
     assert_allclose(found["cls"], expected.pooler_output, rtol=1e-4, atol=1e-5)

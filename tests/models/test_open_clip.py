@@ -77,9 +77,7 @@ def test_the_card_knows_every_tap_and_its_width_before_the_weights_are_read(pair
 
 def test_quickgelu_gives_other_numbers_and_another_address(tmp_path, crops):
     save_file(library_model("tiny", False).state_dict(), tmp_path / "clip.safetensors")
-    plain, quick = (
-        models.find(f"open_clip:{a}", tmp_path / "clip.safetensors") for a in ("tiny", "tiny-quickgelu")
-    )
+    plain, quick = (models.find(f"open_clip:{a}", tmp_path / "clip.safetensors") for a in ("tiny", "tiny-quickgelu"))
     assert (plain.card.settings["quick_gelu"], quick.card.settings["quick_gelu"]) == (False, True)
     a, b = (m.load("cpu", "float32")(crops(), ["proj"])["proj"] for m in (plain, quick))
     assert not np.allclose(a, b, rtol=1e-2)
@@ -109,12 +107,8 @@ def test_weights_marked_as_openais_are_refused_without_quickgelu(tmp_path):
 def test_converted_half_precision_weights_of_openai_load(tmp_path, crops):
     library = library_model("tiny-quickgelu", True)
     state = {key: value.half() for key, value in library.state_dict().items()}
-    torch.save(
-        state | {"input_resolution": torch.tensor(32), "vocab_size": torch.tensor(64)}, tmp_path / "clip.pt"
-    )
-    found = models.find("open_clip:tiny-quickgelu", tmp_path / "clip.pt").load("cpu", "float32")(
-        crops(), ["proj"]
-    )
+    torch.save(state | {"input_resolution": torch.tensor(32), "vocab_size": torch.tensor(64)}, tmp_path / "clip.pt")
+    found = models.find("open_clip:tiny-quickgelu", tmp_path / "clip.pt").load("cpu", "float32")(crops(), ["proj"])
     with torch.inference_mode():
         expected = library.encode_image(library_input(crops()))
     assert_allclose(found["proj"], expected, rtol=0.02, atol=0.01)

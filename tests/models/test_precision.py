@@ -31,9 +31,7 @@ def model_and_side(request, tmp_path_factory, clip_archs):
             return models.find("open_clip:tiny", folder / "model.safetensors"), 32
         case "hf":
             with hf.quiet():
-                transformers.Dinov2Model(transformers.Dinov2Config(hidden_size=32, **TINY)).save_pretrained(
-                    folder
-                )
+                transformers.Dinov2Model(transformers.Dinov2Config(hidden_size=32, **TINY)).save_pretrained(folder)
             return models.find(f"hf:{folder}"), 32
         case _:
             save_file(timm.create_model("vit_tiny_patch16_224").state_dict(), folder / "model.safetensors")
@@ -66,9 +64,7 @@ def test_features_of_a_sample_do_not_depend_on_its_neighbours_or_place(model_and
 
 def test_two_loads_give_the_same_bits_and_no_gradient(model_and_side, crops):
     model, side = model_and_side
-    first, second = (
-        model.load("cpu", "float32")(crops(side=side), [model.card.default_tap]) for _ in range(2)
-    )
+    first, second = (model.load("cpu", "float32")(crops(side=side), [model.card.default_tap]) for _ in range(2))
     tap = model.card.default_tap
     assert torch.equal(first[tap], second[tap])
     assert not first[tap].requires_grad

@@ -21,13 +21,9 @@ def build_tiny(checkpoint=None):
         norm_layer=partial(torch.nn.LayerNorm, eps=1e-6), use_rel_pos=True, window_size=3,
         global_attn_indexes=(1,),
     )  # fmt: skip
-    prompts = PromptEncoder(
-        embed_dim=16, image_embedding_size=(4, 4), input_image_size=(64, 64), mask_in_chans=4
-    )
+    prompts = PromptEncoder(embed_dim=16, image_embedding_size=(4, 4), input_image_size=(64, 64), mask_in_chans=4)
     transformer = TwoWayTransformer(depth=1, embedding_dim=16, mlp_dim=16, num_heads=2)
-    decoder = MaskDecoder(
-        transformer_dim=16, transformer=transformer, iou_head_depth=1, iou_head_hidden_dim=16
-    )
+    decoder = MaskDecoder(transformer_dim=16, transformer=transformer, iou_head_depth=1, iou_head_hidden_dim=16)
     return Sam(encoder, prompts, decoder, [123.675, 116.28, 103.53], [58.395, 57.12, 57.375])
 
 

@@ -108,9 +108,7 @@ def test_wrong_weights_name_the_file_and_the_first_keys(tmp_path):
     state.pop("norm.weight")
     torch.save(state, tmp_path / "bad.pth")
     model = models.find("timm:vit_tiny_patch16_224", tmp_path / "bad.pth")
-    with pytest.raises(
-        WeightsError, match=r'bad\.pth: not the weights of timm:.*"norm\.weight".*cls_token'
-    ) as caught:
+    with pytest.raises(WeightsError, match=r'bad\.pth: not the weights of timm:.*"norm\.weight".*cls_token') as caught:
         model.load("cpu", "float32")
     assert "\n" not in str(caught.value)
 

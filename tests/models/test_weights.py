@@ -69,10 +69,7 @@ def test_a_file_in_the_hub_cache_is_found_without_network(tmp_path, layer):
     (snapshot.parents[1] / "refs").mkdir()
     (snapshot.parents[1] / "refs" / "main").write_text("0" * 40)
     save_file(layer.state_dict(), snapshot / "model.safetensors")
-    assert (
-        weights.from_hub("x", "some/repo", ["absent.bin", "model.safetensors"])
-        == snapshot / "model.safetensors"
-    )
+    assert weights.from_hub("x", "some/repo", ["absent.bin", "model.safetensors"]) == snapshot / "model.safetensors"
 
 
 def test_a_file_in_torchs_cache_is_found_without_network(tmp_path):
@@ -151,9 +148,7 @@ def test_code_in_a_torch_file_is_refused_and_not_run(save, tmp_path):
 @pytest.mark.filterwarnings("ignore:`torch.jit:FutureWarning", "ignore:`torch.jit:DeprecationWarning")
 def test_a_torchscript_archive_is_refused_with_what_to_do_instead(tmp_path, layer):
     torch.jit.trace(layer, torch.zeros(1, 3)).save(tmp_path / "ViT-L-14.pt")
-    with pytest.raises(
-        WeightsError, match=r"TorchScript archive .* holds code.*vit_large_patch14_clip_224\.openai"
-    ):
+    with pytest.raises(WeightsError, match=r"TorchScript archive .* holds code.*vit_large_patch14_clip_224\.openai"):
         weights.read(tmp_path / "ViT-L-14.pt")
 
 

@@ -189,9 +189,7 @@ def test_the_sweep_gives_the_held_out_loss_that_scikit_learn_gives(classes):
         for fold in range(4):
             out = folds == fold
             model = sklearn_fit(features[~out], labels[~out], C)
-            expected[i] += (
-                log_loss(labels[out], model.predict_proba(features[out]), labels=range(classes)) * out.mean()
-            )
+            expected[i] += log_loss(labels[out], model.predict_proba(features[out]), labels=range(classes)) * out.mean()
     sweep = LogisticProbe.sweep(features, labels, folds, grid)
     assert_allclose(sweep.losses, expected, rtol=1e-3)
     assert (sweep.fits, sweep.unconverged) == (8, 0)

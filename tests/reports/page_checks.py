@@ -77,9 +77,7 @@ def check(html: str) -> Page:
         assert set(" ".join(page.values(name)).split()) <= set(ids)
     assert "@import" not in html
     assert "url(" not in html
-    assert not [name for _, attrs in page.tags for name in attrs if name.startswith("on")], (
-        "an inline handler"
-    )
+    assert not [name for _, attrs in page.tags for name in attrs if name.startswith("on")], "an inline handler"
     for tag, attrs in page.tags:
         if tag == "img":
             assert attrs.get("alt"), "a picture without words"

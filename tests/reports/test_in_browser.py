@@ -52,9 +52,7 @@ def brightness(page, script=BACKGROUND):
 
 
 def settle(page):
-    page.execute_async_script(
-        "const done = arguments[0]; requestAnimationFrame(() => requestAnimationFrame(done))"
-    )
+    page.execute_async_script("const done = arguments[0]; requestAnimationFrame(() => requestAnimationFrame(done))")
 
 
 def test_the_metric_switch_changes_the_numbers_of_the_matrix(show, report):

@@ -47,9 +47,7 @@ def test_names_that_look_like_markup_stay_text(tmp_path):
 
 def test_the_policy_allows_this_script_alone(tmp_path):
     page = check(reports.build(run_folders.demo(tmp_path), None))
-    policy = next(
-        attrs["content"] for tag, attrs in page.tags if attrs.get("http-equiv") == "Content-Security-Policy"
-    )
+    policy = next(attrs["content"] for tag, attrs in page.tags if attrs.get("http-equiv") == "Content-Security-Policy")
     assert "default-src 'none'" in policy
     assert "script-src 'sha256-" in policy
     assert "http" not in policy
@@ -96,9 +94,7 @@ def test_missing_and_undefined_numbers_are_dashes(tmp_path):
         "pairs": [{"train": "a", "test": "a", "auc": None, "acc": 0.5}, {"train": "a", "test": "b"}],
     }
     runs = [
-        run_folders.write_run(
-            tmp_path, "probe", {"runs": [part, {"task": "attribution", "classes": ["real", "a"]}]}
-        ),
+        run_folders.write_run(tmp_path, "probe", {"runs": [part, {"task": "attribution", "classes": ["real", "a"]}]}),
         run_folders.write_run(tmp_path, "retrieve", {"runs": [{"model": "npr"}]}),
         run_folders.write_run(tmp_path, "map", {"runs": [{}]}),
         run_folders.write_run(tmp_path, "extract", {"models": [{"model": "npr"}]}),
@@ -198,9 +194,7 @@ def test_a_table_of_an_earlier_run_in_the_same_folder_is_not_shown(tmp_path):
 
 
 def test_commands_are_quoted_for_a_shell(tmp_path):
-    folder = run_folders.write_run(
-        tmp_path, "probe", {}, command=["probekit", "probe", "--manifest", "my faces.csv"]
-    )
+    folder = run_folders.write_run(tmp_path, "probe", {}, command=["probekit", "probe", "--manifest", "my faces.csv"])
     assert "probekit probe --manifest 'my faces.csv'" in check(reports.build([folder], None)).text
 
 
