@@ -150,8 +150,9 @@ def test_an_ambiguous_reference_lists_the_stores(make_manifest, tmp_path):
     manifest = make_manifest(3)
     for dtype in ("float16", "float32"):
         extract(manifest, replace(SRM, dtype=dtype), cache=tmp_path / "cache", device="cpu")
-    with pytest.raises(UsageError, match=r"several stores have srm: srm-.*as-float32.*; srm-.*--store"):
+    with pytest.raises(UsageError, match=r"several stores have srm: .*--store") as error:
         features_of(manifest, tmp_path / "cache")
+    assert all(store.path.name in str(error.value) for store in list_stores(tmp_path / "cache"))
     names = [store.path.name for store in list_stores(tmp_path / "cache")]
     for name in names:
         assert (
