@@ -30,7 +30,10 @@ class KeyIndex:
 
     folder: Path
     _entries: pd.DataFrame = field(default_factory=lambda: _frame([], [], [], []))
+    _unseen: list[pd.DataFrame] = field(default_factory=list)
+    """Written since the last look-up, and not yet among the entries."""
     _fresh: list[tuple[str, int, int, bytes]] = field(default_factory=list)
+    """Not written yet."""
 
     @classmethod
     def open(cls, cache: Path) -> "KeyIndex":
@@ -40,6 +43,9 @@ class KeyIndex:
 
     def look_up(self, paths: Sequence[str]) -> "KnownFiles":
         """What is known of these absolute paths now."""
+        if self._unseen:
+            self._entries = _newest(pd.concat([frame for frame in (self._entries, *self._unseen) if len(frame)]))
+            self._unseen.clear()
         at = self._entries.index.get_indexer(pd.Index(list(paths), dtype="object"))
         remembered = at >= 0
         digests = np.zeros((len(paths), 32), np.uint8)
@@ -58,17 +64,17 @@ class KeyIndex:
         """Remember a file that was just read; `status` was taken before reading."""
         self._fresh.append((path, status.st_size, status.st_mtime_ns, digest))
 
-    def flush(self) -> None:
-        """Write what was added since the last flush as one new part.
+    def flush(self, at_least: int = 1) -> None:
+        """Write what was added since the last flush as one new part, if it is enough to be worth a file.
 
         Raises:
             StoreError: the cache cannot be written.
         """
-        if not self._fresh:
+        if len(self._fresh) < at_least:
             return
         fresh = _frame(*(list(column) for column in zip(*self._fresh, strict=True)))
         _write(fresh, self.folder)
-        self._entries = _newest(pd.concat([self._entries, fresh]) if len(self._entries) else fresh)
+        self._unseen.append(fresh)
         self._fresh.clear()
         if sum(1 for _ in self.folder.glob("*.parquet")) > MAX_PARTS:
             self._merge()

@@ -38,6 +38,7 @@ __all__ = [
     "extract",
 ]
 
+INDEX_PART = 4096  # files whose keys are remembered together; a kill costs reading so many again, not computing
 POLL_SECONDS = 1.0  # how often to look whether another process has finished its unit
 
 
@@ -226,7 +227,7 @@ class _Work:
                 self._plan.learn(sample.row, sample.key)
                 if sample.digest and sample.status:
                     self._index.add(self._plan.samples.paths[sample.row], sample.status, sample.digest)
-        self._index.flush()
+        self._index.flush(at_least=INDEX_PART)
         rows = np.array([sample.row for sample in loaded])
         for number, target in enumerate(unit.targets):
             lacking = self._plan.lacking(target, rows)
