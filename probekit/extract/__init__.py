@@ -241,6 +241,7 @@ class _Work:
                 part = partial(self._report_part, len(loaded), number, len(unit.targets))
                 target.compute(list(distinct.values()), unit.name, on_batch=part)
                 target.store.fold(at_least=FOLD_PARTS)
+        self._plan.attempted[rows] = True
         self._done += len(loaded)
 
     def _report_part(self, samples: int, finished_targets: int, targets: int, of_target: float) -> None:

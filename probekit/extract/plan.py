@@ -45,6 +45,8 @@ class Plan:
         self.known = np.zeros(len(samples), bool) if rehash else found.known.copy()
         """Samples whose key is known."""
         self.keys = found.keys
+        self.attempted = np.zeros(len(samples), bool)
+        """Samples that this run has loaded: what failed now is not tried once more."""
         self.unreadable: dict[int, str] = {}
         """Sample → why its bytes cannot be read, so that it has no key."""
 
@@ -58,7 +60,8 @@ class Plan:
         lacks = np.isin(rows, list(self.unreadable), invert=True)
         known = np.flatnonzero(self.known[rows])
         status = target.store.look_up(self.keys[rows[known]], _first_crops(len(known)), target.taps)
-        finished = status == DONE if self._retry_failed else status != ABSENT
+        given_up = self.attempted[rows[known], None] | (not self._retry_failed)
+        finished = (status == DONE) | ((status == FAILED) & given_up)
         lacks[known] &= ~finished.all(axis=1)
         return lacks
 

@@ -106,6 +106,14 @@ def test_a_failed_image_that_was_mended_is_found_by_its_new_bytes(make_manifest,
     assert extract(manifest, SRM, cache=tmp_path / "cache", device="cpu").models[0].failed == 0
 
 
+def test_failed_images_are_tried_again_on_request_and_only_once(make_manifest, tmp_path):
+    manifest = make_manifest(3)
+    (tmp_path / "images" / "0001.png").write_text("broken")
+    for retry in (False, True, True):
+        result = extract(manifest, SRM, cache=tmp_path / "cache", device="cpu", retry_failed=retry)
+        assert (result.models[0].done, result.models[0].failed) == (2, 1)
+
+
 def test_samples_that_were_never_extracted_are_an_error_or_excluded_by_name(make_manifest, tmp_path):
     extract(make_manifest(3), SRM, cache=tmp_path / "cache", device="cpu")
     manifest = make_manifest(5)
