@@ -39,7 +39,9 @@ class Resampling:
         return float(low), float(high)
 
     def auc(self, labels: Labels, scores: Scores) -> Interval:
-        """Interval of the tie-aware AUC."""
+        """Interval of the tie-aware AUC; NaN also when one class alone has fewer than 10 groups."""
+        if min(len(np.unique(self.members[labels == label])) for label in (0, 1)) < FEWEST_GROUPS:
+            return UNDEFINED
         return self.interval(lambda weights: weighted_auc(labels, scores, weights))
 
     def mean(self, values: Float[np.ndarray, " n"]) -> Interval:

@@ -145,3 +145,10 @@ def test_a_row_for_json_has_null_where_numbers_are_undefined():
     }
     assert metrics.json_row(row) == {"n": 3, "auc": None, "auc_ci": None, "acc_ci": [0.5, 1.0]}
     json.dumps(metrics.json_row(row), allow_nan=False)
+
+
+def test_three_images_of_one_class_are_too_few_for_an_interval_of_the_auc():
+    labels = np.repeat([0, 1], [3, 60])
+    scores = np.random.default_rng(0).normal(size=63)
+    assert np.isnan(resample(np.arange(63), 100, seed=0).auc(labels, scores)).all()
+    assert np.isfinite(resample(np.arange(63), 100, seed=0).mean(scores)).all()
