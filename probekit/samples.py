@@ -8,17 +8,19 @@ from typing import Any
 import numpy as np
 
 from probekit.arrays import Keys, Mask
+from probekit.errors import ManifestError
 from probekit.keys import KeyIndex, sample_key
 from probekit.manifest import Manifest
+from probekit.manifest.columns import BOX
 
-PART_COLUMNS = ("frame", "x0", "y0", "x1", "y1")
+UNREAD_COLUMNS = ("member", "frame")
 
 Part = tuple[tuple[str, int], ...]
 
 
 @dataclass(frozen=True)
 class Samples:
-    """Absolute path of each sample, and its frame or box where only a part of the file is meant."""
+    """Absolute path of each sample, and its box where only a part of the image is meant."""
 
     paths: Sequence[str]
     parts: Sequence[Mapping[str, int] | None]
@@ -72,16 +74,19 @@ def _paths(manifest: Manifest) -> list[str]:
 
 
 def _parts(manifest: Manifest) -> list[Part]:
-    """Frame and box of every row as (name, value) pairs; empty where the whole image is meant."""
+    """Box of every row as (name, value) pairs; empty where the whole image is meant."""
     table = manifest.table
-    columns: list[tuple[str, list[Any]]] = [(name, table[name].tolist()) for name in PART_COLUMNS if name in table]
+    for column in UNREAD_COLUMNS:
+        named = [value for value in table[column] if value] if column in table else []
+        if named:
+            raise ManifestError(
+                f"{manifest.name}: column {column!r} names {named[0]!r}, but archives and videos are not read: "
+                "unpack them and import the files."
+            )
+    columns: list[tuple[str, list[Any]]] = [(name, table[name].tolist()) for name in BOX if name in table]
     if not columns:
         return [()] * len(table)
     return [
-        tuple((name, int(values[row])) for name, values in columns if not _missing(values[row]))
+        tuple((name, int(values[row])) for name, values in columns if str(values[row]) not in ("<NA>", "nan", ""))
         for row in range(len(table))
     ]
-
-
-def _missing(value: object) -> bool:
-    return value is None or str(value) in ("nan", "<NA>", "")

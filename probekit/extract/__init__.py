@@ -19,12 +19,14 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
+from probekit.errors import ManifestError
 from probekit.extract.loading import Loaded, stream
 from probekit.extract.plan import Plan, Unit
-from probekit.extract.target import ImageCrops, Target, default_precision, open_target
+from probekit.extract.target import ImageCrops, Target, open_target
 from probekit.fingerprint import plain
 from probekit.keys import KeyIndex
 from probekit.manifest import Manifest
+from probekit.models.compute import check_device
 from probekit.samples import Samples
 from probekit.store import DONE, FAILED
 from probekit.store.store import FOLD_PARTS
@@ -34,7 +36,6 @@ __all__ = [
     "ExtractSettings",
     "ModelExtraction",
     "Progress",
-    "default_precision",
     "extract",
 ]
 
@@ -76,6 +77,8 @@ class ModelExtraction:
     taps: tuple[str, ...]
     view: str
     precision: str
+    batch_size: int
+    device: str
     address: str
     name: str
     """Of the store's folder."""
@@ -97,8 +100,8 @@ class ExtractResult:
     failed: pd.DataFrame
     """path, model and reason of every sample without features."""
     seconds: float
-    images_per_second: float
-    """Samples finished in this run over its time."""
+    images_per_second: float | None
+    """Samples finished in this run over its time; None when there was nothing to do."""
 
     def to_json(self) -> dict[str, Any]:
         """Plain values for `--json` and `run.json`."""
@@ -106,7 +109,7 @@ class ExtractResult:
             "models": [plain(model) for model in self.models],
             "failed": self.failed.to_dict(orient="records"),
             "seconds": round(self.seconds, 3),
-            "images_per_second": round(self.images_per_second, 2),
+            "images_per_second": self.images_per_second and round(self.images_per_second, 2),
         }
 
 
@@ -147,6 +150,8 @@ def extract(
         StoreError: the cache cannot be written; earlier work is kept.
     """
     began = time.monotonic()
+    found_device = check_device(device)
+    _require_images(manifest)
     samples = Samples.distinct(manifest)
     targets = [
         open_target(
@@ -157,7 +162,7 @@ def extract(
             dtype=settings.dtype,
             cache=cache,
             weights=(weights or {}).get(name),
-            device=device or _default_device(),
+            device=found_device,
             batch_size=batch_size,
         )
         for name in dict.fromkeys(settings.models)
@@ -170,11 +175,12 @@ def extract(
     for target in targets:
         target.store.fold()
     seconds = time.monotonic() - began
+    finished_now = _finished(plan)
     return ExtractResult(
         models=tuple(_summary(target, plan) for target in targets),
         failed=_failures(plan),
         seconds=seconds,
-        images_per_second=(_finished(plan) - finished_before) / seconds,
+        images_per_second=(finished_now - finished_before) / seconds if finished_now > finished_before else None,
     )
 
 
@@ -236,7 +242,8 @@ class _Work:
                 assert sample.key is not None  # samples without a key are unreadable, not lacking
                 path = self._plan.samples.paths[sample.row]
                 crop = sample.crops.get(target.view)
-                distinct.setdefault(sample.key, ImageCrops(sample.key, path, crop, sample.reason))
+                reason = sample.reason or sample.refused.get(target.view)
+                distinct.setdefault(sample.key, ImageCrops(sample.key, path, crop, reason))
             if distinct:
                 part = partial(self._report_part, len(loaded), number, len(unit.targets))
                 target.compute(list(distinct.values()), unit.name, on_batch=part)
@@ -254,6 +261,15 @@ class _Work:
             self._on_progress(Progress(done, len(self._plan.samples), len(self._plan.unreadable), done - self._before))
 
 
+def _require_images(manifest: Manifest) -> None:
+    """Nothing, unless the whole folder of images is gone: then a list of a million missing files helps nobody."""
+    if not manifest.root.is_dir() and any(not Path(path).is_absolute() for path in manifest.table["path"]):
+        raise ManifestError(
+            f"{manifest.root} is gone, where the images of {manifest.name} were: import them from their new place with "
+            "--force. Features that were extracted are kept and found again by content."
+        )
+
+
 def _finished(plan: Plan) -> int:
     """Samples that are done or failed in every target."""
     statuses = [plan.status(target) for target in plan.targets]
@@ -267,6 +283,8 @@ def _summary(target: Target, plan: Plan) -> ModelExtraction:
         taps=target.taps,
         view=target.view.name,
         precision=target.precision,
+        batch_size=target.batch_size,
+        device=target.device,
         address=target.store.settings.address,
         name=target.store.path.name,
         rows=len(plan.samples),
@@ -285,9 +303,3 @@ def _failures(plan: Plan) -> pd.DataFrame:
             reason = plan.unreadable.get(int(row)) or reasons.get(plan.keys[row].tobytes(), "cannot be read")
             failures.append((plan.samples.name(int(row)), target.model.card.name, reason))
     return pd.DataFrame(failures, columns=["path", "model", "reason"])
-
-
-def _default_device() -> str:
-    import torch
-
-    return "cuda" if torch.cuda.is_available() else "cpu"

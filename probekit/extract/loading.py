@@ -26,7 +26,10 @@ class Loaded:
     status: os.stat_result | None = None
     key: bytes | None = None
     crops: "dict[View, Tensor]" = field(default_factory=dict)
+    refused: dict[View, str] = field(default_factory=dict)
+    """Views that cannot show this image, and why."""
     reason: str | None = None
+    """Why no model can see it."""
 
 
 def stream(units: Iterable[Unit], plan: Plan, workers: int) -> Iterator[tuple[Unit, list[Loaded]]]:
@@ -48,18 +51,27 @@ def stream(units: Iterable[Unit], plan: Plan, workers: int) -> Iterator[tuple[Un
 def _load(row: int, plan: Plan, unit: Unit) -> Loaded:
     path = Path(plan.samples.paths[row])
     try:
-        status = path.stat() if path.exists() else None
+        status = path.stat()
         data = images.read_bytes(path)
+    except FileNotFoundError:
+        return Loaded(row, reason="there is no such file")
     except ImageError as error:
         return Loaded(row, reason=str(error).removeprefix(f"{path}: "))
+    except (OSError, ValueError) as error:  # a name that is too long, or holds a zero byte
+        return Loaded(row, reason=f"it cannot be opened ({error})")
     digest = file_digest(data)
     key = sample_key(digest, plan.samples.parts[row])
     try:
         pixels = _box(images.decode(data), plan.samples.parts[row])
-        crops = {view: view.apply(pixels)[0] for view in {target.view for target in unit.targets}}
     except ImageError as error:
         return Loaded(row, digest, status, key, reason=str(error))
-    return Loaded(row, digest, status, key, crops)
+    crops, refused = {}, {}
+    for view in {target.view for target in unit.targets}:
+        try:
+            crops[view] = view.apply(pixels)[0]
+        except ImageError as error:  # of this view alone: other models may see the image
+            refused[view] = str(error)
+    return Loaded(row, digest, status, key, crops, refused)
 
 
 def _box(pixels: "Tensor", part: Mapping[str, int] | None) -> "Tensor":

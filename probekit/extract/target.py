@@ -12,6 +12,7 @@ import numpy as np
 from probekit import models
 from probekit.arrays import Float
 from probekit.fingerprint import plain
+from probekit.models import compute
 from probekit.store import Rows, Store, StoreSettings
 from probekit.views import View
 
@@ -41,10 +42,7 @@ class Target:
     @cached_property
     def net(self) -> models.FrozenModel:
         """The loaded model."""
-        import torch
-
-        torch.backends.cudnn.allow_tf32 = False  # so that float32 means float32 on GPUs, in convolutions too
-        return self.model.load(self.device, self.precision)
+        return compute.load(self.model, self.device, self.precision)
 
     def compute(self, images: "Sequence[ImageCrops]", unit: str, *, on_batch: Callable[[float], None]) -> None:
         """Run the model on these images and commit them; all are safe when this returns.
@@ -67,19 +65,15 @@ class Target:
 
     def _forward(self, images: "Sequence[ImageCrops]") -> dict[str, Float[np.ndarray, "n ..."]]:
         """Features of one batch, NaN for images that failed."""
-        import torch
-
         readable = [row for row, image in enumerate(images) if image.pixels is not None]
         pixels = [image.pixels for image in images if image.pixels is not None]
         if not pixels:
             return {tap: np.full((len(images), *self._width(tap)), np.nan, np.float32) for tap in self.taps}
         if not self.model.card.per_image:  # one batch shape, one rounding: features do not depend on what is left to do
             pixels += [pixels[-1]] * (self.batch_size - len(pixels))
-        batch = _collate(pixels, self.device)
+        net = self.net
         began = time.perf_counter()
-        with torch.inference_mode():
-            found = self.net(batch, self.taps)
-        computed = {tap: found[tap].float().cpu().numpy() for tap in self.taps}
+        computed = compute.forward(net, pixels, self.taps, self.device)
         self.seconds += time.perf_counter() - began
         self.computed += len(readable)
         features = {}
@@ -103,15 +97,7 @@ class Target:
         if tap in self.store.taps:
             return self.store.taps[tap]
         declared = self.model.card.taps.get(tap)
-        return (declared,) if declared is not None else self._measure(tap)
-
-    def _measure(self, tap: str) -> tuple[int, ...]:
-        import torch
-
-        side = self.view.crop or 64
-        blank = _collate([torch.zeros((3, side, side), dtype=torch.uint8)], self.device)
-        with torch.inference_mode():
-            return tuple(self.net(blank, (tap,))[tap].shape[1:])
+        return (declared,) if declared is not None else compute.width(self.net, tap, self.view.crop or 64, self.device)
 
 
 @dataclass(frozen=True)
@@ -147,7 +133,7 @@ def open_target(
     model = models.find(name, weights)
     card = model.card
     looked_at = card.view.with_policy(view) if view else card.view
-    computed_in = "float32" if card.per_image else precision or default_precision(device)
+    computed_in = "float32" if card.per_image else precision or compute.default_precision(device)
     settings = StoreSettings(
         model=card.name,
         weights_sha256=model.weights.sha256,
@@ -161,7 +147,7 @@ def open_target(
         "default_tap": card.default_tap,
         "source": card.source,
         "license": card.license,
-        "batch_size": batch_size or BATCH_SIZE,
+        "batch_size": batch_size or min(BATCH_SIZE, card.unit),
         "device": device,
     }
     chosen = tuple(taps) if taps and tuple(taps) != ("final",) else (card.default_tap,)
@@ -169,25 +155,3 @@ def open_target(
     store = Store.create(cache, settings, facts)
     recorded = int(store.facts["batch_size"])
     return Target(model, chosen, looked_at, computed_in, device, batch_size or recorded, store)
-
-
-def default_precision(device: str) -> str:
-    """`bfloat16` on GPUs and on CPUs with AMX or AVX512-BF16, where whole models run several times faster in it."""
-    import torch
-
-    if device.startswith("cuda"):
-        return "bfloat16"
-    fast = torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported()
-    return "bfloat16" if fast else "float32"
-
-
-def _collate(pixels: "Sequence[Tensor]", device: str) -> models.Batch:
-    """Crops zero-padded at the bottom and right to the largest of them."""
-    import torch
-
-    sizes = torch.tensor([crop.shape[1:] for crop in pixels])
-    height, width = sizes.amax(dim=0).tolist()
-    batch = torch.zeros((len(pixels), 3, height, width), dtype=torch.uint8)
-    for row, crop in enumerate(pixels):
-        batch[row, :, : crop.shape[1], : crop.shape[2]] = crop
-    return models.Batch(batch.to(device, non_blocking=True), sizes)
