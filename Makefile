@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help install demo check test test-slow bench lock clean
+.PHONY: help install demo check test test-slow lock clean
 
 help:
 	@echo "make demo       the whole road on real photographs, offline (creates $(VENV) first)"

@@ -11,6 +11,7 @@ from probekit.arrays import Float, Int
 from probekit.errors import ImageError, MissingFeaturesError, UsageError
 from probekit.keys import KeyIndex
 from probekit.manifest import Manifest
+from probekit.registry import unknown_name
 from probekit.samples import Samples, known_keys
 from probekit.store import ABSENT, DONE, FAILED, Store, list_stores
 
@@ -42,6 +43,11 @@ class FeatureSet:
     """float32, one array per part of the reference; conditions are fitted to each part on its own."""
     excluded: pd.DataFrame
     """Samples without features: path, generator, reason."""
+
+    @property
+    def name(self) -> str:
+        """Model and tap of each part, whether or not the reference spelled them: `npr#blocks+srm#blocks`."""
+        return "+".join(f"{source.model}#{source.tap}" for source in self.sources)
 
     @property
     def widths(self) -> tuple[int, ...]:
@@ -76,127 +82,141 @@ class Selector:
         )
 
 
-def load_features(
-    manifest: Manifest, reference: str, *, cache: Path, selector: Selector | None = None, allow_missing: bool = False
-) -> FeatureSet:
-    """The features that a reference such as `clip#cls@20` or `npr+srm` names, for the manifest's samples.
-
-    Args:
-        manifest: the samples.
-        reference: `MODEL[#TAP]`, several joined by `+`.
-        cache: folder of the stores.
-        selector: which stores, where several fit.
-        allow_missing: go on without samples that were never extracted; they stand in `excluded`.
-
-    Raises:
-        UsageError: no store has such features, or several do.
-        MissingFeaturesError: samples were never extracted.
-        StoreCorruptError: stored bytes are damaged.
-    """
-    rows = _Keyed(manifest, cache)
-    parts = [_resolve(part, cache, selector or Selector()) for part in reference.split("+")]
-    reasons: dict[int, str] = {}
-    for store, tap in parts:
-        absent = np.flatnonzero(rows.status(store, tap) == ABSENT)
-        if len(absent) and not allow_missing:
-            raise MissingFeaturesError(_missing(manifest, store, tap, absent))
-        reasons = rows.reasons(store, tap) | reasons
-    kept = np.setdiff1d(np.arange(len(manifest.table)), list(reasons))
-    if not len(kept):
-        raise MissingFeaturesError(f"{manifest.name}: no sample has features of {reference} (first: {reasons[0]}).")
-    excluded = manifest.table.iloc[sorted(reasons)][["path", "generator"]].reset_index(drop=True)
-    crops = np.zeros(len(kept), np.int16)
-    return FeatureSet(
-        reference=reference,
-        sources=tuple(_source(store, tap) for store, tap in parts),
-        samples=manifest.table.iloc[kept].reset_index(drop=True),
-        blocks=tuple(store.read(rows.keys[kept], crops, tap) for store, tap in parts),
-        excluded=excluded.assign(reason=[reasons[row] for row in sorted(reasons)]),
-    )
-
-
-def covering_stores(manifest: Manifest, *, cache: Path, selector: Selector | None = None) -> list[tuple[str, Selector]]:
-    """Reference and selector of each store that has every sample of the manifest, done or failed, in its default tap.
-
-    Raises:
-        UsageError: there is none.
-    """
-    rows = _Keyed(manifest, cache)
-    found = []
-    for store in list_stores(cache):
-        tap = str(store.facts["default_tap"])
-        if (selector or Selector()).admits(store) and tap in store.taps and (rows.status(store, tap) != ABSENT).all():
-            found.append((f"{store.settings.model}#{tap}", Selector(store=store.settings.address)))
-    if not found:
-        raise UsageError(
-            f"{cache} has no features for every sample of {manifest.name}: "
-            "run `probekit extract --model MODEL` first, or name a model with --model."
-        )
-    return found
-
-
-class _Keyed:
-    """The manifest's rows with what is known of their keys."""
+class Join:
+    """The rows of a manifest and the stores of a cache, matched by identity; both are looked at once."""
 
     def __init__(self, manifest: Manifest, cache: Path) -> None:
         samples = Samples.of_rows(manifest)
         found = known_keys(samples, KeyIndex.open(cache))
-        self.keys = found.keys
+        self.manifest = manifest
+        self.cache = cache
+        self.stores = list_stores(cache)
+        self._keys = found.keys
+        self._crops = np.zeros(len(samples), np.int16)
         self._paths = samples.paths
         self._known = found.known | (found.remembered & ~found.readable)  # the features outlive their files
         self._unreadable = ~found.readable & ~found.remembered
 
-    def status(self, store: Store, tap: str) -> Int[np.ndarray, " n"]:
-        """ABSENT, DONE or FAILED for every row of the manifest; a file that cannot be read counts as failed."""
-        found = store.look_up(self.keys, np.zeros(len(self.keys), np.int16), [tap])[:, 0]
+    def load(self, reference: str, selector: Selector | None = None, *, allow_missing: bool = False) -> FeatureSet:
+        """The features that a reference such as `clip#cls@20` or `npr+srm` names.
+
+        Args:
+            reference: `MODEL[#TAP]`, several joined by `+`.
+            selector: which stores, where several fit.
+            allow_missing: go on without samples that were never extracted; they stand in `excluded`.
+
+        Raises:
+            UsageError: no store has such features, or several do.
+            MissingFeaturesError: samples were never extracted.
+            StoreCorruptError: stored bytes are damaged.
+        """
+        table = self.manifest.table
+        parts = [self._resolve(part, selector or Selector()) for part in reference.split("+")]
+        reasons: dict[int, str] = {}
+        for store, tap in parts:
+            absent = np.flatnonzero(self._status(store, tap) == ABSENT)
+            if len(absent) and not allow_missing:
+                raise MissingFeaturesError(self._missing(store, tap, absent))
+            reasons = self._reasons(store, tap) | reasons
+        kept = np.setdiff1d(np.arange(len(table)), list(reasons))
+        if not len(kept):
+            raise MissingFeaturesError(
+                f"{self.manifest.name}: no sample has features of {reference} (first: {reasons[0]})."
+            )
+        excluded = table.iloc[sorted(reasons)][["path", "generator"]].reset_index(drop=True)
+        return FeatureSet(
+            reference=reference,
+            sources=tuple(_source(store, tap) for store, tap in parts),
+            samples=table.iloc[kept].reset_index(drop=True),
+            blocks=tuple(store.read(self._keys[kept], self._crops[kept], tap) for store, tap in parts),
+            excluded=excluded.assign(reason=[reasons[row] for row in sorted(reasons)]),
+        )
+
+    def covering(self, selector: Selector | None = None, *, allow_missing: bool = False) -> list[tuple[str, Selector]]:
+        """Reference and selector of each store that has every sample, done or failed, in its default tap.
+
+        With `allow_missing` a store counts that has any of them.
+
+        Raises:
+            MissingFeaturesError: no store has them all; the message is of the one that comes nearest.
+            UsageError: no store has any.
+        """
+        found, lacking = [], []
+        for store in self.stores:
+            tap = str(store.facts["default_tap"])
+            if not (selector or Selector()).admits(store) or tap not in store.taps:
+                continue
+            absent = np.flatnonzero(self._status(store, tap) == ABSENT)
+            if len(absent) == 0 or (allow_missing and len(absent) < len(self._keys)):
+                found.append((f"{store.settings.model}#{tap}", Selector(store=store.settings.address)))
+            elif len(absent) < len(self._keys):
+                lacking.append((len(absent), self._missing(store, tap, absent)))
+        if not found and lacking:
+            raise MissingFeaturesError(min(lacking)[1])
+        if not found:
+            raise UsageError(
+                f"{self.cache} has no features of {self.manifest.name} yet: run `probekit extract --model MODEL "
+                f"--manifest {self.manifest.name}` first."
+            )
+        return found
+
+    def _status(self, store: Store, tap: str) -> Int[np.ndarray, " n"]:
+        """ABSENT, DONE or FAILED for every row; a file that cannot be read counts as failed."""
+        found = store.look_up(self._keys, self._crops, [tap])[:, 0]
         return np.where(self._known, found, np.where(self._unreadable, FAILED, ABSENT)).astype(np.int64)
 
-    def reasons(self, store: Store, tap: str) -> dict[int, str]:
+    def _reasons(self, store: Store, tap: str) -> dict[int, str]:
         """Row → why it has no features of this tap."""
-        status = self.status(store, tap)
+        status = self._status(store, tap)
         failures = store.reasons() if (status == FAILED).any() else {}
         reasons = {}
-        for row in np.flatnonzero(status != DONE):
+        for row in np.flatnonzero(status != DONE).tolist():
             if status[row] == ABSENT:
-                reasons[int(row)] = f"never extracted with {store.settings.model}#{tap}"
+                reasons[row] = f"never extracted with {store.settings.model}#{tap}"
             elif self._unreadable[row]:
-                reasons[int(row)] = _why_unreadable(self._paths[int(row)])
+                reasons[row] = _why_unreadable(self._paths[row])
             else:
-                reasons[int(row)] = failures.get(self.keys[row].tobytes(), "cannot be read")
+                reasons[row] = failures.get(self._keys[row].tobytes(), "cannot be read")
         return reasons
 
+    def _resolve(self, part: str, selector: Selector) -> tuple[Store, str]:
+        """The one store and tap that a part of a reference names."""
+        model, _, tap = part.partition("#")
+        of_model = [store for store in self.stores if store.settings.model == model]
+        if not self.stores:
+            raise UsageError(f"{self.cache} has no features yet: run `probekit extract --model {model}` first.")
+        if not of_model:
+            raise unknown_name(f"model in {self.cache}", model, {store.settings.model for store in self.stores})
+        admitted = [store for store in of_model if selector.admits(store)]
+        if not admitted:
+            names = "; ".join(store.path.name for store in of_model)
+            raise UsageError(f"no store of {model} fits --view, --precision and --store: there are {names}.")
+        wanted = [(store, tap or str(store.facts["default_tap"])) for store in admitted]
+        fitting = [(store, tap) for store, tap in wanted if tap in store.taps]
+        if len(fitting) > 1:
+            names = "; ".join(store.path.name for store, _ in fitting)
+            raise UsageError(f"several stores have {part}: {names}. Choose one with --view, --precision or --store.")
+        if fitting:
+            return fitting[0]
+        taps = {name for store in admitted for name in store.taps}
+        if not taps:
+            raise UsageError(f"{admitted[0].path.name} has no rows yet: run `probekit extract --model {model}` again.")
+        raise unknown_name(f"tap of {model} in {self.cache}", wanted[0][1], taps)
 
-def _resolve(part: str, cache: Path, selector: Selector) -> tuple[Store, str]:
-    """The one store and tap that a part of a reference names."""
-    model, _, tap = part.partition("#")
-    stores = list_stores(cache)
-    if model not in {store.settings.model for store in stores}:
-        have = ", ".join(sorted({store.settings.model for store in stores})) or "none yet"
-        raise UsageError(
-            f"{cache} has no features of {model!r} (it has: {have}). Run: probekit extract --model {model}"
+    def _missing(self, store: Store, tap: str, absent: Int[np.ndarray, " m"]) -> str:
+        manifest, model = self.manifest, store.settings.model
+        return (
+            f"{len(absent)} of {len(manifest.table)} samples of {manifest.name} have no features of {model}#{tap} "
+            f"(first: {manifest.table['path'].iloc[int(absent[0])]}). Run: probekit extract --model {model} "
+            f"--manifest {manifest.name}, or go on without them: --allow-missing"
         )
-    candidates = [
-        (store, tap or str(store.facts["default_tap"]))
-        for store in stores
-        if store.settings.model == model and selector.admits(store)
-    ]
-    fitting = [(store, wanted) for store, wanted in candidates if wanted in store.taps]
-    if not fitting:
-        have = ", ".join(sorted({name for store, _ in candidates for name in store.taps})) or "no store that fits"
-        raise UsageError(f"{model} has no tap {tap!r} in {cache} (it has: {have}). Extract it with --taps {tap}.")
-    if len(fitting) > 1:
-        names = "; ".join(store.path.name for store, _ in fitting)
-        raise UsageError(f"several stores have {part}: {names}. Choose one with --view, --precision or --store.")
-    return fitting[0]
 
 
-def _missing(manifest: Manifest, store: Store, tap: str, absent: Int[np.ndarray, " m"]) -> str:
-    first = manifest.table["path"].iloc[int(absent[0])]
-    return (
-        f"{len(absent)} of {len(manifest.table)} samples of {manifest.name} have no features of "
-        f"{store.settings.model}#{tap} (first: {first}). Run: probekit extract --model {store.settings.model} "
-        "--manifest " + manifest.name + ", or go on without them: --allow-missing"
-    )
+def load_features(
+    manifest: Manifest, reference: str, *, cache: Path, selector: Selector | None = None, allow_missing: bool = False
+) -> FeatureSet:
+    """The features that a reference names, for the manifest's samples; `Join.load` for several references."""
+    return Join(manifest, cache).load(reference, selector, allow_missing=allow_missing)
 
 
 def _why_unreadable(path: str) -> str:

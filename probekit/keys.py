@@ -121,7 +121,7 @@ def _stat(paths: Sequence[str]) -> tuple[Int[np.ndarray, " n"], Int[np.ndarray, 
     """Size and mtime_ns of each file; -1 for what is no regular file."""
     sizes, times = np.full(len(paths), -1, np.int64), np.full(len(paths), -1, np.int64)
     for row, path in enumerate(paths):
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, ValueError):
             status = os.stat(path)  # noqa: PTH116  # a Path object a file costs more than the call itself
             if stat.S_ISREG(status.st_mode):
                 sizes[row], times[row] = status.st_size, status.st_mtime_ns

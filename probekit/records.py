@@ -48,20 +48,20 @@ class Recorder:
 
     def table(self, name: str, frame: pd.DataFrame) -> Path:
         """Write a tidy table as Parquet, and as CSV beside it; returns the CSV's path."""
-        folder = self.path / "tables"
-        folder.mkdir(exist_ok=True)
-        frame.to_parquet(folder / f"{_file_name(name)}.parquet", index=False)
-        csv = folder / f"{_file_name(name)}.csv"
-        frame.to_csv(csv, index=False)
+        csv = self.path / "tables" / f"{_file_name(name)}.csv"
+        with _errors(self.path):
+            csv.parent.mkdir(exist_ok=True)
+            frame.to_parquet(csv.with_suffix(".parquet"), index=False)
+            frame.to_csv(csv, index=False)
         self._tables.append(csv.stem)
         return csv
 
     def figure(self, name: str, picture: bytes, caption: str = "", extension: str = "png") -> Path:
         """Write a picture (or an HTML page) with the words that stand under it; returns its path."""
-        folder = self.path / "figures"
-        folder.mkdir(exist_ok=True)
-        path = folder / f"{_file_name(name)}.{extension}"
-        path.write_bytes(picture)
+        path = self.path / "figures" / f"{_file_name(name)}.{extension}"
+        with _errors(self.path):
+            path.parent.mkdir(exist_ok=True)
+            path.write_bytes(picture)
         self._figures[path.name] = caption
         return path
 
@@ -73,11 +73,14 @@ class Recorder:
         self.record |= {"status": status, "tables": self._tables, "figures": self._figures}
         if status != "running":
             self.record["ended"] = datetime.now(UTC).isoformat(timespec="seconds")
-        draft = self.path / f"run.json.{os.getpid()}"
-        draft.write_text(
-            json.dumps(self.record, indent=2, allow_nan=False, ensure_ascii=False) + "\n", encoding="utf-8"
-        )
-        draft.replace(self.path / "run.json")
+        draft = self.path / f".run.json.{os.getpid()}"
+        text = json.dumps(self.record, indent=2, allow_nan=False, ensure_ascii=False) + "\n"
+        with _errors(self.path):
+            try:
+                draft.write_text(text, encoding="utf-8")
+                draft.replace(self.path / "run.json")
+            finally:
+                draft.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager
@@ -114,7 +117,8 @@ def start(verb: str, settings: object, *, runs: Path, folder: str | None = None)
         yield run
     except BaseException as error:
         run.note(error=f"{type(error).__name__}: {error}")
-        run._write("interrupted" if isinstance(error, KeyboardInterrupt) else "failed")
+        with contextlib.suppress(RunError):  # the disk that is full, perhaps: the first error is the one to tell
+            run._write("interrupted" if isinstance(error, KeyboardInterrupt) else "failed")
         raise
     run._write("done")
 
@@ -133,19 +137,30 @@ def read(path: Path) -> dict[str, Any]:
         raise RunError(
             f"{path / 'run.json'} cannot be read ({error}): delete the folder and run the command again."
         ) from error
-    if record.get("schema", 0) > SCHEMA:
+    if not isinstance(record, dict) or not {"schema", "verb", "status", "started"} <= record.keys():
+        raise RunError(f"{path / 'run.json'} is not a record of probekit's: name the run folders to report on.")
+    if record["schema"] > SCHEMA:
         raise RunError(f"{path} was written by a newer probekit (schema {record['schema']}): update probekit.")
     return record
 
 
-def finished(runs: Path, verbs: Sequence[str] = ()) -> list[Path]:
-    """Folders of the runs that ended well, oldest first; of these verbs only, if any are given."""
-    found = []
+def finished(runs: Path, verbs: Sequence[str] = ()) -> tuple[list[Path], list[str]]:
+    """Folders of the runs that ended well, oldest first, and one line for each that cannot be read.
+
+    Args:
+        runs: where run folders live, at any depth.
+        verbs: only runs of these commands, if any are given.
+    """
+    found, problems = [], []
     for path in sorted(runs.glob("**/run.json")) if runs.is_dir() else []:
-        record = read(path.parent)
+        try:
+            record = read(path.parent)
+        except RunError as error:
+            problems.append(str(error))
+            continue
         if record["status"] == "done" and (not verbs or record["verb"] in verbs):
             found.append((record["started"], path.parent))
-    return [path for _, path in sorted(found)]
+    return [path for _, path in sorted(found)], problems
 
 
 @cache
@@ -156,6 +171,14 @@ def versions() -> Mapping[str, str]:
         with contextlib.suppress(metadata.PackageNotFoundError):
             found[library] = metadata.version(library)
     return found
+
+
+@contextlib.contextmanager
+def _errors(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise RunError(f"{path} cannot be written ({error.strerror or error}): make room, or use --runs.") from error
 
 
 def _make_folder(runs: Path, name: str, fixed: bool) -> Path:

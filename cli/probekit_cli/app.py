@@ -1,8 +1,9 @@
 """The `probekit` command: its verbs, and how errors end it.
 
-Exit codes: 0 done; 1 done, but some samples had failed; 2 bad input or usage; 130 interrupted.
+Exit codes: 0 done; 1 done, but some samples had failed; 2 bad input or usage; 3 a bug; 130 interrupted.
 """
 
+import os
 import sys
 
 import typer
@@ -44,15 +45,25 @@ def version(
 
 
 def main() -> None:
-    """Run the command line; an error that is the user's to mend is one line, without a traceback."""
+    """Run the command line; what the user can mend is one line, without a traceback."""
     try:
         app()
     except ProbekitError as error:
-        sys.stderr.write(f"probekit: {error}\n")
-        sys.exit(2)
-    except KeyboardInterrupt:
-        sys.stderr.write("\nprobekit: interrupted. What was committed is kept; the same command goes on from there.\n")
-        sys.exit(130)
+        _fail(str(error))
     except BrokenPipeError:  # the reader of our output went away: `probekit … | head`
-        sys.stderr.close()
-        sys.exit(0)
+        os._exit(0)  # at once, or the interpreter complains that it cannot flush
+    except OSError as error:  # the disk is full, a folder became unreadable …
+        _fail(f"{error.filename or 'a file'}: {error.strerror or error}. What was recorded before is kept.")
+    except Exception:  # noqa: BLE001  # not to go on, but to tell a bug from "some samples failed", which is exit code 1
+        import traceback
+
+        traceback.print_exc()
+        sys.stderr.write("probekit: this is a bug in probekit. Please report it with the lines above.\n")
+        sys.exit(3)
+
+
+def _fail(message: str) -> None:
+    from probekit_cli.output import printable
+
+    sys.stderr.write(f"probekit: {printable(message)}\n")
+    sys.exit(2)

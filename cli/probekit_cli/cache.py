@@ -40,7 +40,11 @@ def list_(cache: options.Cache = options.DEFAULT_CACHE, as_json: options.AsJson 
             )
         )
     else:
-        output.remark(f"{cache} has no stores yet: run `probekit extract --model srm`.")
+        output.remark(
+            f"{cache} has no stores yet: run `probekit extract --model srm`."
+            if cache.is_dir()
+            else f"there is no folder {cache}."
+        )
 
 
 @app.command()

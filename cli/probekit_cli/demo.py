@@ -34,22 +34,23 @@ def demo(
     """
     began = time.monotonic()
     manifest = _make_data(cache, manifests, seed)
-    shutil.rmtree(runs, ignore_errors=True)
-    chosen = str(manifest.path) if manifests != Path("manifests") else "demo"
-    common = ["--manifest", chosen, *_unless_default("--cache", cache, options.DEFAULT_CACHE), "--runs", str(runs)]
-    _run(["manifest", "check", *common[:-2]], "Is every image readable, and is no photograph on two sides of a split?")
-    _run(["extract", "--model", MODELS, *common], "Features, once. A second run would find everything done.")
-    _run(
-        ["probe", "--train", "all", "--test", "all", *common],
-        "Real or inpainted? Trained on one, tested on each.",
-    )
-    _run(["probe", "--task", "attribution", *common], "Which method was it?")
-    _run(
-        ["retrieve", "--unknown", UNREGISTERED, *common],
-        f"Nearest registered examples, {UNREGISTERED} not among them.",
-    )
-    _run(["map", *common], "What lies near what?")
-    _run(["report", "--runs", str(runs)], "All of it on one page.")
+    _forget_runs(runs)
+    which = ["--manifest", "demo" if manifests == Path("manifests") else str(manifest.path)]
+    kept = ["--runs", str(runs)]
+    asked = [*which, *([] if cache == options.DEFAULT_CACHE else ["--cache", str(cache)]), *kept]
+    for why, words in (
+        ("Is every image readable, and is no photograph on two sides of a split?", ["manifest", "check", *which]),
+        ("Features, once. A second run would find everything done.", ["extract", "--model", MODELS, *asked]),
+        ("Real or inpainted? Trained on one, tested on each.", ["probe", "--train", "all", "--test", "all", *asked]),
+        ("Which method was it?", ["probe", "--task", "attribution", *asked]),
+        (
+            f"Nearest registered examples, {UNREGISTERED} not among them.",
+            ["retrieve", "--unknown", UNREGISTERED, *asked],
+        ),
+        ("What lies near what?", ["map", *asked]),
+        ("All of it on one page.", ["report", *kept]),
+    ):
+        _run(words, why)
     output.stdout().print(
         f"\n[bold]Done in {time.monotonic() - began:.0f} s.[/bold] "
         f"Open [bold]{runs / 'report.html'}[/bold] in a browser. "
@@ -73,6 +74,12 @@ def _make_data(cache: Path, manifests: Path, seed: int) -> "Manifest":
     return Manifest("demo", None, root, table, default_folds(table), facts).write(manifests, overwrite=True)
 
 
+def _forget_runs(runs: Path) -> None:
+    """Remove the records of an earlier demo, and nothing else that may lie in that folder."""
+    for record in runs.glob("*/run.json"):
+        shutil.rmtree(record.parent)
+
+
 def _run(arguments: list[str], why: str) -> None:
     """One command as a person would type it; what it records is that command, too."""
     from probekit_cli.app import app
@@ -80,9 +87,11 @@ def _run(arguments: list[str], why: str) -> None:
     _say(shlex.join(["probekit", *arguments]), why)
     typed, sys.argv = sys.argv, ["probekit", *arguments]
     try:
-        app(arguments, standalone_mode=False)
+        code = app(arguments, standalone_mode=False)
     finally:
         sys.argv = typed
+    if code:
+        raise typer.Exit(code)
 
 
 def _say(command: str | None, why: str) -> None:
@@ -93,7 +102,3 @@ def _say(command: str | None, why: str) -> None:
     console.print(Text(f"# {why}", style="dim"))
     if command:
         console.print(Text(f"$ {command}", style="bold cyan"), soft_wrap=True)
-
-
-def _unless_default(flag: str, value: Path, default: Path) -> list[str]:
-    return [] if value == default else [flag, str(value)]

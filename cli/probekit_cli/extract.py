@@ -59,7 +59,7 @@ def extract(
     Example: probekit extract --model srm,npr --manifest demo
     """
     from probekit import records
-    from probekit.extract import ExtractSettings, Progress
+    from probekit.extract import ExtractSettings
     from probekit.extract import extract as extract_features
     from probekit.manifest import Manifest
 
@@ -72,25 +72,27 @@ def extract(
         precision=_one_of("--precision", precision, ("float32", "bfloat16")) if precision else None,  # type: ignore[arg-type]
         dtype=_one_of("--dtype", dtype, ("float16", "float32")),  # type: ignore[arg-type]
     )
-    with records.start("extract", settings, runs=runs) as run, output.progress("extracting") as show:
-
-        def on_progress(progress: Progress) -> None:
-            show(progress.done, progress.total)
-
-        result = extract_features(
-            chosen,
-            settings,
-            cache=cache,
-            weights=_weights(weights or [], names),
-            device=device,
-            batch_size=batch_size,
-            workers=workers,
-            unit_size=unit_size,
-            retry_failed=retry_failed,
-            rehash=rehash,
-            on_progress=on_progress,
-        )
-        run.note(manifest=questions.describe_manifest(chosen), result=result.to_json())
+    with records.start("extract", settings, runs=runs) as run:
+        try:
+            with output.progress("extracting") as show:
+                result = extract_features(
+                    chosen,
+                    settings,
+                    cache=cache,
+                    weights=_weights(weights or [], names),
+                    device=device,
+                    batch_size=batch_size,
+                    workers=workers,
+                    unit_size=unit_size,
+                    retry_failed=retry_failed,
+                    rehash=rehash,
+                    on_progress=lambda progress: show(progress.done, progress.total),
+                )
+        except KeyboardInterrupt:
+            output.remark("interrupted: what was committed is kept, and the same command goes on from there.")
+            raise
+        stores = [{"model": model.model, "view": model.view, "name": model.name} for model in result.models]
+        run.note(manifest=questions.describe_manifest(chosen), stores=stores, result=result.to_json())
         if len(result.failed):
             run.table("failed", result.failed)
     if as_json:
@@ -99,12 +101,12 @@ def extract(
         _show(result.models, result.images_per_second, cache)
     if len(result.failed):
         failures = list(zip(result.failed["path"], result.failed["reason"], strict=True))
-        output.remark(f"{result.failed['path'].nunique()} samples failed and have no features:")
+        output.remark(f"{output.count(result.failed['path'].nunique(), 'sample')} failed and have no features:")
         output.listing(failures, rest=str(run.path / "tables" / "failed.csv"))
         raise typer.Exit(1)
 
 
-def _show(models: "tuple[object, ...]", rate: float, cache: Path) -> None:
+def _show(models: "tuple[object, ...]", rate: float | None, cache: Path) -> None:
     import pandas as pd
 
     columns = {
@@ -124,11 +126,14 @@ def _show(models: "tuple[object, ...]", rate: float, cache: Path) -> None:
 def _weights(given: list[str], models: tuple[str, ...]) -> dict[str, Path]:
     """MODEL=FILE pairs; a lone FILE belongs to the only model."""
     from probekit.errors import UsageError
+    from probekit.registry import unknown_name
 
     found = {}
     for text in given:
         name, equals, file = text.rpartition("=")
         if not equals or name not in models:
+            if equals and not Path(text).exists():
+                raise unknown_name("model of --weights", name, models)
             if len(models) > 1:
                 raise UsageError(
                     f"--weights {text}: with several models write MODEL=FILE, MODEL one of {', '.join(models)}."

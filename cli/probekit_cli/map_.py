@@ -1,6 +1,5 @@
 """`probekit map` (alias `tsne`)."""
 
-import io
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,6 +9,9 @@ from probekit_cli import options, output, questions
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from probekit.features import FeatureSet
+    from probekit.maps import MapSettings
 
 THUMBNAILS = 3000  # more would make the page too heavy to open
 THUMBNAIL_SIDE = 96
@@ -34,52 +36,42 @@ def map_(
 
     Example: probekit map --model srm
     """
-    from probekit import figures, reports
-    from probekit.maps import MapSettings, embed_map
+    from probekit.maps import MapSettings
 
-    settings = MapSettings(condition=condition, perplexity=perplexity, seed=seed)
-    with questions.session(
-        "map",
-        settings,
-        manifest=manifest,
-        model=model,
-        taps=taps,
-        view=view,
-        precision=precision,
-        store=store,
-        allow_missing=allow_missing,
-        cache=cache,
-        runs=runs,
-    ) as session:
+    where = questions.Where(manifest, model, taps, view, precision, store, allow_missing, cache, runs)
+    settings = MapSettings(condition=condition, perplexity=questions.finite("--perplexity", perplexity), seed=seed)
+    with questions.session("map", settings, where) as session:
         for features in session.feature_sets():
-            with output.progress(f"mapping {features.reference}") as show:
-                result = embed_map(features, settings, show)
-            session.answer(result.to_json(), features)
-            session.table("map", result.points, features)
-            points, classes = result.points[["x", "y"]].to_numpy(), result.points["generator"].to_numpy()
-            title = f"t-SNE · {features.reference}"
-            picture = figures.scatter_map(points, classes, title=title, caption=result.caption)
-            session.figure("map", picture, f"{title}: {result.caption}", features)
-            page = reports.map_page(result.points, title, _thumbnails(result.points, session.manifest.root))
-            session.run.figure(f"map-{features.reference}", page.encode(), result.caption, extension="html")
-            if not as_json:
-                output.remark(f"{title}: {result.caption}")
-    questions.finish(session, as_json)
+            _map(session, features, settings)
+    session.finish(as_json)
+
+
+def _map(session: questions.Session, features: "FeatureSet", settings: "MapSettings") -> None:
+    from probekit import figures, reports
+    from probekit.maps import embed_map
+
+    with output.progress(f"mapping {features.name}") as show:
+        result = embed_map(features, settings, show)
+    session.answer(result.to_json(), features)
+    session.table("map", result.points, features)
+    points, classes = result.points[["x", "y"]].to_numpy(), result.points["generator"].to_numpy()
+    title = f"t-SNE · {features.name}"
+    picture = figures.scatter_map(points, classes, title=title, caption=result.caption)
+    session.figure("map", picture, f"{title}: {result.caption}", features)
+    page = reports.map_page(result.points, title, _thumbnails(result.points, session.manifest.root))
+    session.figure("map", page.encode(), f"{title}: {result.caption}", features, extension="html")
+    session.show(lambda: output.stdout().print(f"{title}: {result.caption}", markup=False, soft_wrap=True))
 
 
 def _thumbnails(points: "pd.DataFrame", root: Path) -> list[bytes | None]:
     """Small JPEGs of the first samples; None for the rest and for files that are gone."""
-    from PIL import Image
+    from probekit import images
+    from probekit.errors import ImageError
 
     found: list[bytes | None] = []
     for path in points["path"]:
-        picture = None
-        if len(found) < THUMBNAILS and (root / path).is_file():
-            with Image.open(root / path) as image:
-                small = image.convert("RGB")
-                small.thumbnail((THUMBNAIL_SIDE, THUMBNAIL_SIDE))
-                buffer = io.BytesIO()
-                small.save(buffer, "JPEG", quality=80)
-                picture = buffer.getvalue()
-        found.append(picture)
+        try:
+            found.append(images.thumbnail(root / path, THUMBNAIL_SIDE) if len(found) < THUMBNAILS else None)
+        except ImageError:  # gone since its features were extracted: the map does without its picture
+            found.append(None)
     return found

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import math
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -14,27 +15,46 @@ if TYPE_CHECKING:
 
 
 def stdout() -> "Console":
-    """The console for results; wide enough for a matrix when it is not a terminal."""
+    """The console for results; wide where nobody's terminal limits it."""
     from rich.console import Console
 
-    return Console(width=None if sys.stdout.isatty() else 120, highlight=False)
+    class Results(Console):
+        def on_broken_pipe(self) -> None:
+            """Leave it to `app.main`: the reader has seen enough, and all is recorded."""
+            raise BrokenPipeError
+
+    wide = None if sys.stdout.isatty() or "COLUMNS" in os.environ else 160
+    return Results(width=wide, highlight=False, emoji=False)
 
 
 def stderr() -> "Console":
     """The console for progress and remarks."""
     from rich.console import Console
 
-    return Console(stderr=True, highlight=False)
+    return Console(stderr=True, highlight=False, emoji=False)
 
 
 def print_json(result: object) -> None:
     """The result as JSON, and nothing else, on standard output."""
     sys.stdout.write(json.dumps(result, indent=2, allow_nan=False, ensure_ascii=False) + "\n")
+    sys.stdout.flush()
 
 
 def remark(text: str) -> None:
-    """One line of news on standard error."""
-    stderr().print(text, style="dim", markup=False, soft_wrap=True)
+    """One line of news on standard error; what file names contain is shown, not obeyed."""
+    from rich.text import Text
+
+    stderr().print(Text(printable(text), style="dim"), soft_wrap=True)
+
+
+def printable(text: str) -> str:
+    """The text with control characters spelled out, so that no file name can steer a terminal."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def count(number: int, noun: str) -> str:
+    """`1 sample`, `1,200 samples`."""
+    return f"{number:,} {noun}" + ("" if number == 1 else "s")
 
 
 def print_table(
@@ -52,19 +72,19 @@ def print_table(
     from rich.text import Text
 
     if title:
-        stdout().print(Text(title, style="bold"), soft_wrap=True)
+        stdout().print(Text(printable(title), style="bold"), soft_wrap=True)
     table = Table(header_style="", box=None, pad_edge=False)
     if corner is not None:
         table.add_column(corner)
     for column in frame.columns:
         numeric = frame[column].dtype.kind in "iufb"
-        table.add_column(Text(str(column)), justify="right" if numeric else "left", overflow="fold")
+        table.add_column(Text(str(column)), justify="right" if numeric else "left", no_wrap=numeric, overflow="fold")
     for label, row in zip(frame.index, frame.itertuples(index=False), strict=True):
         cells = [
-            Text(_spell(value), style=styles(str(column), value) if styles else "")
+            Text(printable(_spell(value)), style=styles(str(column), value) if styles else "")
             for column, value in zip(frame.columns, row, strict=True)
         ]
-        table.add_row(*([Text(str(label))] if corner is not None else []), *cells)
+        table.add_row(*([Text(printable(str(label)))] if corner is not None else []), *cells)
     stdout().print(table)
 
 

@@ -7,6 +7,8 @@ import typer
 from probekit_cli import options, output, questions
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from probekit.attribution import AttributionSettings
     from probekit.features import FeatureSet
     from probekit.pairs import PairSettings
@@ -15,15 +17,23 @@ TASKS = ("binary", "attribution")
 
 
 def probe(
-    train: Annotated[str, typer.Option(help="Generator, comma list, `a+b` for one probe on both, or `all`.")] = "all",
-    test: Annotated[str, typer.Option(help="Generator, comma list, or `all`.")] = "all",
+    train: Annotated[
+        str, typer.Option(help="Generator, comma list, `a+b` for one probe on both, or `all`: one probe each.")
+    ] = "all",
+    test: Annotated[str | None, typer.Option(help="Generator, comma list, or `all` (default).")] = None,
     task: Annotated[
         str, typer.Option(help="binary: real or fake, for each pair. attribution: which generator.")
     ] = "binary",
+    pool: Annotated[
+        bool, typer.Option("--pool", help="Train one probe on all generators of --train together.")
+    ] = False,
     classifier: Annotated[str, typer.Option("--probe", help="The classifier: logistic.")] = "logistic",
     inverse_regularisation: Annotated[
         float | None, typer.Option("--C", help="Inverse regularisation strength. Default: chosen on training groups.")
     ] = None,
+    threshold: Annotated[
+        str, typer.Option(help="Above what probability an image is called fake: 0.5, or val-eer with a val split.")
+    ] = "0.5",
     condition: options.Condition = "zscore",
     model: options.Model = None,
     taps: options.Taps = None,
@@ -44,43 +54,59 @@ def probe(
     Example: probekit probe --train telea --test all --model srm
     """
     from probekit.attribution import AttributionSettings
+    from probekit.errors import UsageError
     from probekit.pairs import PairSettings
     from probekit.registry import unknown_name
 
+    where = questions.Where(manifest, model, taps, view, precision, store, allow_missing, cache, runs)
+    questions.finite("--C", inverse_regularisation)
     if task not in TASKS:
         raise unknown_name("task", task, TASKS)
-    chosen_folds = questions.folds(folds, manifest)
+    if task == "attribution" and (test is not None or pool or threshold != "0.5"):
+        raise UsageError(
+            "--task attribution tests on the generators of --train: leave --test, --pool, --threshold out."
+        )
     settings: PairSettings | AttributionSettings
     if task == "binary":
         settings = PairSettings(
-            train, test, classifier, condition, inverse_regularisation, chosen_folds, seed, bootstrap
+            train=_pooled(train, where) if pool else train,
+            test=test or "all",
+            probe=classifier,
+            condition=condition,
+            C=inverse_regularisation,
+            folds=where.folds(folds),
+            seed=seed,
+            bootstrap=bootstrap,
+            threshold=threshold,
         )
     else:
         settings = AttributionSettings(
-            train, classifier, condition, inverse_regularisation, chosen_folds, seed, bootstrap
+            generators=train,
+            probe=classifier,
+            condition=condition,
+            C=inverse_regularisation,
+            folds=where.folds(folds),
+            seed=seed,
+            bootstrap=bootstrap,
         )
-    with questions.session(
-        "probe",
-        settings,
-        manifest=manifest,
-        model=model,
-        taps=taps,
-        view=view,
-        precision=precision,
-        store=store,
-        allow_missing=allow_missing,
-        cache=cache,
-        runs=runs,
-    ) as session:
+    with questions.session("probe", settings, where) as session:
         for features in session.feature_sets():
             if isinstance(settings, PairSettings):
-                _pairs(session, features, settings, quiet=as_json)
+                _pairs(session, features, settings)
             else:
-                _attribution(session, features, settings, quiet=as_json)
-    questions.finish(session, as_json)
+                _attribution(session, features, settings)
+    session.finish(as_json)
 
 
-def _pairs(session: questions.Session, features: "FeatureSet", settings: "PairSettings", quiet: bool) -> None:
+def _pooled(train: str, where: questions.Where) -> str:
+    """`a,b` as `a+b`; `all` as all generators of the manifest."""
+    from probekit.protocols import generators
+
+    names = generators(where.manifest.table) if train == "all" else [name.strip() for name in train.split(",")]
+    return "+".join(names)
+
+
+def _pairs(session: questions.Session, features: "FeatureSet", settings: "PairSettings") -> None:
     from probekit import figures
     from probekit.pairs import score_pairs
 
@@ -88,18 +114,25 @@ def _pairs(session: questions.Session, features: "FeatureSet", settings: "PairSe
     session.answer(result.to_json(), features)
     session.table("pairs", result.pairs, features)
     session.table("scores", result.scores, features)
-    auc = result.matrix("auc")
-    how = f"{features.reference}, {result.selection['evaluation']}"
-    caption = f"AUC of {how}: trained on the row's generator, tested on the column's."
-    session.figure("auc", figures.matrix(auc, title=f"AUC · {how}", counts=result.matrix("n_test")), caption, features)
-    if not quiet:
-        output.print_table(auc, title=f"AUC · {how}", styles=output.score_style, corner="train ↓  test →")
-    _notes(result.notes)
+    auc, counts = result.matrix("auc"), result.matrix("n_test")
+    title = f"AUC · {features.name}, {result.selection['evaluation']}"
+    caption = f"{title}: trained on the row's generator, tested on the column's."
+    session.figure("auc", figures.matrix(auc, title=title, counts=counts), caption, features)
+    session.show(lambda: _show_pairs(auc, result.pairs, title))
+    _notes(session, result.notes)
 
 
-def _attribution(
-    session: questions.Session, features: "FeatureSet", settings: "AttributionSettings", quiet: bool
-) -> None:
+def _show_pairs(auc: "pd.DataFrame", pairs: "pd.DataFrame", title: str) -> None:
+    output.print_table(auc, title=title, styles=output.score_style, corner="train ↓  test →")
+    smallest = int(pairs[["n_real", "n_fake"]].to_numpy().min())
+    output.remark(f"n per cell: {pairs['n_test'].min()} to {pairs['n_test'].max()}, at least {smallest} of each class")
+    if smallest < 10:
+        output.remark("note: fewer than 10 images of a class: such a cell says little; intervals are in the tables.")
+    if (pairs["auc"] < 0.4).any():
+        output.remark("note: an AUC below .5 is an inverted score: these fakes look more real than the real images.")
+
+
+def _attribution(session: questions.Session, features: "FeatureSet", settings: "AttributionSettings") -> None:
     from probekit import figures
     from probekit.attribution import attribute
 
@@ -107,16 +140,15 @@ def _attribution(
     session.answer(result.to_json(), features)
     session.table("per_class", result.per_class, features)
     session.table("predictions", result.predictions, features)
-    how = f"{features.reference}, {result.selection['evaluation']}"
+    how = f"{features.name}, {result.selection['evaluation']}"
     title = f"Attribution · {how} · accuracy {result.overall['acc']:.3f}"
-    caption = f"Attribution by {how}: share of each class's images (row) that were called each class (column)."
+    caption = f"Attribution by {how}: images of each class (row) by what they were called (column)."
     session.figure("confusion", figures.confusion(result.confusion, title=title), caption, features)
-    if not quiet:
-        output.print_table(result.confusion, title=title, corner="true ↓  predicted →")
-        output.print_table(result.per_class)
-    _notes(result.notes)
+    session.show(lambda: output.print_table(result.confusion, title=title, corner="true ↓  predicted →"))
+    session.show(lambda: output.print_table(result.per_class))
+    _notes(session, result.notes)
 
 
-def _notes(notes: "tuple[str, ...]") -> None:
+def _notes(session: questions.Session, notes: "tuple[str, ...]") -> None:
     for note in notes:
         output.remark(f"note: {note}")

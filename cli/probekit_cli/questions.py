@@ -1,9 +1,9 @@
-"""What every question has in common: which features it is asked of, and how its answers are recorded."""
+"""What every question has in common: which features it is asked of, and how its answers are recorded and shown."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,9 +14,54 @@ from probekit_cli import output
 if TYPE_CHECKING:
     import pandas as pd
 
-    from probekit.features import FeatureSet
+    from probekit.features import FeatureSet, Join, Selector
     from probekit.manifest import Manifest
     from probekit.records import Recorder
+
+
+@dataclass(frozen=True)
+class Where:
+    """Which features of which manifest are meant, as the options say."""
+
+    manifest_name: str | None
+    model: str | None
+    taps: str | None
+    view: str | None
+    precision: str | None
+    store: str | None
+    allow_missing: bool
+    cache: Path
+    runs: Path
+
+    @cached_property
+    def manifest(self) -> "Manifest":
+        """The manifest, read once."""
+        from probekit.manifest import Manifest
+
+        return Manifest.read(self.manifest_name)
+
+    def folds(self, given: int | None) -> int:
+        """The number of folds: as given, else what the manifest's import decided."""
+        return self.manifest.folds if given is None else given
+
+    def references(self, join: "Join") -> "list[tuple[str, Selector]]":
+        """What is asked for, else every store that covers the manifest.
+
+        `clip,dinov2` with taps `cls@1,cls@2` are four references; in `a+b` a tap belongs to both parts.
+        """
+        from probekit.errors import UsageError
+        from probekit.features import Selector
+
+        selector = Selector(view=self.view, precision=self.precision, store=self.store)
+        names = [name.strip() for name in (self.model or "").split(",") if name.strip()]
+        taps = [tap.strip() for tap in (self.taps or "").split(",") if tap.strip()]
+        if taps and (not names or any("#" in name for name in names)):
+            raise UsageError(f"--taps {self.taps}: name the models with --model, without a #TAP of their own.")
+        if taps:
+            names = ["+".join(f"{part}#{tap}" for part in name.split("+")) for name in names for tap in taps]
+        if names:
+            return [(name, selector) for name in names]
+        return join.covering(selector, allow_missing=self.allow_missing)
 
 
 @dataclass
@@ -28,8 +73,11 @@ class Session:
     _loaders: "list[Callable[[], FeatureSet]]"
     answers: list[dict[str, Any]] = field(default_factory=list)
     excluded: dict[str, str] = field(default_factory=dict)
+    """Path → reason, of samples without features."""
     _stores: list[Any] = field(default_factory=list)
     _tables: "dict[str, list[pd.DataFrame]]" = field(default_factory=dict)
+    _pictures: set[str] = field(default_factory=set)
+    _shows: list[Callable[[], None]] = field(default_factory=list)
 
     def feature_sets(self) -> "Iterator[FeatureSet]":
         """The features of each reference in turn; samples that failed are noted."""
@@ -41,26 +89,50 @@ class Session:
             self.excluded |= dict(zip(features.excluded["path"], features.excluded["reason"], strict=True))
             yield features
 
-    def answer(self, found: dict[str, Any], features: "FeatureSet") -> None:
+    def answer(self, found: Mapping[str, Any], features: "FeatureSet") -> None:
         """Keep one answer, with the features that it was found in."""
-        from probekit.protocols import describe
-
-        self.answers.append({"features": features.reference, **describe(features.sources), **found})
+        self.answers.append({"features": features.name, **_source(features), **found})
 
     def table(self, name: str, frame: "pd.DataFrame", features: "FeatureSet") -> None:
-        """Keep a table of one answer; those of one name become one file, told apart by their features."""
-        self._tables.setdefault(name, []).append(frame.assign(features=features.reference))
+        """Keep a table of one answer; those of one name become one file, told apart by their last columns."""
+        self._tables.setdefault(name, []).append(frame.assign(**_source(features)))
 
-    def figure(self, name: str, picture: bytes, caption: str, features: "FeatureSet") -> None:
-        """Write a picture of one answer."""
-        self.run.figure(f"{name}-{features.reference}", picture, caption)
+    def figure(self, name: str, picture: bytes, caption: str, features: "FeatureSet", extension: str = "png") -> None:
+        """Write a picture of one answer under the name of its features, and of their view if that name is taken."""
+        names = [f"{name}-{features.name}", "-".join((name, features.name, _source(features)["view"]))]
+        names += [f"{names[1]}-{number}" for number in range(2, 100)]  # stores that differ in precision or weights
+        free = next(each for each in names if f"{each}.{extension}" not in self._pictures)
+        self._pictures.add(f"{free}.{extension}")
+        self.run.figure(free, picture, caption, extension)
+
+    def show(self, print_it: Callable[[], None]) -> None:
+        """Print something once everything is recorded: a closed pipe must not cost the record."""
+        self._shows.append(print_it)
+
+    def finish(self, as_json: bool) -> None:
+        """Print the answers and say what was left out.
+
+        Raises:
+            typer.Exit: with code 1 when samples were excluded because they had failed.
+        """
+        if as_json:
+            output.print_json(self.result)
+        else:
+            for show in self._shows:
+                show()
+            output.remark(f"tables and figures: {self.run.path}")
+        if self.excluded:
+            output.remark(f"{output.count(len(self.excluded), 'sample')} without features left out:")
+            lines = list(self.excluded.items())
+            output.listing(lines, rest=str(self.run.path / "tables" / "failed.csv"))
+            raise typer.Exit(1)
 
     @property
     def result(self) -> dict[str, Any]:
         """The answers as `--json` prints them."""
         return {"runs": self.answers, "excluded": len(self.excluded), "run": str(self.run.path)}
 
-    def close(self) -> None:
+    def record(self) -> None:
         """Write what was found into the run's folder."""
         import pandas as pd
 
@@ -72,50 +144,26 @@ class Session:
 
 
 @contextmanager
-def session(
-    verb: str,
-    settings: object,
-    *,
-    manifest: str | None,
-    model: str | None,
-    taps: str | None,
-    view: str | None,
-    precision: str | None,
-    store: str | None,
-    allow_missing: bool,
-    cache: Path,
-    runs: Path,
-) -> Iterator[Session]:
-    """Open manifest, features and run record, and at the end write what was found."""
+def session(verb: str, settings: object, where: Where) -> Iterator[Session]:
+    """Features and run record, opened for a question; at the end what was found is recorded."""
     from probekit import records
-    from probekit.features import Selector, covering_stores, load_features
-    from probekit.manifest import Manifest
+    from probekit.features import Join
+    from probekit.fingerprint import plain
 
-    chosen = Manifest.read(manifest)
-    selector = Selector(view=view, precision=precision, store=store)
-    asked = [(reference, selector) for reference in _references(model, taps)]
-    asked = asked or covering_stores(chosen, cache=cache, selector=selector)
-    load = partial(load_features, chosen, cache=cache, allow_missing=allow_missing)
-    with records.start(verb, settings, runs=runs) as run:
-        opened = Session(chosen, run, [partial(load, reference, selector=where) for reference, where in asked])
+    join = Join(where.manifest, where.cache)
+    asked = where.references(join)
+    identity = {
+        "question": plain(settings),
+        "features": [plain(part) for part in asked],
+        "manifest": where.manifest.sha256,
+    }
+    with records.start(verb, identity, runs=where.runs) as run:
+        loaders: list[Callable[[], FeatureSet]] = [
+            partial(join.load, reference, selector, allow_missing=where.allow_missing) for reference, selector in asked
+        ]
+        opened = Session(where.manifest, run, loaders)
         yield opened
-        opened.close()
-
-
-def finish(session: Session, as_json: bool) -> None:
-    """Print the answers as JSON if that is wanted, and say what was left out.
-
-    Raises:
-        typer.Exit: with code 1 when samples were excluded because they had failed.
-    """
-    if as_json:
-        output.print_json(session.result)
-    else:
-        output.remark(f"tables and figures: {session.run.path}")
-    if session.excluded:
-        output.remark(f"{len(session.excluded)} samples without features were left out:")
-        output.listing(list(session.excluded.items()), rest=str(session.run.path / "tables" / "failed.csv"))
-        raise typer.Exit(1)
+        opened.record()
 
 
 def describe_manifest(manifest: "Manifest") -> dict[str, Any]:
@@ -130,15 +178,18 @@ def describe_manifest(manifest: "Manifest") -> dict[str, Any]:
     }
 
 
-def folds(given: int | None, manifest: str | None) -> int:
-    """The number of folds: as given, else what the manifest's import decided."""
-    from probekit.manifest import Manifest
+def finite(flag: str, value: float | None) -> float | None:
+    """The value, if it is a finite number or none at all."""
+    import math
 
-    return Manifest.read(manifest).folds if given is None else given
+    from probekit.errors import UsageError
+
+    if value is not None and not math.isfinite(value):
+        raise UsageError(f"{flag} {value}: give a finite number.")
+    return value
 
 
-def _references(model: str | None, taps: str | None) -> list[str]:
-    """`clip,dinov2` with taps `cls@1,cls@2` are four references; none where no model is named."""
-    names = [name.strip() for name in (model or "").split(",") if name.strip()]
-    wanted = [tap.strip() for tap in (taps or "").split(",") if tap.strip()]
-    return [f"{name}#{tap}" for name in names for tap in wanted] if wanted else names
+def _source(features: "FeatureSet") -> dict[str, str]:
+    from probekit.protocols import describe
+
+    return describe(features.sources)

@@ -26,7 +26,10 @@ def report(
     from probekit import records, reports
     from probekit.errors import RunError
 
-    chosen = folders or records.finished(runs)
+    finished, problems = records.finished(runs)
+    chosen = folders or finished
+    for problem in problems:
+        output.remark(f"left out: {problem}")
     if not chosen:
         raise RunError(f"{runs} has no finished run yet: ask a question first, for example `probekit probe`.")
     page = reports.build(chosen, title)
@@ -41,4 +44,4 @@ def report(
             {"report": str(path), "runs": [str(folder) for folder in chosen], "bytes": len(page.encode())}
         )
     else:
-        output.remark(f"{len(chosen)} runs in one page: {path}")
+        output.remark(f"{output.count(len(chosen), 'run')} in one page: {path}")

@@ -7,14 +7,17 @@ import typer
 from probekit_cli import options, output, questions
 
 if TYPE_CHECKING:
-    from probekit.retrieval import RetrievalResult
+    from probekit.features import FeatureSet
+    from probekit.retrieval import RetrievalResult, RetrievalSettings
 
 ROWS = ("train", "val", "test", "all")
 
 
 def retrieve(
-    gallery: Annotated[str, typer.Option(help="Split whose images are registered: train, val, test or all.")] = "train",
-    query: Annotated[str, typer.Option(help="Split whose images are searched.")] = "test",
+    gallery: Annotated[
+        str | None, typer.Option(help="Split whose images are registered: train (default), val, test or all.")
+    ] = None,
+    query: Annotated[str | None, typer.Option(help="Split whose images are searched: test by default.")] = None,
     unknown: Annotated[
         str | None, typer.Option(metavar="GEN[,GEN]", help="Generators that are searched but never registered.")
     ] = None,
@@ -40,95 +43,86 @@ def retrieve(
 
     Example: probekit retrieve --model srm --unknown shiftmap
     """
-    from probekit import figures
+    from probekit.errors import UsageError
     from probekit.registry import unknown_name
     from probekit.retrieval import RetrievalSettings
-    from probekit.retrieval import retrieve as answer
 
+    where = questions.Where(manifest, model, taps, view, precision, store, allow_missing, cache, runs)
     for flag, value in (("--gallery", gallery), ("--query", query)):
-        if value not in ROWS:
+        if value is not None and value not in ROWS:
             raise unknown_name(flag, value, ROWS)
+    named = gallery or query
+    if named and folds:
+        raise UsageError("--folds searches every image among all other groups: leave --gallery and --query out.")
     settings = RetrievalSettings(
-        gallery=gallery,  # type: ignore[arg-type]  # one of ROWS
-        query=query,  # type: ignore[arg-type]
-        folds=questions.folds(folds, manifest),
+        gallery=gallery or "train",  # type: ignore[arg-type]  # one of ROWS
+        query=query or "test",  # type: ignore[arg-type]
+        folds=0 if named else where.folds(folds),
         unknown=tuple(name.strip() for name in (unknown or "").split(",") if name.strip()),
         k=k,
         condition=condition,
         bootstrap=bootstrap,
         seed=seed,
     )
-    with questions.session(
-        "retrieve",
-        settings,
-        manifest=manifest,
-        model=model,
-        taps=taps,
-        view=view,
-        precision=precision,
-        store=store,
-        allow_missing=allow_missing,
-        cache=cache,
-        runs=runs,
-    ) as session:
+    with questions.session("retrieve", settings, where) as session:
         for features in session.feature_sets():
-            result = answer(features, settings)
-            session.answer(result.to_json(), features)
-            session.table("per_class", result.per_class, features)
-            session.table("queries", result.queries, features)
-            title = f"First neighbours · {features.reference}"
-            caption = (
-                f"Queries of each class (row) by the class of their first neighbour (column), {features.reference}."
-            )
-            session.figure(
-                "neighbours",
-                figures.confusion(result.confusion, title=title, answer_axis="generator of the first neighbour"),
-                caption,
-                features,
-            )
-            if len(result.scores):
-                caption = f"Similarity of the nearest registered image, by pool, {features.reference}."
-                picture = figures.histograms(
-                    {str(pool): rows["score"].to_numpy() for pool, rows in result.scores.groupby("pool", sort=False)},
-                    title=f"Open set · {features.reference}",
-                )
-                session.figure("pools", picture, caption, features)
-                session.table("open_set_scores", result.scores, features)
-            if not as_json:
-                _show(result)
-            for note in result.notes:
-                output.remark(f"note: {note}")
-    questions.finish(session, as_json)
+            _retrieve(session, features, settings)
+    session.finish(as_json)
 
 
-def _show(result: "RetrievalResult") -> None:
+def _retrieve(session: questions.Session, features: "FeatureSet", settings: "RetrievalSettings") -> None:
+    from probekit import figures
+    from probekit.retrieval import retrieve as answer
+
+    result = answer(features, settings)
+    session.answer(result.to_json(), features)
+    session.table("per_class", result.per_class, features)
+    session.table("queries", result.queries, features)
+    caption = f"{features.name}: queries by their class (row) and that of their first neighbour (column)."
+    picture = figures.confusion(
+        result.confusion, title=f"First neighbours · {features.name}", answer_axis="generator of the first neighbour"
+    )
+    session.figure("neighbours", picture, caption, features)
+    if len(result.scores):
+        pools = {str(pool): rows["score"].to_numpy() for pool, rows in result.scores.groupby("pool", sort=False)}
+        picture = figures.histograms(pools, title=f"Open set · {features.name}")
+        session.figure("pools", picture, f"{features.name}: similarity of the nearest registered image.", features)
+        session.table("open_set_scores", result.scores, features)
+    session.show(lambda: _show(result, features.name))
+    for note in result.notes:
+        output.remark(f"note: {note}")
+    if len(result.per_class) == 1 or result.per_class["n_gallery"].gt(0).sum() < 2:
+        output.remark("note: one class is registered: its rank-k and mAP are 1 whatever the features are.")
+    if settings.unknown and not result.open:
+        output.remark("note: no open-set figures: no generator is registered besides the unknown ones.")
+
+
+def _show(result: "RetrievalResult", name: str) -> None:
     import pandas as pd
 
     closed = result.closed
     title = (
-        f"Retrieval · {result.reference} · {closed.n_scored} of {closed.n_queries} queries in "
-        f"{closed.n_gallery} registered images"
+        f"Retrieval · {name} · {closed.n_scored} of {closed.n_queries} queries in {closed.n_gallery} registered images"
     )
     numbers = {f"rank-{rank}": value for rank, value in closed.rank.items()}
     numbers |= {"mAP": closed.mean_ap, "macro mAP": closed.macro_ap, "k-NN acc": closed.knn_accuracy}
     output.print_table(pd.DataFrame([numbers]), title=title)
-    output.print_table(result.per_class)
+    shown = {"generator": "generator", "n_scored": "queries", "n_gallery": "gallery", "rank1": "rank-1", "map": "mAP"}
+    output.print_table(result.per_class[[*shown]].rename(columns=shown))
     rows: list[dict[str, object]] = [
         {
-            "pool": pool.pool,
-            "non-mated": pool.n_non_mated,
-            "mated": pool.n_mated,
+            "against": pool.pool,
+            "n": pool.n_non_mated,
             "AUROC": pool.auroc,
             "OSCR": pool.oscr,
             **{
-                f"DIR@FPIR {point.fpir:g}": "unresolvable" if point.dir is None else f"{point.dir:.3f}"
+                f"DIR@{point.fpir:g}": "unresolvable" if point.dir is None else f"{point.dir:.3f}"
                 for point in pool.points
             },
         }
         for pool in result.open
     ]
     if rows:
-        enrolled = ", ".join(result.open[0].enrolled)
-        output.print_table(
-            pd.DataFrame(rows), title=f"Open set · N = {result.open[0].n_enrolled_rows} images of {enrolled}"
-        )
+        first = result.open[0]
+        title = f"Open set · {first.n_mated} mated searches, N = {first.n_enrolled_rows} of {', '.join(first.enrolled)}"
+        output.print_table(pd.DataFrame(rows), title=f"{title} · DIR at FPIR")

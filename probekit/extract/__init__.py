@@ -101,7 +101,7 @@ class ExtractResult:
     """path, model and reason of every sample without features."""
     seconds: float
     images_per_second: float | None
-    """Samples finished in this run over its time; None when there was nothing to do."""
+    """Samples finished in this run over its time; None when no model had to look at any."""
 
     def to_json(self) -> dict[str, Any]:
         """Plain values for `--json` and `run.json`."""
@@ -175,12 +175,13 @@ def extract(
     for target in targets:
         target.store.fold()
     seconds = time.monotonic() - began
-    finished_now = _finished(plan)
     return ExtractResult(
         models=tuple(_summary(target, plan) for target in targets),
         failed=_failures(plan),
         seconds=seconds,
-        images_per_second=(finished_now - finished_before) / seconds if finished_now > finished_before else None,
+        images_per_second=(_finished(plan) - finished_before) / seconds
+        if any(target.computed for target in targets)
+        else None,
     )
 
 

@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from probekit.errors import FeatureOverflowError, MissingFeaturesError, UnknownNameError, UsageError
+from probekit.errors import FeatureOverflowError, ManifestError, MissingFeaturesError, UnknownNameError, UsageError
 from probekit.extract import ExtractSettings, extract
-from probekit.features import Selector, covering_stores, load_features
+from probekit.features import Join, Selector, load_features
 from probekit.manifest import validate
 from probekit.store import list_stores
+from probekit.views import View
 from tests.extract.conftest import manifest_of, write_image
 
 SRM = ExtractSettings(("srm",))
@@ -95,7 +96,7 @@ def test_every_unreadable_image_is_listed_and_the_rest_is_done(make_manifest, tm
     found = features_of(manifest, tmp_path / "cache")
     assert list(found.samples["path"]) == [*good, "whole.jpg"]
     assert set(found.excluded["path"]) == set(bad)
-    assert [reference for reference, _ in covering_stores(manifest, cache=tmp_path / "cache")] == ["srm#blocks"]
+    assert [reference for reference, _ in Join(manifest, tmp_path / "cache").covering()] == ["srm#blocks"]
 
 
 def test_a_failed_image_that_was_mended_is_found_by_its_new_bytes(make_manifest, tmp_path):
@@ -121,8 +122,9 @@ def test_samples_that_were_never_extracted_are_an_error_or_excluded_by_name(make
         features_of(manifest, tmp_path / "cache")
     found = load_features(manifest, "srm", cache=tmp_path / "cache", allow_missing=True)
     assert (len(found.samples), len(found.excluded)) == (3, 2)
-    with pytest.raises(UsageError, match="no features for every sample"):
-        covering_stores(manifest, cache=tmp_path / "cache")
+    with pytest.raises(MissingFeaturesError, match="2 of 5 samples"):
+        Join(manifest, tmp_path / "cache").covering()
+    assert len(Join(manifest, tmp_path / "cache").covering(allow_missing=True)) == 1
 
 
 def test_features_outlive_their_files_but_not_a_change(make_manifest, tmp_path):
@@ -167,7 +169,7 @@ def test_an_ambiguous_reference_lists_the_stores(make_manifest, tmp_path):
             load_features(manifest, "srm", cache=tmp_path / "cache", selector=Selector(store=name)).sources[0].name
             == name
         )
-    assert len(covering_stores(manifest, cache=tmp_path / "cache")) == 2
+    assert len(Join(manifest, tmp_path / "cache").covering()) == 2
 
 
 def test_unknown_models_and_taps_are_named(make_manifest, tmp_path):
@@ -176,9 +178,66 @@ def test_unknown_models_and_taps_are_named(make_manifest, tmp_path):
         extract(manifest, ExtractSettings(("srmm",)), cache=tmp_path / "cache", device="cpu")
     with pytest.raises(UsageError, match="srm has no tap 'cls'"):
         extract(manifest, ExtractSettings(("srm",), taps=("cls",)), cache=tmp_path / "cache", device="cpu")
-    with pytest.raises(UsageError, match="no features of 'clip'"):
+    with pytest.raises(UsageError, match="has no features yet: run `probekit extract --model clip`"):
         features_of(manifest, tmp_path / "cache", "clip")
     assert not list_stores(tmp_path / "cache")
+
+
+def test_a_misspelt_reference_lists_what_there_is(make_manifest, tmp_path):
+    manifest = make_manifest(2)
+    extract(manifest, SRM, cache=tmp_path / "cache", device="cpu")
+    with pytest.raises(UnknownNameError, match=r"'smr'\. Did you mean 'srm'"):
+        features_of(manifest, tmp_path / "cache", "smr")
+    with pytest.raises(UnknownNameError, match=r"'block'\. Did you mean 'blocks'"):
+        features_of(manifest, tmp_path / "cache", "srm#block")
+    with pytest.raises(UsageError, match="no store of srm fits"):
+        load_features(manifest, "srm", cache=tmp_path / "cache", selector=Selector(view="squash"))
+
+
+@pytest.mark.parametrize("name", ["banana", "cuda:99"])
+def test_a_device_that_is_not_there_is_refused_before_anything_is_made(make_manifest, tmp_path, name):
+    with pytest.raises(UsageError, match=f"--device {name}"):
+        extract(make_manifest(2), SRM, cache=tmp_path / "cache", device=name)
+    assert not (tmp_path / "cache").exists()
+
+
+def test_a_vanished_folder_is_one_line_and_its_features_still_answer(make_manifest, tmp_path):
+    manifest = make_manifest(3)
+    extract(manifest, SRM, cache=tmp_path / "cache", device="cpu")
+    before = features_of(manifest, tmp_path / "cache").matrix
+    (tmp_path / "images").rename(tmp_path / "moved")
+    with pytest.raises(ManifestError, match="is gone, where the images of test were"):
+        extract(manifest, SRM, cache=tmp_path / "cache", device="cpu")
+    np.testing.assert_array_equal(features_of(manifest, tmp_path / "cache").matrix, before)
+    moved = replace(manifest, root=tmp_path / "moved")
+    assert extract(moved, SRM, cache=tmp_path / "cache", device="cpu").models[0].computed == 0
+
+
+@pytest.mark.parametrize("column", ["frame", "member"])
+def test_frames_and_archive_members_are_refused_rather_than_read_as_whole_files(tmp_path, column):
+    write_image(tmp_path / "images" / "a.png", 0)
+    manifest = manifest_of(tmp_path / "images", ["a.png", "a.png"], **{column: ["1", "2"]})
+    with pytest.raises(ManifestError, match=f"column '{column}' names '1'"):
+        extract(manifest, SRM, cache=tmp_path / "cache", device="cpu")
+
+
+def test_an_image_that_one_view_cannot_show_fails_for_that_model_only(tmp_path, monkeypatch):
+    from probekit import models
+
+    squashing = replace(models.find("npr"), card=replace(models.find("npr").card, view=View("resize", 300, 300)))
+    found = models.find
+    monkeypatch.setattr(models, "find", lambda name, *rest: squashing if name == "npr" else found(name, *rest))
+    Image.new("RGB", (90000, 2)).save(tmp_path / "strip.png")
+    manifest = manifest_of(tmp_path, ["strip.png"])
+    result = extract(manifest, ExtractSettings(("npr", "srm")), cache=tmp_path / "cache", device="cpu")
+    assert [(model.done, model.failed) for model in result.models] == [(0, 1), (1, 0)]
+
+
+@pytest.mark.parametrize("name", ["x" * 300 + ".png", "zero\0byte.png"])
+def test_a_name_that_cannot_be_opened_fails_alone(make_manifest, tmp_path, name):
+    manifest = manifest_of(tmp_path / "images", [*make_manifest(2).table["path"], name])
+    result = extract(manifest, SRM, cache=tmp_path / "cache", device="cpu")
+    assert (result.models[0].done, result.models[0].failed) == (2, 1)
 
 
 def test_a_model_whose_output_cannot_be_stored_keeps_what_was_done(make_manifest, tmp_path, monkeypatch):
