@@ -120,7 +120,7 @@ def test_wrong_weights_name_the_file_and_the_first_keys(tmp_path):
         ("beit_base_patch16_224", "beit_base_patch16_384", r"relative_position_bias_table is \(732, 12\), not"),
     ],
 )
-@pytest.mark.filterwarnings("ignore:Using a non-tuple sequence:UserWarning")  # timm's own way to resample
+@pytest.mark.filterwarnings("ignore::UserWarning")  # of timm's own arithmetic
 def test_weights_for_another_image_size_are_refused_and_not_resampled(saved_from, loaded_as, tensor, tmp_path):
     state = timm.create_model(saved_from, num_classes=0).state_dict()
     save_file({k: v for k, v in state.items() if "index" not in k}, tmp_path / "a.safetensors")

@@ -184,8 +184,23 @@ def test_a_name_that_no_hub_can_have_is_one_line(name):
 
 @pytest.mark.parametrize(
     "name",
-    ["timm:no such", "timm:", "timm:hf-hub:a/b", "timm:.x", "open_clip:X", "open_clip:", "open_clip:/openai"]
-    + ["open_clip:ViT-B-32/nosuch", "open_clip:ViT-B-32", "open_clip:../x", "sam:vit_x", "sam: ", "hf:", ":", "clip:x"],
+    [
+        "timm:no such",
+        "timm:",
+        "timm:hf-hub:a/b",
+        "timm:.x",
+        "open_clip:X",
+        "open_clip:",
+        "open_clip:/openai",
+        "open_clip:ViT-B-32/nosuch",
+        "open_clip:ViT-B-32",
+        "open_clip:../x",
+        "sam:vit_x",
+        "sam: ",
+        "hf:",
+        ":",
+        "clip:x",
+    ],
 )
 def test_an_odd_name_is_refused_in_one_line(name):
     with pytest.raises(UsageError) as caught:
