@@ -4,6 +4,8 @@ Pixels are those of PIL's `convert("RGB")` after its EXIF rotation, bit for bit,
 colour is rounded to x / 257 (PIL cuts off the low byte), and so is 16-bit grey (PIL clips it at 255). Alpha
 is dropped, not composited. Of animations and of files with several pages the first picture counts.
 
+Running out of memory says nothing about the file, so it is never taken for damage: it ends the work.
+
 Everything here is thread-safe. JPEG files, nearly all of most data sets, are decoded by torchvision, which
 lets other threads run meanwhile. A reason reads well after a path: `a.jpg: the file is empty (0 bytes).`
 """
@@ -11,7 +13,9 @@ lets other threads run meanwhile. A reason reads well after a path: `a.jpg: the 
 import contextlib
 import importlib
 import io
+import re
 import struct
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,6 +52,9 @@ _ORIENTATION = 0x0112  # EXIF and TIFF tag
 _BITS_PER_SAMPLE = 258  # TIFF tags
 _PHOTOMETRIC = 262
 
+_PIL_WARNINGS = ("ignore", None, UserWarning, re.compile(r"PIL\."), 0)
+"""A filter, as `warnings.filters` has it."""
+
 _DAMAGE = (
     OSError,
     ValueError,
@@ -58,7 +65,7 @@ _DAMAGE = (
     RuntimeError,
     struct.error,
 )
-"""What PIL raises for damaged files."""
+"""What PIL raises for damaged files. Only calls into it are guarded: the same from here would be a mistake of ours."""
 
 
 @dataclass(frozen=True)
@@ -117,6 +124,21 @@ def load(path: Path, max_pixels: int = MAX_PIXELS) -> "Tensor":
         raise ImageError(f"{path}: {error}") from error
 
 
+def thumbnail(path: Path, side: int) -> bytes:
+    """A JPEG of the upright image, at most `side` pixels wide and high.
+
+    Raises:
+        ImageError: as `load`.
+    """
+    from PIL import Image
+
+    small = Image.fromarray(load(path).permute(1, 2, 0).numpy())
+    small.thumbnail((side, side))
+    buffer = io.BytesIO()
+    small.save(buffer, "JPEG", quality=80)
+    return buffer.getvalue()
+
+
 def inspect(source: bytes | Path, max_pixels: int = MAX_PIXELS) -> ImageHeader:
     """The header of an image, from its bytes or from a file of which only the beginning is read.
 
@@ -141,23 +163,42 @@ def _header(file: IO[bytes], max_pixels: int) -> ImageHeader:
 
 @contextlib.contextmanager
 def _open(file: IO[bytes], max_pixels: int) -> "Iterator[ImageFile]":
-    """The image with its header read; whatever PIL raises for it, now or later, becomes an `ImageError`.
+    """The image with its header read.
 
     PIL's readers are called directly: `Image.open` has a limit on pixels that is global, and warns below it.
     """
     plugin = _plugin(file.read(32))
     file.seek(0)
     reader = getattr(importlib.import_module(f"PIL.{plugin}ImagePlugin"), f"{plugin}ImageFile")
+    _hush()
+    with _damage():
+        opened = reader(file)
+    with opened as image:
+        if image.width * image.height > max_pixels:
+            size = f"{image.width} × {image.height}"
+            raise ImageError(f"{size} pixels exceed the limit of {max_pixels:,}: make the image smaller.")
+        yield image
+
+
+@contextlib.contextmanager
+def _damage() -> "Iterator[None]":
+    """Around calls of PIL: what it raises for a damaged file becomes an `ImageError`."""
     try:
-        with reader(file) as image:
-            if image.width * image.height > max_pixels:
-                size = f"{image.width} × {image.height}"
-                raise ImageError(f"{size} pixels exceed the limit of {max_pixels:,}: make the image smaller.")
-            yield image
-    except MemoryError as error:
-        raise ImageError("its pixels do not fit into memory: make the image smaller.") from error
+        yield
     except _DAMAGE as error:
+        if "out of memory" in str(error).lower():  # how some of PIL's decoders put it
+            raise MemoryError(str(error)) from error
         raise ImageError(f"the image is truncated or damaged ({_one_line(error)}): replace it.") from error
+
+
+def _hush() -> None:
+    """Keep PIL's remarks on odd metadata off stderr: what matters of them becomes an `ImageError`.
+
+    One filter, for PIL's modules only, that stays: `warnings.catch_warnings` is not safe among threads, and when
+    it ends elsewhere it may take the filter away again.
+    """
+    if _PIL_WARNINGS not in warnings.filters:
+        warnings.filterwarnings("ignore", category=UserWarning, module=_PIL_WARNINGS[3].pattern)
 
 
 def _plugin(start: bytes) -> str:
@@ -189,13 +230,16 @@ def _decode_pil(image: "ImageFile") -> "Tensor":
     import numpy as np
     import torch
 
-    image.load()
+    with _damage():
+        image.load()
     if image.mode in ("I", "F"):
         raise ImageError(f"pixels of mode {image.mode} have no fixed range: save them with 8 or 16 bits.")
     if image.mode == "P":
         image.info.pop("transparency", None)  # it is dropped in any case; PIL would warn
     orientation = _orientation(image)
-    pixels = np.array(image if image.mode == "RGB" else image.convert("RGB"))
+    with _damage():
+        rgb = image if image.mode == "RGB" else image.convert("RGB")
+    pixels = np.array(rgb)
     return _upright(torch.from_numpy(pixels).permute(2, 0, 1), orientation)
 
 
@@ -206,7 +250,8 @@ def _decode_16_bit(image: "ImageFile", data: bytes) -> "Tensor":
 
     if image.mode.startswith("I;16"):
         white_is_zero = image.format == "TIFF" and 0 in _tags(image, _PHOTOMETRIC)
-        image.load()
+        with _damage():
+            image.load()
         grey = torch.from_numpy(np.asarray(image).astype(np.int32))[None]
         return _upright(_narrow(65535 - grey if white_is_zero else grey), _orientation(image))
 
@@ -255,7 +300,8 @@ def _orientation(image: "ImageFile") -> int:
 
 def _tags(image: "ImageFile", tag: int) -> tuple[int, ...]:
     """The values of a TIFF tag."""
-    values = image.tag_v2.get(tag, ())  # type: ignore[attr-defined]  # a TIFF image has them
+    with _damage():
+        values = image.tag_v2.get(tag, ())  # type: ignore[attr-defined]  # a TIFF image has them
     return values if isinstance(values, tuple) else (values,)
 
 

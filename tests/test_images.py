@@ -103,7 +103,6 @@ def test_exif_rotation_is_undone(format, orientation):
 
 
 @pytest.mark.parametrize("exif", [b"Exif\0\0II*\0garbage!", b"Exif\0\0", b"Exif\0\0MM\0*\0\0\0\x08\xff\xff"], ids=repr)
-@pytest.mark.filterwarnings("ignore::UserWarning:PIL.TiffImagePlugin")
 def test_an_unreadable_exif_block_means_upright(exif):
     data = encode(picture(), "JPEG", exif=exif)
     np.testing.assert_array_equal(pixels(data), pil_pixels(encode(picture(), "JPEG")))
@@ -235,7 +234,6 @@ def test_floating_point_pixels_are_refused_with_a_remedy():
 
 @pytest.mark.parametrize("kind", ["JPEG", "progressive", "PNG", "GIF", "WEBP", "TIFF", "BMP", "PNG-16"])
 @pytest.mark.parametrize("share", [0.02, 0.3, 0.5, 0.9, 0.97])
-@pytest.mark.filterwarnings("ignore::UserWarning:PIL.TiffImagePlugin")
 def test_a_truncated_file_is_an_error_and_never_half_an_image(kind, share):
     noise = Image.fromarray(np.random.default_rng(0).integers(0, 256, (200, 200, 3), dtype=np.uint8))
     match kind:
@@ -268,13 +266,64 @@ def test_a_png_whose_pixels_were_altered_is_damaged():
     st.sampled_from(["JPEG", "PNG", "GIF", "WEBP", "TIFF", "BMP", "AVIF"]),
     st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(1, 255)), min_size=1, max_size=4),
 )
-@pytest.mark.filterwarnings("ignore::UserWarning:PIL")
 def test_flipped_bytes_end_in_pixels_or_in_an_image_error(format, flips):
     data = bytearray(encode(picture(16, 12), format))
     for place, bits in flips:
         data[int(place * len(data))] ^= bits
     with contextlib.suppress(ImageError):  # and in no other error
         assert images.decode(bytes(data), max_pixels=10**6).ndim == 3
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the memory of a process is limited as Linux does")
+def test_running_out_of_memory_is_not_taken_for_damage(tmp_path):
+    side = 12_000
+    (tmp_path / "large.png").write_bytes(png(side, side, 8, 0, bytes(side * (side + 1))))
+    code = (
+        "import resource, sys, pathlib, torch, torchvision.io, numpy, PIL.PngImagePlugin; from probekit import images\n"
+        "used = int(pathlib.Path('/proc/self/statm').read_text().split()[0]) * resource.getpagesize()\n"
+        "room = used + int(sys.argv[2]) * 2**20\n"
+        "resource.setrlimit(resource.RLIMIT_AS, (room, room))\n"
+        "try: images.load(pathlib.Path(sys.argv[1]))\n"
+        "except (MemoryError, RuntimeError) as error: print(type(error).__name__)\n"
+    )
+    for megabytes in (50, 300, 900):  # for the grey pixels, for the colours, for the tensor
+        command = [sys.executable, "-c", code, str(tmp_path / "large.png"), str(megabytes)]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        assert done.stdout.strip() in ("MemoryError", "RuntimeError"), megabytes
+
+
+@pytest.mark.parametrize("mistake", [TypeError, IndexError, RuntimeError])
+@pytest.mark.parametrize("format", ["JPEG", "PNG"])
+def test_a_mistake_of_this_module_is_not_taken_for_damage(mistake, format, monkeypatch):
+    def fail(*_):
+        raise mistake("ours")
+
+    monkeypatch.setattr(images, "_upright", fail)
+    with pytest.raises(mistake, match="ours"):
+        images.decode(encode(picture(), format))
+
+
+def test_remarks_on_broken_metadata_are_not_printed_from_any_thread(tmp_path):
+    data = encode(picture(), "JPEG", exif=b"Exif\0\0MM\0*\0\0\0\x08\xff\xff")
+    (tmp_path / "odd.jpg").write_bytes(data)
+    code = (
+        "import sys, warnings, pathlib, concurrent.futures as c; from probekit import images\n"
+        "warnings.simplefilter('always')\n"
+        "with c.ThreadPoolExecutor(4) as pool: list(pool.map(images.load, [pathlib.Path(sys.argv[1])] * 16))"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(tmp_path / "odd.jpg")], capture_output=True, check=True)
+    assert done.stderr == b""
+
+
+def test_a_thumbnail_is_a_small_upright_jpeg(tmp_path):
+    exif = Image.Exif()
+    exif[EXIF_ORIENTATION] = 6
+    (tmp_path / "a.jpg").write_bytes(encode(picture(), "JPEG", exif=exif))
+    small = Image.open(io.BytesIO(images.thumbnail(tmp_path / "a.jpg", 30)))
+    assert (small.format, small.mode, small.size) == ("JPEG", "RGB", (21, 30))
+    (tmp_path / "a.jpg").write_bytes(b"text")
+    with pytest.raises(ImageError, match=r"a\.jpg: the file is no image"):
+        images.thumbnail(tmp_path / "a.jpg", 30)
 
 
 def test_text_called_jpg_is_no_image(tmp_path):

@@ -5,6 +5,7 @@ in common is done here: which classes are real, which images form a group, and w
 and ignored.
 """
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -17,7 +18,7 @@ from probekit.fingerprint import plain
 from probekit.layouts.classes import label_classes, name_splits
 from probekit.layouts.groups import group_rows
 from probekit.layouts.listing import ImportOptions, Listing, Scan
-from probekit.manifest import Manifest, assign_splits, default_folds, split_report, validate
+from probekit.manifest import MIN_GROUPS, Manifest, assign_splits, default_folds, split_report, unanswerable, validate
 from probekit.registry import Registry
 
 __all__ = ["ImportOptions", "Layout", "Listing", "Scan", "import_manifest", "layouts", "scan"]
@@ -69,8 +70,10 @@ def import_manifest(
         how = f"assigned by group, 60/20/20 %, seed {seed}"
     split = split_report(table, how)
     notes = [*found.notes, f"split {how}: {_counts(split['rows'])} images, {_counts(split['groups'])} groups"]
-    if folds:
-        notes.append(f"fewer than 10 groups in a split: questions evaluate out of fold by group, {folds} folds")
+    if min(split["groups"].values()) < MIN_GROUPS:
+        how = f"questions evaluate out of fold by group, {folds} folds" if folds else "no interval can be given there"
+        notes.append(f"fewer than {MIN_GROUPS} groups in a split: {how}")
+    notes += [f"{kind}: {detail}" for kind, detail in unanswerable(table)]
     facts = {
         "imported": datetime.now(UTC).isoformat(timespec="seconds"),
         "layout": layout,
@@ -83,9 +86,9 @@ def import_manifest(
 
 
 def _expected_and_found(listing: Listing) -> pd.DataFrame:
-    """class, split, expected, found: what stands there by name or listing, and what became a row."""
+    """class, split, expected, found: what stands there by name or listing, and which files are there."""
     split = listing.rows["split"] if "split" in listing.rows else pd.Series("", listing.rows.index)
-    found = pd.Series(list(zip(listing.rows["class"], split, strict=True))).value_counts()
+    found = Counter(zip(listing.rows["class"], split, strict=True)) if listing.found is None else listing.found
     expected = listing.expected or found
     keys = sorted({*expected.keys(), *found.keys()})
     counts = [(*key, int(expected.get(key, 0)), int(found.get(key, 0))) for key in keys]

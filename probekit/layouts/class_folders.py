@@ -45,7 +45,7 @@ def class_folders(root: Path, options: ImportOptions) -> Listing:
         unused = sorted(set(masks.values()) - set(table["mask"]))
         ignored += [IgnoredFile(path, "a mask of no image") for path in unused]
         notes += _mask_notes(table)
-    return Listing(root, table.drop(columns="place"), sorted(ignored), notes, expected, str(root))
+    return Listing(root, table.drop(columns="place"), sorted(ignored), notes, expected, source=str(root))
 
 
 def _check_folders(table: pd.DataFrame, root: Path) -> list[str]:

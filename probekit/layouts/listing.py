@@ -59,6 +59,8 @@ class Listing:
     notes: list[str] = field(default_factory=list)
     expected: "Counter[tuple[str, str]] | None" = None
     """Number of files of each (class, split), where it can differ from that of the rows."""
+    found: "Counter[tuple[str, str]] | None" = None
+    """The same of those that are there, where some rows have no file."""
     source: str = ""
     """What messages name before the row."""
 
@@ -71,7 +73,7 @@ class Scan:
     table: pd.DataFrame
     notes: tuple[str, ...]
     expected: pd.DataFrame
-    """class, split, expected (files by name or listing), found (rows)."""
+    """class, split, expected (files by name or listing), found (files that are there)."""
     ignored: pd.DataFrame
     """path, reason: every file that is no sample."""
 

@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 
 import pandas as pd
 
-from probekit.errors import UsageError
+from probekit.errors import ManifestError, UsageError
 from probekit.layouts import layouts
 from probekit.layouts.classes import FAKE_NAMES
 from probekit.layouts.listing import IgnoredFile, ImportOptions, Listing
@@ -23,18 +23,29 @@ def table(root: Path, options: ImportOptions) -> Listing:
         raise UsageError(f"{source} is no file: layout 'table' needs a CSV or Parquet file (--listing FILE).")
     root = root.parent if root.is_file() else root
     rows = _rename(read_table(source), options, source)
+    if rows.empty:
+        raise ManifestError(f"{source}: the listing has no rows: it needs one for every image.")
     rows["path"] = rows["path"].astype("str")
     rows["class"] = _classes(rows)
     rows["key"] = [PurePosixPath(path).stem for path in rows["path"]]
     split = rows["split"].astype("str") if "split" in rows else pd.Series("", rows.index)
-    expected = Counter(zip(rows["class"], split, strict=True))
+    classes = list(zip(rows["class"], split, strict=True))
+    expected = Counter(classes)
     exists = pd.Series([(root / path).is_file() for path in rows["path"]], rows.index, dtype=bool)
     missing = rows.loc[~exists, "path"]
     if not options.skip_missing:
-        notes = [f"{len(missing)} listed files do not exist ({missing.iloc[0]} …)"] if len(missing) else []
-        return Listing(root, rows, [], notes, Counter(expected), str(source))
+        found = Counter(name for name, there in zip(classes, exists, strict=True) if there)
+        return Listing(root, rows, [], _missing_note(missing), expected, found, str(source))
     ignored = [IgnoredFile(path, "listed, but does not exist") for path in sorted(missing)]
-    return Listing(root, rows[exists], ignored, [], Counter(expected), str(source))
+    return Listing(root, rows[exists], ignored, [], expected, source=str(source))
+
+
+def _missing_note(missing: "pd.Series[str]") -> list[str]:
+    if missing.empty:
+        return []
+    if len(missing) == 1:
+        return [f"1 listed file does not exist ({missing.iloc[0]}): --skip-missing leaves it out"]
+    return [f"{len(missing)} listed files do not exist ({missing.iloc[0]} …): --skip-missing leaves them out"]
 
 
 def _rename(rows: pd.DataFrame, options: ImportOptions, source: Path) -> pd.DataFrame:

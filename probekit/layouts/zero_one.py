@@ -35,7 +35,7 @@ def zero_one(root: Path, options: ImportOptions) -> Listing:
     table = pd.DataFrame(rows, columns=columns, dtype="str")
     notes = _settle_domains(table)
     optional = [column for column in ("split", "category") if not (table[column] != "").any()]
-    return Listing(root, table.drop(columns=optional), sorted(ignored), notes, expected, str(root))
+    return Listing(root, table.drop(columns=optional), sorted(ignored), notes, expected, source=str(root))
 
 
 def _row(path: PurePosixPath, root: Path) -> dict[str, str] | None:

@@ -9,12 +9,13 @@ the facts that are not the table's: where the images are, how they were imported
     check.py     the images behind the rows: unreadable, duplicate, leaking
 """
 
-from probekit.manifest.check import CheckReport, check, summarise
+from probekit.manifest.check import CheckReport, check, summarise, unanswerable
 from probekit.manifest.columns import REAL, SPLITS, validate
 from probekit.manifest.files import Manifest, find, read_table
-from probekit.manifest.splits import assign_splits, default_folds, split_report
+from probekit.manifest.splits import MIN_GROUPS, assign_splits, default_folds, split_report
 
 __all__ = [
+    "MIN_GROUPS",
     "REAL",
     "SPLITS",
     "CheckReport",
@@ -26,5 +27,6 @@ __all__ = [
     "read_table",
     "split_report",
     "summarise",
+    "unanswerable",
     "validate",
 ]

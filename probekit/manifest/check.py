@@ -13,6 +13,7 @@ from probekit import images
 from probekit.errors import ImageError
 from probekit.manifest.columns import BOX, SPLITS
 from probekit.manifest.files import Manifest
+from probekit.manifest.splits import FEWEST_GROUPS
 
 KINDS = {
     "unreadable": "the file is missing, empty, truncated or no image",
@@ -20,11 +21,15 @@ KINDS = {
     "mask size": "the mask's size is not the image's",
     "not a file": "members of archives and frames of videos are not read",
     "box outside": "the box reaches beyond the image",
-    "same bytes, other label": "one picture is called both real and fake, or made by two generators",
+    "same bytes, other label": "one picture is called both real and fake",
+    "same bytes, other generator": "one picture is said to be made by two generators",
     "same bytes, other split": "what is learned from is also tested on",
     "same bytes": "one picture counts twice in its split",
     "group in several splits": "relatives of a training image are tested on",
     "generator in one split": "nothing to train on, or nothing to test on",
+    "one class": "nothing to tell apart",
+    "no real images": "a generator has none in its domains: no probe can be trained on it",
+    "too few groups": "nothing can be held out while something else is learned from and chosen on",
 }
 """Kinds of problem, worst first within each subject."""
 
@@ -91,6 +96,7 @@ def check(manifest: Manifest, progress: Progress | None = None, pixels: bool = F
     problems = [*_unreadable(table, rows)]
     problems += [*_masks(manifest, rows), *_boxes(table, rows)]
     problems += [*_duplicates(table, rows), *_divided_groups(table), *_lonely_generators(manifest)]
+    problems += [("", kind, detail) for kind, detail in unanswerable(table)]
     return CheckReport(
         name=manifest.name,
         samples=len(table),
@@ -109,6 +115,27 @@ def summarise(manifest: Manifest) -> pd.DataFrame:
     counts["images"] = counts.sum(axis=1)
     counts["groups"] = table.groupby(by)["group"].nunique()
     return counts.reset_index()
+
+
+def unanswerable(table: pd.DataFrame) -> list[tuple[str, str]]:
+    """Why questions about these samples must fail: kinds of `KINDS` with details; empty if they need not."""
+    classes = table["label"].map({0: "real", 1: "fake"})
+    if classes.nunique() == 1:
+        other = {"real": "fake", "fake": "real"}[classes.iloc[0]]
+        return [("one class", f"all samples are {classes.iloc[0]}: add {other} images.")]
+    found = []
+    with_real = set(table.loc[classes == "real", "domain"])
+    for generator, domains in table.loc[classes == "fake"].groupby("generator")["domain"].unique().items():
+        if not with_real & set(domains):
+            named = ", ".join(repr(str(domain)) for domain in sorted(domains))
+            detail = f"{generator}: none in its domain ({named}): add some, or correct the domain."
+            found.append(("no real images", detail))
+    groups = table.groupby(classes)["group"].nunique()
+    for name in ("real", "fake"):
+        if groups[name] < FEWEST_GROUPS:
+            detail = f"{groups[name]} of {name} images, {FEWEST_GROUPS} are needed: add images, or make smaller groups."
+            found.append(("too few groups", detail))
+    return found
 
 
 _Problem = tuple[str, str, str]
@@ -185,8 +212,10 @@ def _duplicates(table: pd.DataFrame, rows: Sequence[_File]) -> Iterator[_Problem
         if first is row:
             continue
         kind = "same bytes"
-        if first.generator != row.generator:
+        if first.label != row.label:
             kind = "same bytes, other label"
+        elif first.generator != row.generator:
+            kind = "same bytes, other generator"
         elif first.split != row.split:
             kind = "same bytes, other split"
         here, there = f"{row.generator} in {row.split}", f"{first.generator} in {first.split}"

@@ -59,14 +59,15 @@ class Manifest:
         """The same manifest, now in `folder`: its table in `NAME.csv`, the rest in `NAME.json`.
 
         Raises:
-            ManifestError: another manifest has the name, or the folder cannot be written.
+            ManifestError: the name is no file's, another manifest has it, or the folder cannot be written.
         """
+        _check_name(self.name)
         path = folder / f"{self.name}.csv"
         content = _to_csv(self.table)
-        if not overwrite:
-            for taken in (path, path.with_suffix(".parquet")):
-                if taken.exists() and taken.read_bytes() != content:
-                    raise ManifestError(f"{taken} exists and differs: choose another name, or remove it first.")
+        if (twin := folder / f"{self.name}.parquet").exists():  # beside it, the name would be ambiguous
+            raise ManifestError(f"{twin} has that name already: choose another, or remove it first.")
+        if not overwrite and path.exists() and path.read_bytes() != content:
+            raise ManifestError(f"{path} exists and differs: choose another name, or replace it with --force.")
         root = _portable(self.root, folder)
         facts = {"schema": SCHEMA, "root": root, "folds": self.folds, **self.facts}
         try:
@@ -119,6 +120,12 @@ def find(choice: str | Path | None = None, folder: Path = FOLDER) -> Path:
     return found[0]
 
 
+def _check_name(name: str) -> None:
+    """Nothing, if a file of that name lies in the folder and shows there."""
+    if not name or name.startswith(".") or not name.isprintable() or set(name) & set("/\\:"):
+        raise ManifestError(f"--name {name!r} cannot name a manifest: use letters, digits, - and _, as in faces-2.")
+
+
 def _manifests_in(folder: Path) -> list[Path]:
     if not folder.is_dir():
         return []
@@ -147,6 +154,11 @@ def _read_csv(path: Path) -> pd.DataFrame:
         rows = csv.reader(file, strict=True)
         header = next(rows, [])
         numbered = [(number, row) for number, row in enumerate(rows, start=2) if any(row)]
+    if not header:
+        raise ManifestError(f"{path} is empty: it needs a header, such as path,label,generator, and a row a sample.")
+    for separator, name in ((";", "semicolons"), ("\t", "tabs")):
+        if len(header) == 1 and separator in header[0]:
+            raise ManifestError(f"{path}: its cells are separated by {name}: save it with commas.")
     for column in header:
         if header.count(column) > 1:
             raise ManifestError(f"{path}: column {column!r} is there twice: rename one of them.")

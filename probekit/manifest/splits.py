@@ -13,6 +13,8 @@ SHARES = {"train": 0.6, "val": 0.2, "test": 0.2}
 MIN_GROUPS = 10
 """With fewer groups in any split, questions evaluate out of fold unless told otherwise."""
 FOLDS = 5
+FEWEST_GROUPS = 3
+"""Of real and of fake images: one to hold out, one to choose C on, one to learn from."""
 
 
 def assign_splits(table: pd.DataFrame, seed: int = 0) -> list[str]:
@@ -41,12 +43,15 @@ def assign_splits(table: pd.DataFrame, seed: int = 0) -> list[str]:
 
 
 def default_folds(table: pd.DataFrame) -> int:
-    """0 when every split has `MIN_GROUPS` groups; else `FOLDS`, or as many as there are groups."""
+    """`FOLDS`, or as many as there are groups; 0 when every split has `MIN_GROUPS`, or folds could not help.
+
+    They cannot with less than `FEWEST_GROUPS` groups of real or of fake images.
+    """
     groups = table.groupby("split")["group"].nunique()
-    if all(groups.get(split, 0) >= MIN_GROUPS for split in SPLITS):
+    fewest = table.groupby("label")["group"].nunique().min()
+    if fewest < FEWEST_GROUPS or all(groups.get(split, 0) >= MIN_GROUPS for split in SPLITS):
         return 0
-    total = table["group"].nunique()
-    return min(FOLDS, total) if total > 1 else 0
+    return min(FOLDS, table["group"].nunique())
 
 
 def split_report(table: pd.DataFrame, how: str) -> dict[str, Any]:

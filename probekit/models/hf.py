@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from probekit import models
-from probekit.errors import ModelError, WeightsError
+from probekit.errors import ModelError, UsageError, WeightsError
 from probekit.fingerprint import fingerprint
 from probekit.models import FrozenModel, Model, ModelCard, Weights, weights
 from probekit.models.taps import (
@@ -55,6 +55,7 @@ def find(name: str, file: Path | None) -> Model:
         config, preprocessor = folder / "config.json", folder / "preprocessor_config.json"
         path = file if file and file.is_file() else weights_in(folder)
     else:
+        _check_repo(name, repo)
         config = weights.from_hub(name, repo, ["config.json"])
         preprocessor = weights.from_hub_if_any(name, repo, "preprocessor_config.json") or Path()
         path = file or _from_hub(name, repo)
@@ -264,6 +265,24 @@ def _folder(repo: str, file: Path | None) -> Path | None:
         if file.is_dir() or (folder / "config.json").is_file():
             return folder
     return Path(repo) if Path(repo).is_dir() else None
+
+
+def _check_repo(name: str, repo: str) -> None:
+    """Nothing, if the hub could have a repository of that name.
+
+    Raises:
+        UsageError: it could not, and there is no such folder either.
+    """
+    from huggingface_hub.errors import HFValidationError
+    from huggingface_hub.utils import validate_repo_id
+
+    try:
+        validate_repo_id(repo)
+    except HFValidationError as error:
+        raise UsageError(
+            f"{name}: {repo!r} is no folder here, and no repository can be called so: "
+            "give an existing folder, or OWNER/NAME as in hf:facebook/dinov2-base."
+        ) from error
 
 
 def _from_hub(name: str, repo: str) -> Path:

@@ -1,6 +1,8 @@
 """`timm:NAME`: any image model of timm (Wightman 2019) that has pretrained weights or is given some."""
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -65,16 +67,23 @@ def find(name: str, file: Path | None) -> Model:
 
 
 def load(card: ModelCard, found: Weights, device: str, precision: str, *, arch: str) -> FrozenModel:
-    """The model with the weights through timm's own conversion for its architecture."""
+    """The model with the weights through timm's own conversion for its architecture, which may rename them.
+
+    Raises:
+        WeightsError: they do not fit, or only after being resampled, as timm does for another image size.
+    """
     assert found.path is not None
     state = weights.read(found.path)
     for classifier in _classifiers(arch):  # of any number of classes: no tap reads it
         state = {key: value for key, value in state.items() if not key.startswith(f"{classifier}.")}
     overlay = {"state_dict": state, "num_classes": 0, "classifier": None}
     try:
-        network = _create(card.name, arch, pretrained=True, pretrained_cfg_overlay=overlay)
+        with _resampled() as resampled:
+            network = _create(card.name, arch, pretrained=True, pretrained_cfg_overlay=overlay)
     except (RuntimeError, KeyError) as error:
         raise weights.misfit(found.path, card.name, error) from error
+    if reason := _other_shape(state, network.state_dict(), resampled):
+        raise weights.misfit(found.path, card.name, reason)
     network.pretrained_cfg.pop("state_dict", None)
     return _tapped(card.name, weights.place(network, device, precision), card.view)
 
@@ -89,6 +98,42 @@ def _create(name: str, arch: str, **options: object) -> Foreign:
     if tag and tag not in tags:
         raise unknown_name(f"pretrained tag of timm:{base}", tag, tags)
     return timm.create_model(arch, num_classes=0, **options)
+
+
+@contextmanager
+def _resampled() -> "Iterator[list[tuple[int, ...]]]":
+    """Filled with the shape of every tensor that is interpolated inside: timm does so without a word."""
+    import torch
+    from torch.overrides import TorchFunctionMode
+
+    shapes: list[tuple[int, ...]] = []
+
+    class Watch(TorchFunctionMode):
+        def __torch_function__(
+            self, function: Foreign, types: Foreign, args: Foreign = (), kwargs: Foreign = None
+        ) -> Foreign:
+            if function is torch.nn.functional.interpolate:
+                shapes.append(tuple(args[0].shape))
+            return function(*args, **(kwargs or {}))
+
+    with Watch():
+        yield shapes
+
+
+def _other_shape(state: "dict[str, Tensor]", own: "dict[str, Tensor]", resampled: list[tuple[int, ...]]) -> str:
+    """Which tensor was resampled to fit, and from which shape to which; '' if none was.
+
+    Tables of relative positions are resampled by timm's own arithmetic, which cannot be watched.
+    """
+    other = [name for name in own if name in state and own[name].numel() != state[name].numel()]
+    if not resampled:
+        other = [name for name in other if name.endswith("relative_position_bias_table")]
+    if other:
+        found, wanted = tuple(state[other[0]].shape), tuple(own[other[0]].shape)
+        return f"{other[0]} is {found}, not {wanted}. Name the model that the file was saved from."
+    if resampled:
+        return f"a tensor of shape {resampled[0]} is of another size. Name the model that the file was saved from."
+    return ""
 
 
 def _classifiers(arch: str) -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import struct
 import sys
 import textwrap
 import warnings
@@ -23,6 +24,8 @@ TIMEOUT = 5.0
 """Seconds to wait for a hub's first answer: a machine without network must say so at once."""
 
 SAFETENSORS_INDEX = "model.safetensors.index.json"
+NO_PICKLE = (LookupError, ValueError, TypeError, AttributeError, AssertionError, OverflowError, struct.error)
+"""What torch's reader of old files raises, beside errors of its own, for bytes that it cannot follow."""
 WRAPPERS = ("state_dict", "model_state_dict", "model")
 PREFIXES = ("module.", "_orig_mod.")  # DataParallel, torch.compile
 
@@ -279,14 +282,19 @@ def _read_torch(path: Path) -> "dict[str, Tensor]":
         ) from error
     except (RuntimeError, EOFError, OSError) as error:
         raise WeightsError(f"{path}: not a torch file: {_short(error)}. Fetch it again.") from error
+    except NO_PICKLE as error:
+        raise WeightsError(f"{path}: not a torch file. Give a checkpoint (.safetensors, .pt, .pth, .bin).") from error
     return unwrap(content, path)
 
 
 def _is_torchscript(path: Path) -> bool:
     if not zipfile.is_zipfile(path):
         return False
-    with zipfile.ZipFile(path) as archive:
-        return any(name.endswith("/constants.pkl") for name in archive.namelist())
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return any(name.endswith("/constants.pkl") for name in archive.namelist())
+    except zipfile.BadZipFile as error:
+        raise WeightsError(f"{path}: a damaged torch file: {_short(error)}. Fetch it again.") from error
 
 
 def _transport_error() -> type[Exception]:

@@ -465,11 +465,29 @@ def test_listed_files_that_do_not_exist_stay_and_are_counted_or_are_left_out_on_
     path = listing(tmp_path, "path,generator\na.png,real\nb.png,lama\ngone.png,lama\n")
     found = scan(path, "table")
     assert len(found.table) == 3
-    assert "1 listed files do not exist (gone.png …)" in found.notes
+    assert "1 listed file does not exist (gone.png): --skip-missing leaves it out" in found.notes
+    assert rows(found.expected, "class", "expected", "found") == [("lama", 2, 1), ("real", 1, 1)]
     left_out = scan(path, "table", ImportOptions(skip_missing=True))
     assert left_out.table["path"].tolist() == ["a.png", "b.png"]
     assert rows(left_out.expected, "class", "expected", "found") == [("lama", 2, 1), ("real", 1, 1)]
     assert rows(left_out.ignored, "path", "reason") == [("gone.png", "listed, but does not exist")]
+
+
+def test_an_empty_listing_and_one_with_a_header_alone_say_so(tmp_path):
+    with pytest.raises(ManifestError, match=r"list\.csv is empty"):
+        scan(listing(tmp_path, ""), "table")
+    with pytest.raises(ManifestError, match=r"list\.csv: the listing has no rows"):
+        scan(listing(tmp_path, "path,label\n"), "table")
+    with pytest.raises(ManifestError, match=r"list\.csv: its cells are separated by semicolons: save it with commas"):
+        scan(listing(tmp_path, "path;label\na.png;0\n"), "table")
+
+
+def test_what_no_question_can_be_asked_of_is_noted_at_import(tmp_path):
+    grow(tmp_path, "real/a.png", "lama/b.png", "lama/c.png")
+    made, found = import_manifest(tmp_path, "class-folders", "m")
+    assert made.folds == 0
+    assert "fewer than 10 groups in a split: no interval can be given there" in found.notes
+    assert any(note.startswith("too few groups: 1 of real images, 3 are needed") for note in found.notes)
 
 
 def test_a_listing_without_the_needed_columns_says_what_there_is(tmp_path):

@@ -114,6 +114,23 @@ def test_wrong_weights_name_the_file_and_the_first_keys(tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("saved_from", "loaded_as", "tensor"),
+    [
+        ("vit_tiny_patch16_224", "vit_tiny_patch16_384", r"pos_embed is \(1, 197, 192\), not \(1, 577, 192\)"),
+        ("beit_base_patch16_224", "beit_base_patch16_384", r"relative_position_bias_table is \(732, 12\), not"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore::UserWarning")  # of timm's own arithmetic
+def test_weights_for_another_image_size_are_refused_and_not_resampled(saved_from, loaded_as, tensor, tmp_path):
+    state = timm.create_model(saved_from, num_classes=0).state_dict()
+    save_file({k: v for k, v in state.items() if "index" not in k}, tmp_path / "a.safetensors")
+    model = models.find(f"timm:{loaded_as}", tmp_path / "a.safetensors")
+    with pytest.raises(WeightsError, match=rf"a\.safetensors: .*{tensor}") as caught:
+        model.load("cpu", "float32")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
     ("name", "near"),
     [("timm:vit_tny_patch16_224", "vit_tiny_patch16_224"), ("timm:resnet18.a1_in2k", "a1_in1k")],
 )

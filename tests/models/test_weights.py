@@ -8,10 +8,12 @@ import time
 import huggingface_hub.constants
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from safetensors.torch import save_file
 
 from probekit import models
-from probekit.errors import WeightsError
+from probekit.errors import UsageError, WeightsError
 from probekit.fingerprint import hash_file
 from probekit.models import weights
 
@@ -152,12 +154,57 @@ def test_a_torchscript_archive_is_refused_with_what_to_do_instead(tmp_path, laye
         weights.read(tmp_path / "ViT-L-14.pt")
 
 
-@pytest.mark.parametrize("name", ["a.safetensors", "a.pt", "a.pth"])
-@pytest.mark.parametrize("content", [b"", b"not weights at all", b"\x80\x02"])
+@pytest.mark.parametrize("name", ["a.safetensors", "a.pt", "a.bin", "a.txt"])
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"not weights at all", b"hello world\n", b"the weights\n", b"jjjj", b"U6\x86Jt\xd9*", b"\x80\x02", b"PK\5\6"],
+)
 def test_a_file_that_holds_no_weights_is_one_line(name, content, tmp_path):
     (tmp_path / name).write_bytes(content)
     with pytest.raises(WeightsError, match=name) as caught:
         weights.read(tmp_path / name)
+    assert "\n" not in str(caught.value)
+
+
+@settings(max_examples=200, deadline=None)
+@given(start=st.sampled_from([b"", b"\x80\x02", b"PK\3\4"]), rest=st.binary(max_size=60))
+def test_no_bytes_escape_as_another_error(start, rest, tmp_path_factory):
+    file = tmp_path_factory.getbasetemp() / "garbage.pt"
+    file.write_bytes(start + rest)
+    with pytest.raises(WeightsError, match=r"garbage\.pt"):
+        weights.read(file)
+
+
+@pytest.mark.parametrize("name", ["hf:/some/folder", "hf:a/b/c/d", "hf:not a name", "hf:~/x", "hf:./x"])
+def test_a_name_that_no_hub_can_have_is_one_line(name):
+    with pytest.raises(UsageError, match="no folder here, and no repository can be called so: give") as caught:
+        models.find(name)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "timm:no such",
+        "timm:",
+        "timm:hf-hub:a/b",
+        "timm:.x",
+        "open_clip:X",
+        "open_clip:",
+        "open_clip:/openai",
+        "open_clip:ViT-B-32/nosuch",
+        "open_clip:ViT-B-32",
+        "open_clip:../x",
+        "sam:vit_x",
+        "sam: ",
+        "hf:",
+        ":",
+        "clip:x",
+    ],
+)
+def test_an_odd_name_is_refused_in_one_line(name):
+    with pytest.raises(UsageError) as caught:
+        models.find(name)
     assert "\n" not in str(caught.value)
 
 
