@@ -1,4 +1,4 @@
-"""Array types with shapes, for annotations: `Float[np.ndarray, "n d"]`.
+"""Array types with shapes, for annotations: `Float[np.ndarray, "n d"]`; and rows of length 1.
 
 The shapes are documentation for readers and type checkers; the tests also check them while they run.
 """
@@ -24,6 +24,15 @@ Groups = Shaped[np.ndarray, " n"]
 Keys = UInt8[np.ndarray, "n 32"]
 """SHA-256 digests, one row each. Never an S32 array: NumPy bytes lose trailing zero bytes."""
 
+
+def unit_rows(features: Features) -> Features:
+    """Rows of Euclidean length 1, float64; a row of zeros stays zero and is equally far from everything."""
+    wide = np.asarray(features, dtype=np.float64)
+    length = np.linalg.norm(wide, axis=1, keepdims=True)
+    unit: Features = wide / np.where(length > 0, length, 1.0)
+    return unit
+
+
 __all__ = [
     "Bool",
     "Features",
@@ -36,4 +45,5 @@ __all__ = [
     "Scores",
     "Shaped",
     "UInt8",
+    "unit_rows",
 ]

@@ -1,5 +1,6 @@
 """Attribution: which generator made an image, real images being a class of their own."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -11,22 +12,26 @@ from probekit.arrays import Float, Int, Labels, Mask, Scores
 from probekit.errors import UsageError
 from probekit.features import FeatureSet
 from probekit.fingerprint import JSONValue
+from probekit.manifest import REAL
 from probekit.metrics.bootstrap import UNDEFINED, Interval, resample
-from probekit.probes.selection import TrainedProbe, selection_record, train_probe
+from probekit.metrics.folds import INCOMPARABLE, measure_folds
+from probekit.probes.classifier import probabilities
+from probekit.probes.selection import TrainedProbe, selection_record, train_turns
 from probekit.protocols import (
-    REAL,
-    SELECTION_FOLDS,
     Partition,
     Pool,
     describe,
     evaluation,
-    group_folds,
     leaked,
+    learned_from,
     members,
+    part_numbers,
     partitions,
     pool_name,
     require_finite,
+    tested,
     trainable_pools,
+    turns,
 )
 
 
@@ -99,7 +104,8 @@ def attribute(features: FeatureSet, settings: AttributionSettings) -> Attributio
     """One probe over real and every generator, scored on test samples of the same classes.
 
     Raises:
-        ProbeError: a class without training samples, or features that are not finite.
+        ProbeError: a class without training samples.
+        ModelError: a feature is not finite.
         UnknownNameError: a generator, probe or condition that does not exist.
     """
     samples = features.samples
@@ -122,7 +128,7 @@ def attribute(features: FeatureSet, settings: AttributionSettings) -> Attributio
         _confusion(table, names),
         table,
         selection_record(trained) | {"evaluation": evaluation(divided, settings.folds)},
-        (*notes, *_remarks(overall, per_class, learned.probes)),
+        (*notes, *_remarks(overall, binary, per_class, learned.probes)),
     )
 
 
@@ -136,9 +142,11 @@ class _Learned:
     rows: Mask
     """Samples that any of the probes learned from."""
     scored: Mask
-    probabilities: Float[np.ndarray, "n c"]
-    scores: Scores
     leaked: Mask
+    decisions: Float[np.ndarray, " n"] | Float[np.ndarray, "n k"]
+    """Log-odds of the one generator, or a logit a class."""
+    folds: Int[np.ndarray, " n"]
+    """The number of the probe that scores a sample."""
 
     @classmethod
     def fit(
@@ -148,31 +156,21 @@ class _Learned:
         pools: Sequence[Pool],
         settings: AttributionSettings,
     ) -> "_Learned":
-        samples, matrix = features.samples, features.matrix
-        classes, groups = _classes(samples, pools), samples["group"].to_numpy()
+        samples, classes = features.samples, _classes(features.samples, pools)
         everything: Pool = tuple(name for pool in pools for name in pool)
-        probes = []
-        rows, scored, leaks = np.zeros((3, len(samples)), dtype=bool)
-        probabilities, scores = np.full((len(samples), len(pools) + 1), np.nan), np.full(len(samples), np.nan)
-        tested = members(samples, everything, np.logical_or.reduce([partition.test for partition in divided]))
-        for partition in divided:
-            train, test = members(samples, everything, partition.train), partition.test & tested
-            probe = train_probe(
-                matrix[train],
-                classes[train],
-                probe=settings.probe,
-                condition=settings.condition,
-                widths=features.widths,
-                folds=group_folds(groups[train], SELECTION_FOLDS, settings.seed),
-                C=settings.C,
-            )
-            probabilities[test] = probe.predict_proba(matrix[test])
-            scores[test] = _log_odds_of_fake(probe.decision_function(matrix[test]))
-            leaks |= leaked(samples, train, test)
-            rows |= train
-            scored |= test
-            probes.append(probe)
-        return cls(probes, classes, rows, scored, probabilities, scores, leaks)
+        scored = members(samples, everything, tested(divided))
+        taken = turns(samples, everything, divided, scored, settings.seed)
+        probes, decisions = train_turns(
+            features.matrix,
+            classes,
+            taken,
+            probe=settings.probe,
+            condition=settings.condition,
+            widths=features.widths,
+            C=settings.C,
+        )
+        rows, leaks = learned_from(taken), leaked(samples, taken)
+        return cls(probes, classes, rows, scored, leaks, decisions, part_numbers(divided))
 
 
 def _require_disjoint(pools: Sequence[Pool]) -> None:
@@ -201,12 +199,12 @@ def _log_odds_of_fake(logits: Float[np.ndarray, " n"] | Float[np.ndarray, "n k"]
 def _predictions(samples: pd.DataFrame, learned: _Learned, names: Sequence[str]) -> pd.DataFrame:
     scored = learned.scored
     labels = np.array(names, dtype=object)
-    probabilities = learned.probabilities[scored]
+    shares = probabilities(learned.decisions[scored])
     table = samples.loc[scored, ["path", "generator", "domain", "label", "group"]].reset_index(drop=True)
     table["true"] = labels[learned.classes[scored]]
-    table["predicted"] = labels[probabilities.argmax(axis=1)]
-    table["score"] = learned.scores[scored]
-    for name, column in zip(names, probabilities.T, strict=True):
+    table["predicted"] = labels[shares.argmax(axis=1)]
+    table["score"] = _log_odds_of_fake(learned.decisions[scored])
+    for name, column in zip(names, shares.T, strict=True):
         table[f"p_{name}"] = column
     return table
 
@@ -215,7 +213,7 @@ def _evaluate(
     table: pd.DataFrame, learned: _Learned, names: Sequence[str], settings: AttributionSettings
 ) -> tuple[dict[str, int | float], dict[str, float], pd.DataFrame]:
     groups, labels, scores = (table[name].to_numpy() for name in ("group", "label", "score"))
-    classes: Int[np.ndarray, " n"] = learned.classes[learned.scored]
+    classes, folds = learned.classes[learned.scored], learned.folds[learned.scored]
     right = (table["true"] == table["predicted"]).to_numpy(dtype=np.float64)
     draws = resample(groups, settings.bootstrap, settings.seed)
     recalls = []
@@ -243,7 +241,8 @@ def _evaluate(
         **_bounds("acc", draws.mean(right)),
         **_bounds("balanced_acc", draws.class_mean(right, classes) if len(right) else UNDEFINED),
     }
-    return overall, metrics.measure(labels, scores) | _bounds("auc", draws.auc(labels, scores)), per_class
+    binary = measure_folds(labels, scores, folds) | _bounds("auc", draws.auc(labels, scores, folds))
+    return overall, binary, per_class
 
 
 def _bounds(name: str, interval: Interval) -> dict[str, float]:
@@ -257,12 +256,19 @@ def _confusion(table: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
     return counts.rename_axis(index="true", columns="predicted")
 
 
-def _remarks(overall: dict[str, int | float], per_class: pd.DataFrame, probes: Sequence[TrainedProbe]) -> list[str]:
+def _remarks(
+    overall: dict[str, int | float],
+    binary: dict[str, float],
+    per_class: pd.DataFrame,
+    probes: Sequence[TrainedProbe],
+) -> list[str]:
     """One line for each thing in the numbers that they do not show by themselves."""
     lines = [
         f"{name}: no test samples, its recall is undefined and left out of the balanced accuracy."
         for name in per_class.loc[per_class["n_test"] == 0, "class"]
     ]
+    if math.isnan(binary["auc"]) and not (per_class["n_test"] == 0).any():
+        lines.append(f"real against fake: {INCOMPARABLE}")
     if overall["leaks"]:
         lines.append(f"{overall['leaks']} groups of the test samples were trained on too: a leak.")
     bad = sum(not probe.classifier.converged for probe in probes)

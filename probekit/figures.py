@@ -16,12 +16,12 @@ import numpy as np
 import pandas as pd
 
 from probekit.arrays import Float, Groups, Scores
+from probekit.manifest import REAL
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.colors import Colormap
     from matplotlib.figure import Figure
-    from matplotlib.lines import Line2D
 
 DENSITY = 200  # dots an inch: twice a screen's
 INK, FAINT, UNDEFINED = "#1b1f24", "#6b7280", "#e5e7eb"
@@ -33,7 +33,6 @@ ORANGE_TO_BLUE = (
 )  # fmt: skip
 WHITE_TO_BLUE = ORANGE_TO_BLUE[5:]
 
-REAL = "real"
 REAL_COLOUR = "#4b5563"
 CLASS_COLOURS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#d55e00", "#56b4e9", "#8c6bb1")  # Okabe and Ito
 CLASS_MARKERS = ("o", "^", "s", "D", "v", "P", "X", "*")  # a new one each time the colours have been used up
@@ -150,82 +149,6 @@ def scatter_map(
         axes.set_aspect("equal", adjustable="datalim")
         axes.set(xticks=[], yticks=[])
         _title(axes, title, caption)
-        return _png(figure)
-
-
-def rank_curve(curves: Mapping[str, Mapping[int, float]], *, title: str) -> bytes:
-    """Rank-k against k, one line a name; the values are printed beside the points of a single line.
-
-    Args:
-        curves: name → k → share of queries with a row of their class among the k nearest.
-        title: stands above the picture.
-    """
-    with _figure(6.6, 4.2) as figure:
-        axes = figure.add_subplot()
-        lines: list[Line2D] = []
-        for place, curve in enumerate(curves.values()):
-            ks = sorted(curve)
-            colour = CLASS_COLOURS[place % len(CLASS_COLOURS)]
-            marker = CLASS_MARKERS[place % len(CLASS_MARKERS)]
-            lines += axes.plot(ks, [curve[k] for k in ks], color=colour, marker=marker, lw=2, ms=6)
-            if len(curves) == 1:
-                for k in ks:
-                    if math.isfinite(curve[k]):
-                        axes.annotate(f"{curve[k]:.2f}", (k, curve[k]), (0, 8), textcoords="offset points", ha="center")
-        axes.set(xlabel="k", ylabel="queries found among the k nearest", ylim=(0, 1.08))
-        axes.set_xticks(sorted({k for curve in curves.values() for k in curve}))
-        _bare(axes, "top", "right")
-        if len(curves) > 1:
-            figure.legend(lines, list(curves), loc="outside right upper", frameon=False)
-        _title(axes, title)
-        return _png(figure)
-
-
-def bars(
-    values: pd.Series,
-    *,
-    title: str,
-    value_name: str,
-    counts: pd.Series | None = None,
-    intervals: Mapping[str, tuple[float, float]] | None = None,
-    chance: float | None = None,
-    limits: tuple[float, float] = (0.0, 1.0),
-) -> bytes:
-    """One horizontal bar a name, the value printed at its end; an undefined one is written `undefined`.
-
-    Args:
-        values: by name, drawn from top to bottom.
-        title: stands above the picture.
-        value_name: words for the axis.
-        counts: samples behind each value, printed after the name.
-        intervals: low and high ends of some of the values.
-        chance: drawn as a dashed line.
-        limits: ends of the axis.
-    """
-    names = [str(name) for name in values.index]
-    labels = names if counts is None else [f"{name}  (n {int(counts[name])})" for name in values.index]
-    span = limits[1] - limits[0]
-    with _figure(7.2, 1.3 + 0.36 * max(len(names), 2)) as figure:
-        axes = figure.add_subplot()
-        for place, (name, value) in enumerate(zip(names, values, strict=True)):
-            if not math.isfinite(value):
-                axes.text(limits[0] + 0.01 * span, place, "undefined", va="center", color=FAINT, style="italic")
-                continue
-            colour = REAL_COLOUR if name == REAL else CLASS_COLOURS[0]
-            axes.barh(place, value - limits[0], left=limits[0], height=0.68, color=colour)
-            low, high = (intervals or {}).get(name, (value, value))
-            if high > low:
-                axes.plot([low, high], [place, place], color=INK, lw=1.4, marker="|", ms=7)
-            axes.text(max(value, high) + 0.012 * span, place, f"{value:.2f}", va="center")
-        if chance is not None:
-            axes.axvline(chance, color=INK, lw=1, ls="--", zorder=0)
-            axes.annotate("chance", (chance, 1), (3, 2), xycoords=("data", "axes fraction"),
-                          textcoords="offset points", color=FAINT, fontsize=9)  # fmt: skip
-        axes.set(xlabel=value_name, xlim=(limits[0], limits[1] + 0.09 * span), ylim=(len(names) - 0.4, -0.6))
-        axes.set_yticks(range(len(names)), labels)
-        axes.tick_params(axis="y", length=0)
-        _bare(axes, "top", "right")
-        _title(axes, title, above=14 if chance is not None else 6)
         return _png(figure)
 
 

@@ -17,6 +17,7 @@ from probekit.errors import UsageError
 from probekit.features import FeatureSet
 from probekit.fingerprint import JSONValue, plain
 from probekit.probes.conditions import fit_condition
+from probekit.protocols import require_finite
 
 FEWEST = 5  # samples; t-SNE needs a perplexity above 1, and a perplexity of p needs 3p neighbours
 EARLY, LATE = 250, 500  # iterations with and without exaggeration
@@ -95,7 +96,8 @@ def embed_map(features: FeatureSet, settings: MapSettings, progress: Progress | 
     """The t-SNE map of all samples; the same seed gives the same numbers.
 
     Raises:
-        UsageError: fewer than 5 samples, an unfit perplexity, features that are not finite or all equal.
+        UsageError: fewer than 5 samples, an unfit perplexity, or features that are all equal.
+        ModelError: a feature is not finite.
         UnknownNameError: there is no such condition.
     """
     perplexity = _perplexity(len(features.samples), settings)
@@ -139,10 +141,8 @@ def _perplexity(n: int, settings: MapSettings) -> float:
 
 
 def _conditioned(features: FeatureSet, condition: str) -> Features:
+    require_finite(features.samples, features.blocks)
     matrix = features.matrix
-    if not np.isfinite(matrix).all():
-        row = int(np.flatnonzero(~np.isfinite(matrix).all(axis=1))[0])
-        raise UsageError(f"features of {features.samples['path'][row]} are not finite: extract that sample again.")
     conditioned = fit_condition(condition, matrix, features.widths).apply(matrix)
     if np.ptp(conditioned, axis=0).max(initial=0.0) == 0:
         raise UsageError(

@@ -18,7 +18,7 @@ from typing import Protocol
 import numpy as np
 import pandas as pd
 
-from probekit.arrays import Features, Float, Groups, Int
+from probekit.arrays import Features, Float, Groups, Int, unit_rows
 from probekit.errors import UsageError
 
 SPARE = 8  # rows fetched beyond those that are needed, to see past ties
@@ -50,18 +50,18 @@ def search(
     again, four times deeper.
 
     Args:
-        queries: one row a query; need not be normalised.
+        queries: one row a query, every feature finite; need not be normalised.
         gallery: rows of the same width.
         k: neighbours wanted; more than the gallery holds is padded with -1.
         query_groups: group of each query; without groups every gallery row is admissible.
         gallery_groups: group of each gallery row, given together with `query_groups`.
 
     Raises:
-        UsageError: k is below 1, the widths differ, or a feature is not finite.
+        UsageError: k is below 1, or the widths differ.
     """
     if k < 1:
         raise UsageError(f"k is {k}: ask for at least 1 neighbour.")
-    queries, gallery = _unit_rows(queries, gallery)
+    queries, gallery = _comparable(queries, gallery)
     query_codes, gallery_codes = _group_codes(query_groups, gallery_groups, len(queries), len(gallery))
     indices = np.full((len(queries), k), -1, dtype=np.int64)
     similarities = np.full((len(queries), k), -np.inf, dtype=np.float32)
@@ -103,7 +103,7 @@ def similarity_blocks(
     Yields:
         The queries' rows as a slice, and their similarities in gallery order.
     """
-    queries, gallery = _unit_rows(queries, gallery)
+    queries, gallery = _comparable(queries, gallery)
     query_codes, gallery_codes = _group_codes(query_groups, gallery_groups, len(queries), len(gallery))
     wide = gallery.astype(np.float64)
     step = max(1, SCORED_AT_ONCE // max(1, len(gallery)))
@@ -114,28 +114,13 @@ def similarity_blocks(
         yield block, similarities
 
 
-def normalise(features: Features) -> Features:
-    """Rows of Euclidean length 1, float32; a row of zeros stays zero and is equally far from everything.
-
-    Raises:
-        UsageError: a feature is not finite.
-    """
-    wide = np.asarray(features, dtype=np.float64)
-    if not np.isfinite(wide).all():
-        row = int(np.flatnonzero(~np.isfinite(wide).all(axis=1))[0])
-        raise UsageError(f"features of row {row} are not finite: extract that sample again before searching.")
-    length = np.linalg.norm(wide, axis=1, keepdims=True)
-    unit: Features = (wide / np.where(length > 0, length, 1.0)).astype(np.float32)
-    return unit
-
-
-def _unit_rows(queries: Features, gallery: Features) -> tuple[Features, Features]:
+def _comparable(queries: Features, gallery: Features) -> tuple[Features, Features]:
     if queries.shape[1] != gallery.shape[1]:
         raise UsageError(
             f"queries have {queries.shape[1]} features and gallery rows {gallery.shape[1]}: "
             "search features of one model and tap."
         )
-    return normalise(queries), normalise(gallery)
+    return unit_rows(queries).astype(np.float32), unit_rows(gallery).astype(np.float32)
 
 
 def _group_codes(

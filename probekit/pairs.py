@@ -13,22 +13,25 @@ from probekit.features import FeatureSet
 from probekit.fingerprint import JSONValue
 from probekit.metrics.bootstrap import Resampling, resample
 from probekit.metrics.curves import eer_threshold
-from probekit.probes.selection import TrainedProbe, selection_record, train_probe
+from probekit.metrics.folds import INCOMPARABLE, measure_folds
+from probekit.probes.selection import TrainedProbe, selection_record, train_turns
 from probekit.protocols import (
-    SELECTION_FOLDS,
     Partition,
     Pool,
     describe,
     evaluation,
-    group_folds,
     leaked,
+    learned_from,
     members,
     missing_class,
     parse_pools,
+    part_numbers,
     partitions,
     pool_name,
     require_finite,
+    tested,
     trainable_pools,
+    turns,
 )
 from probekit.registry import unknown_name
 
@@ -75,8 +78,8 @@ class PairResult:
     """Model, tap, view and precision of the features."""
     pairs: pd.DataFrame
     """train, test, n_train, n_test, n_real, n_fake, n_groups, leaks, every metric, and the 95 % intervals
-    acc_lo, acc_hi, auc_lo, auc_hi; NaN where undefined. `leaks` counts groups of the test samples that were
-    trained on too."""
+    acc_lo, acc_hi, auc_lo, auc_hi; NaN where undefined. The AUC compares samples of one fold only, see
+    `metrics.folds`. `leaks` counts groups of the test samples that were trained on too."""
     scores: pd.DataFrame
     """One row a training set and scored sample: train, path, generator, domain, label, group, part, score
     (log-odds of fake) and threshold (a sample is called fake above it)."""
@@ -107,14 +110,15 @@ def score_pairs(features: FeatureSet, settings: PairSettings) -> PairResult:
     """Every pair of a training and a test generator, real images coming from the fakes' own domain.
 
     Raises:
-        ProbeError: a training set without fakes, without real images or with features that are not finite.
+        ProbeError: a training set without fakes or without real images.
+        ModelError: a feature is not finite.
         UnknownNameError: a generator, probe, condition or threshold that does not exist.
     """
     samples = features.samples
     require_finite(samples, features.blocks)
     divided = partitions(samples, settings.folds, settings.seed)
     trains, notes = trainable_pools(settings.train, samples, divided, settings.folds)
-    tests = {pool: members(samples, pool, _tested(divided)) for pool in parse_pools(settings.test, samples)}
+    tests = {pool: members(samples, pool, tested(divided)) for pool in parse_pools(settings.test, samples)}
     draws = {
         pool: resample(samples["group"].to_numpy()[rows], settings.bootstrap, settings.seed)
         for pool, rows in tests.items()
@@ -124,7 +128,7 @@ def score_pairs(features: FeatureSet, settings: PairSettings) -> PairResult:
     for train in trains:
         learned = _Learned.fit(features, divided, train, scored, settings)
         trained[pool_name(train)] = learned.probes
-        scores.append(_score_rows(samples, train, scored, divided, learned))
+        scores.append(_score_rows(samples, train, scored, learned))
         pairs += [_pair(samples, rows, draws[test], learned, train=train, test=test) for test, rows in tests.items()]
     table = pd.DataFrame(pairs)
     selection = selection_record(trained) | {
@@ -148,9 +152,11 @@ class _Learned:
     probes: list[TrainedProbe]
     rows: Mask
     """Samples that any of the probes learned from."""
+    leaked: Mask
     scores: Scores
     thresholds: Scores
-    leaked: Mask
+    folds: Int[np.ndarray, " n"]
+    """The number of the probe that scores a sample."""
 
     @classmethod
     def fit(
@@ -161,28 +167,21 @@ class _Learned:
         scored: Mask,
         settings: PairSettings,
     ) -> "_Learned":
-        samples, matrix = features.samples, features.matrix
-        labels, groups = samples["label"].to_numpy(), samples["group"].to_numpy()
-        probes = []
-        rows, leaks = np.zeros((2, len(samples)), dtype=bool)
-        scores, thresholds = np.full((2, len(samples)), np.nan)
-        for partition in divided:
-            train, test = members(samples, pool, partition.train), partition.test & scored
-            probe = train_probe(
-                matrix[train],
-                labels[train],
-                probe=settings.probe,
-                condition=settings.condition,
-                widths=features.widths,
-                folds=group_folds(groups[train], SELECTION_FOLDS, settings.seed),
-                C=settings.C,
-            )
-            scores[test] = probe.decision_function(matrix[test])
-            thresholds[test] = _threshold(features, probe, pool, partition, settings)
-            leaks |= leaked(samples, train, test)
-            rows |= train
-            probes.append(probe)
-        return cls(probes, rows, scores, thresholds, leaks)
+        samples = features.samples
+        taken = turns(samples, pool, divided, scored, settings.seed)
+        probes, scores = train_turns(
+            features.matrix,
+            samples["label"].to_numpy(),
+            taken,
+            probe=settings.probe,
+            condition=settings.condition,
+            widths=features.widths,
+            C=settings.C,
+        )
+        thresholds = np.full(len(samples), np.nan)
+        for probe, turn, partition in zip(probes, taken, divided, strict=True):
+            thresholds[turn.test] = _threshold(features, probe, pool, partition, settings)
+        return cls(probes, learned_from(taken), leaked(samples, taken), scores, thresholds, part_numbers(divided))
 
 
 def _threshold(
@@ -203,10 +202,10 @@ def _pair(
     samples: pd.DataFrame, rows: Mask, draws: Resampling, learned: _Learned, *, train: Pool, test: Pool
 ) -> dict[str, str | int | float]:
     labels, groups = samples["label"].to_numpy()[rows], samples["group"].to_numpy()
-    margins = learned.scores[rows] - learned.thresholds[rows]
+    margins, folds = learned.scores[rows] - learned.thresholds[rows], learned.folds[rows]
     right = ((margins > 0) == (labels == 1)).astype(np.float64)
     acc_lo, acc_hi = draws.mean(right)
-    auc_lo, auc_hi = draws.auc(labels, margins)
+    auc_lo, auc_hi = draws.auc(labels, margins, folds)
     return {
         "train": pool_name(train),
         "test": pool_name(test),
@@ -216,7 +215,7 @@ def _pair(
         "n_fake": int(np.sum(labels == 1)),
         "n_groups": len(np.unique(groups[rows])),
         "leaks": len(np.unique(groups[rows & learned.leaked])),
-        **metrics.measure(labels, margins),
+        **measure_folds(labels, margins, folds),
         "acc_lo": acc_lo,
         "acc_hi": acc_hi,
         "auc_lo": auc_lo,
@@ -224,20 +223,12 @@ def _pair(
     }
 
 
-def _score_rows(
-    samples: pd.DataFrame, train: Pool, scored: Mask, divided: Sequence[Partition], learned: _Learned
-) -> pd.DataFrame:
+def _score_rows(samples: pd.DataFrame, train: Pool, scored: Mask, learned: _Learned) -> pd.DataFrame:
     table = samples.loc[scored, ["path", "generator", "domain", "label", "group"]].reset_index(drop=True)
     table.insert(0, "train", pool_name(train))
-    part: Int[np.ndarray, " n"] = np.argmax([partition.test for partition in divided], axis=0)
-    table["part"] = part[scored]
+    table["part"] = learned.folds[scored]
     table["score"], table["threshold"] = learned.scores[scored], learned.thresholds[scored]
     return table
-
-
-def _tested(divided: Sequence[Partition]) -> Mask:
-    tested: Mask = np.logical_or.reduce([partition.test for partition in divided])
-    return tested
 
 
 def _remarks(pairs: pd.DataFrame, trained: dict[str, list[TrainedProbe]]) -> list[str]:
@@ -247,6 +238,8 @@ def _remarks(pairs: pd.DataFrame, trained: dict[str, list[TrainedProbe]]) -> lis
         if rows["n_fake"].iloc[0] == 0 or rows["n_real"].iloc[0] == 0:
             missing = "fake" if rows["n_fake"].iloc[0] == 0 else "real"
             lines.append(f"tested on {test}: no {missing} samples among the test samples, metrics are undefined.")
+        elif rows["auc"].isna().all():
+            lines.append(f"tested on {test}: {INCOMPARABLE}")
     for row in pairs[pairs["leaks"] > 0].itertuples():
         lines.append(f"{row.train} → {row.test}: {row.leaks} groups of the test samples were trained on too: a leak.")
     for name, probes in trained.items():

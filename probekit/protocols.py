@@ -5,6 +5,7 @@ dealt into K folds, and every sample is scored once, by a probe that learned fro
 """
 
 import hashlib
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
@@ -12,16 +13,19 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 import pandas as pd
 
-from probekit.arrays import Float, Groups, Int, Mask
-from probekit.errors import ProbeError, UsageError
+from probekit.arrays import Float, Int, Mask
+from probekit.errors import ModelError, ProbeError, UsageError
+from probekit.manifest import REAL
 from probekit.registry import unknown_name
 
-REAL = "real"
 ALL = "all"
 SELECTION_FOLDS = 5  # of the cross-validation inside the training rows that chooses C
 
 Pool = tuple[str, ...]
 """Generators that are taken together; one name for `lama`, two for `lama+ldm`."""
+
+Kind = tuple[str, ...]
+"""What folds have equal shares of: (domain, generator) or (label,)."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +35,16 @@ class Partition:
     train: Mask
     val: Mask
     """For thresholds; empty out of fold."""
+    test: Mask
+
+
+@dataclass(frozen=True)
+class Turn:
+    """What one probe learns from and what it scores."""
+
+    train: Mask
+    folds: Int[np.ndarray, " m"]
+    """Of the training rows, for the choice of C."""
     test: Mask
 
 
@@ -89,28 +103,59 @@ def partitions(samples: pd.DataFrame, folds: int, seed: int) -> list[Partition]:
         return [Partition(split == "train", split == "val", split == "test")]
     if folds < 2:
         raise UsageError(f"--folds {folds}: give 0 to use the split of the manifest, or at least 2.")
-    number = group_folds(samples["group"].to_numpy(), folds, seed)
+    number = group_folds(samples, folds, seed)
     if len(number) and number.max() == 0:
         raise ProbeError("all samples are of one group: no fold can be held out. Give each source its own group.")
     none = np.zeros(len(samples), dtype=bool)
     return [Partition(number != fold, none, number == fold) for fold in np.unique(number)]
 
 
-def group_folds(groups: Groups, folds: int, seed: int) -> Int[np.ndarray, " n"]:
-    """A fold number for every row: groups stay whole, and folds are about equal in rows.
+def tested(divided: Sequence[Partition]) -> Mask:
+    """Samples that any of the partitions tests."""
+    found: Mask = np.logical_or.reduce([partition.test for partition in divided])
+    return found
 
-    Groups are dealt largest first, in hash order among equals, each to the fold with the fewest rows so far.
-    The result depends on the names and sizes of the groups and on the seed, not on the order of the rows.
-    With fewer groups than folds there are as many folds as groups.
+
+def part_numbers(divided: Sequence[Partition]) -> Int[np.ndarray, " n"]:
+    """The number of the partition that tests a sample; 0 for samples that none does."""
+    number: Int[np.ndarray, " n"] = np.argmax([partition.test for partition in divided], axis=0)
+    return number
+
+
+def group_folds(samples: pd.DataFrame, folds: int, seed: int) -> Int[np.ndarray, " n"]:
+    """A fold number for every row: groups stay whole, and every fold has about the same share of each class.
+
+    A probe leans towards the class that it saw more of. Were folds not alike in their classes, the samples
+    held out would be those that the training rows lack, and scores of mere noise would come out inverted.
+
+    Groups of the rarest generator (of a domain) come first, of those the largest, equals in hash order. Each
+    goes to the fold with the fewest rows of its rarest generator, then of the next one, then of its label; then
+    to an empty fold, else to the one that has most of the others (after the iterative stratification of
+    Sechidis et al. 2011). The order of the rows does not matter. With fewer groups than
+    folds there are as many folds as groups.
     """
-    names, number, sizes = np.unique(groups.astype(str), return_inverse=True, return_counts=True)
-    digests = [hashlib.sha256(f"{seed}:{name}".encode()).hexdigest() for name in names]
-    filled = [0] * folds
-    fold = np.zeros(len(names), dtype=np.int64)
-    for group in sorted(range(len(names)), key=lambda i: (-sizes[i], digests[i])):
-        fold[group] = min(range(folds), key=filled.__getitem__)
-        filled[fold[group]] += int(sizes[group])
-    return fold[number]
+    contents: dict[str, Counter[Kind]] = {}
+    for group, label, *maker in (
+        samples[["group", "label", "domain", "generator"]].astype("str").itertuples(index=False)
+    ):
+        contents.setdefault(group, Counter()).update([tuple(maker), (label,)])
+    totals: Counter[Kind] = Counter()
+    for kinds in contents.values():
+        totals.update(kinds)
+    rarest_first = {group: sorted(kinds, key=lambda kind: (totals[kind], kind)) for group, kinds in contents.items()}
+
+    def turn(group: str) -> tuple[int, Kind, int, bytes]:
+        rarest = rarest_first[group][0]
+        return totals[rarest], rarest, -contents[group].total(), hashlib.sha256(f"{seed}:{group}".encode()).digest()
+
+    filled: list[Counter[Kind]] = [Counter() for _ in range(folds)]
+    fold_of = {}
+    for group in sorted(contents, key=turn):
+        rarest = rarest_first[group]
+        need = [([fold[kind] for kind in rarest], bool(fold), -fold.total()) for fold in filled]
+        fold_of[group] = chosen = need.index(min(need))
+        filled[chosen].update(contents[group])
+    return samples["group"].astype("str").map(fold_of).to_numpy(dtype=np.int64)
 
 
 def trainable_pools(
@@ -157,10 +202,26 @@ def evaluation(partitioned: Sequence[Partition], folds: int) -> str:
     return f"{len(partitioned)}-fold out of fold by group{fewer}"
 
 
-def leaked(samples: pd.DataFrame, trained: Mask, scored: Mask) -> Mask:
-    """Scored rows whose group the probe also learned from: their scores flatter it."""
+def turns(samples: pd.DataFrame, pool: Pool, divided: Sequence[Partition], scored: Mask, seed: int) -> list[Turn]:
+    """For each partition, what a probe of this pool learns from, and which of `scored` it then scores."""
+    found = []
+    for partition in divided:
+        train = members(samples, pool, partition.train)
+        folds = group_folds(samples[train], SELECTION_FOLDS, seed)
+        found.append(Turn(train, folds, partition.test & scored))
+    return found
+
+
+def learned_from(taken: Sequence[Turn]) -> Mask:
+    """Samples that any of the probes learned from."""
+    found: Mask = np.logical_or.reduce([turn.train for turn in taken])
+    return found
+
+
+def leaked(samples: pd.DataFrame, taken: Sequence[Turn]) -> Mask:
+    """Scored rows whose group the probe that scored them also learned from: their scores flatter it."""
     groups = samples["group"].to_numpy()
-    found: Mask = scored & np.isin(groups, groups[trained])
+    found: Mask = np.logical_or.reduce([turn.test & np.isin(groups, groups[turn.train]) for turn in taken])
     return found
 
 
@@ -168,14 +229,14 @@ def require_finite(samples: pd.DataFrame, blocks: Iterable[Float[np.ndarray, "n 
     """Nothing, when every feature is a number.
 
     Raises:
-        ProbeError: a feature is NaN or infinite; the message names the first image.
+        ModelError: a feature is NaN or infinite; the message names the first image.
     """
     bad = np.zeros(len(samples), dtype=bool)
     for block in blocks:
         bad |= ~np.isfinite(block).all(axis=1)
     if bad.any():
         path = samples["path"].iloc[int(np.argmax(bad))]
-        raise ProbeError(
+        raise ModelError(
             f"{path}: its features are not finite ({bad.sum()} such samples): extract again or remove them."
         )
 

@@ -121,6 +121,25 @@ def test_shuffled_classes_give_chance_within_the_interval():
     assert result.binary["auc_lo"] < 0.5 < result.binary["auc_hi"]
 
 
+def test_out_of_fold_noise_is_at_chance_when_a_group_has_one_class():
+    found = []
+    for seed in range(60):
+        features = study(seed, photos=15, strength=0.0)
+        alone = features.samples.assign(group=[f"{seed} {path}" for path in features.samples["path"]])
+        settings = dataclasses.replace(QUICK, C=0.001, folds=5, bootstrap=0)
+        result = attribute(dataclasses.replace(features, samples=alone), settings)
+        found.append((result.binary["auc"], result.overall["balanced_acc"]))
+    assert_allclose(np.mean(found, axis=0), [0.5, 0.25], atol=0.02)
+
+
+def test_a_fold_for_each_sample_leaves_nothing_to_compare_and_says_so():
+    features = study(photos=6)
+    alone = features.samples.assign(group=features.samples["path"])
+    result = attribute(dataclasses.replace(features, samples=alone), dataclasses.replace(QUICK, folds=24))
+    assert result.to_json()["binary"]["auc"] is None
+    assert any("fewer folds" in note for note in result.notes)
+
+
 def test_the_order_of_the_samples_changes_nothing():
     features = study()
     order = np.random.default_rng(1).permutation(len(features.samples))

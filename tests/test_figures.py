@@ -32,8 +32,6 @@ def every_figure():
         "matrix": lambda: figures.matrix(VALUES, title="AUC", counts=COUNTS),
         "confusion": lambda: figures.confusion(COUNTS, title="Attribution"),
         "scatter_map": lambda: figures.scatter_map(PLANE, LABELS, title="Map", caption="trustworthiness 0.93"),
-        "rank_curve": lambda: figures.rank_curve({"npr": {1: 0.5, 10: 0.9}, "srm": {1: 0.4, 10: 1.0}}, title="Rank"),
-        "bars": lambda: figures.bars(VALUES["telea"], title="Rank-1", value_name="Rank-1", chance=0.25),
         "histograms": lambda: figures.histograms({"mated": PLANE[:, 0], "real": PLANE[:9, 1]}, title="Pools"),
     }
 
@@ -89,7 +87,7 @@ def test_a_figure_neither_reads_nor_changes_the_users_matplotlib_settings(name):
 def test_drawing_never_loads_pyplot_and_importing_loads_no_matplotlib():
     code = (
         "import sys, probekit.figures as f; print('matplotlib' in sys.modules);"
-        "f.bars(__import__('pandas').Series({'a': 1.0}), title='', value_name='');"
+        "f.histograms({'a': __import__('numpy').zeros(3)}, title='');"
         "print('matplotlib.pyplot' in sys.modules)"
     )
     assert subprocess.check_output([sys.executable, "-c", code], text=True).split() == ["False", "False"]
@@ -128,12 +126,6 @@ def test_a_map_prints_its_quality_and_the_count_of_each_class(words):
         assert word in words
 
 
-def test_an_undefined_bar_says_so(words):
-    figures.bars(pd.Series({"a": 0.25, "b": np.nan}), title="t", value_name="v", counts=pd.Series({"a": 9, "b": 0}))
-    for word in ["0.25", "undefined", "a  (n 9)", "b  (n 0)"]:
-        assert word in words
-
-
 @pytest.mark.parametrize(("rows", "columns"), [(1, 1), (1, 20), (20, 1), (20, 20)])
 def test_matrices_of_any_size_keep_their_words_inside_and_their_cells_readable(rows, columns, words):
     names = [f"stable-diffusion-xl-1.{i}" for i in range(20)]
@@ -149,7 +141,6 @@ def test_any_name_is_drawn_as_it_is(name, words):
     figures.matrix(pd.DataFrame([[0.5]], index=[name], columns=[name]), title=name)
     figures.scatter_map(PLANE[:5], np.array([name] * 5), title=name)
     figures.histograms({name: PLANE[:, 0]}, title=name)
-    figures.rank_curve({name: {1: 0.5}, "other": {1: 0.6}}, title=name)
     assert f"{name}  (5)" in words
     assert words.count(name) >= (4 if name else 0)
 

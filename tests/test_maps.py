@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.manifold import trustworthiness
 
-from probekit.errors import UnknownNameError, UsageError
+from probekit.errors import ModelError, UnknownNameError, UsageError
 from probekit.features import FeatureSet, Source
 from probekit.maps import MapSettings, embed_map
 
@@ -144,7 +144,7 @@ def test_progress_rises_to_the_end():
         (clouds(n=20), {"perplexity": 30.0}, UsageError, "up to 6.3"),
         (clouds(n=20), {"condition": "whiten"}, UnknownNameError, "zscore"),
         (feature_set(["real"] * 9, np.full((9, 4), 0.1)), {}, UsageError, "nothing to map"),
-        (feature_set(["real"] * 9, np.full((9, 4), np.nan)), {}, UsageError, "0.png are not finite"),
+        (feature_set(["real"] * 9, np.full((9, 4), np.nan)), {}, ModelError, "0.png: its features are not finite"),
     ],
 )
 def test_what_cannot_be_mapped_says_why(fs, change, error, message):

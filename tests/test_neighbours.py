@@ -9,13 +9,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
+from probekit.arrays import unit_rows
 from probekit.errors import UsageError
-from probekit.neighbours import normalise, search, similarity_blocks
+from probekit.neighbours import search, similarity_blocks
 
 
 def reference(queries, gallery, k, query_groups, gallery_groups):
     """Rows and cosines by sorting all of them in float64, one query at a time."""
-    unit = [normalise(x).astype(np.float64) for x in (queries, gallery)]
+    unit = [unit_rows(x).astype(np.float32).astype(np.float64) for x in (queries, gallery)]
     rows = np.full((len(queries), k), -1)
     values = np.full((len(queries), k), -np.inf)
     for q, query in enumerate(unit[0]):
@@ -132,7 +133,6 @@ def test_mixed_kinds_of_group_labels_are_compared_by_value():
     [
         ({"k": 0}, "k is 0"),
         ({"queries": np.ones((1, 2), np.float32)}, "2 features"),
-        ({"queries": np.array([[1, np.nan, 0]], np.float32)}, "row 0 are not finite"),
         ({"gallery_groups": np.arange(3)}, "one side only"),
     ],
 )

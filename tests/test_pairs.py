@@ -9,7 +9,7 @@ import pytest
 from numpy.testing import assert_allclose
 
 from probekit import metrics
-from probekit.errors import ProbeError, UnknownNameError, UsageError
+from probekit.errors import ModelError, ProbeError, UnknownNameError, UsageError
 from probekit.features import FeatureSet, Source
 from probekit.pairs import THRESHOLDS, PairSettings, score_pairs
 from probekit.probes.conditions import CONDITIONS
@@ -127,6 +127,28 @@ def test_out_of_fold_a_feature_that_only_names_the_group_and_class_gives_chance(
     codes = np.eye(180)[np.arange(180)] * 5
     result = score_pairs(feature_set(features.samples, codes), PairSettings(train="lama", test="lama", C=1.0, folds=5))
     assert result.pairs["auc_lo"][0] <= 0.5 <= result.pairs["auc_hi"][0]
+
+
+def noise(seed, n=60):
+    """Features that know nothing of real and fake; every sample is a group of its own."""
+    label = np.arange(n) % 2
+    samples = pd.DataFrame({"path": [f"{seed}/{i}.png" for i in range(n)], "label": label, "domain": "x"})
+    samples = samples.assign(generator=np.where(label, "lama", "real"), split="train", group=samples["path"])
+    return feature_set(samples, np.random.default_rng(seed).normal(size=(n, 8)))
+
+
+def test_out_of_fold_noise_is_at_chance_when_a_group_has_one_class():
+    settings = PairSettings(folds=5, C=0.01, bootstrap=0)
+    pairs = pd.concat([score_pairs(noise(seed), settings).pairs for seed in range(120)])
+    assert_allclose(pairs[["auc", "eer", "acc"]].mean(), 0.5, atol=0.02)
+    assert_allclose(pairs["ap"].mean(), 0.51, atol=0.02)  # of 60 samples in random order
+
+
+def test_a_fold_for_each_sample_leaves_nothing_to_compare_and_says_so():
+    result = score_pairs(noise(0, n=24), dataclasses.replace(QUICK, folds=24))
+    (pair,) = result.to_json()["pairs"]
+    assert (pair["auc"], pair["auc_ci"], pair["ap"], pair["eer"]) == (None,) * 4
+    assert any("no fold holds both real and fake samples" in note and "fewer folds" in note for note in result.notes)
 
 
 def test_a_planted_leak_is_counted_and_noted():
@@ -288,7 +310,7 @@ def test_each_block_is_conditioned_on_its_own():
 def test_a_feature_that_is_not_finite_is_refused_with_the_image_named():
     features = study()
     features.blocks[0][70, 3] = np.nan
-    with pytest.raises(ProbeError, match=r"lama/10\.png"):
+    with pytest.raises(ModelError, match=r"lama/10\.png"):
         score_pairs(features, QUICK)
 
 

@@ -6,18 +6,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from probekit.errors import ProbeError, UnknownNameError, UsageError
+from probekit.errors import ModelError, ProbeError, UnknownNameError, UsageError
 from probekit.protocols import (
     Partition,
     evaluation,
     generators,
     group_folds,
     leaked,
+    learned_from,
     members,
     parse_pools,
     partitions,
     require_finite,
     trainable_pools,
+    turns,
 )
 
 
@@ -112,31 +114,59 @@ def test_the_split_is_one_partition():
     assert not partition.val.any()
 
 
+def grouped(groups, generators="lama"):
+    return pd.DataFrame({"group": groups, "generator": generators, "domain": "x"}).assign(
+        label=lambda rows: (rows["generator"] != "real").astype(int)
+    )
+
+
 @settings(max_examples=30, deadline=None)
 @given(
-    groups=st.lists(st.integers(0, 12), min_size=1, max_size=80),
+    rows=st.lists(st.tuples(st.integers(0, 12), st.sampled_from(["real", "lama", "ldm"])), min_size=1, max_size=80),
     folds=st.integers(2, 6),
     seed=st.integers(0, 3),
 )
-def test_folds_never_split_a_group_and_do_not_depend_on_the_order_of_the_rows(groups, folds, seed):
-    groups = np.array([f"g{i}" for i in groups], dtype=object)
-    number = group_folds(groups, folds, seed)
-    for name in np.unique(groups):
-        assert len(np.unique(number[groups == name])) == 1
-    order = np.random.default_rng(seed).permutation(len(groups))
-    assert np.array_equal(group_folds(groups[order], folds, seed), number[order])
-    assert number.max() + 1 == min(folds, len(np.unique(groups)))
+def test_folds_never_split_a_group_and_do_not_depend_on_the_order_of_the_rows(rows, folds, seed):
+    samples = grouped([f"g{group}" for group, _ in rows], [name for _, name in rows])
+    number = group_folds(samples, folds, seed)
+    assert (samples.assign(fold=number).groupby("group")["fold"].nunique() == 1).all()
+    order = np.random.default_rng(seed).permutation(len(rows))
+    assert np.array_equal(group_folds(samples.iloc[order], folds, seed), number[order])
+    assert number.max() + 1 == min(folds, samples["group"].nunique())
 
 
 def test_folds_are_about_equal_and_depend_on_the_seed():
-    groups = np.repeat([f"photo {i}" for i in range(60)], 7)
-    sizes = np.bincount(group_folds(groups, 5, seed=0))
+    samples = grouped(np.repeat([f"photo {i}" for i in range(60)], 7))
+    sizes = np.bincount(group_folds(samples, 5, seed=0))
     assert sizes.tolist() == [84] * 5
-    assert not np.array_equal(group_folds(groups, 5, seed=0), group_folds(groups, 5, seed=1))
+    assert not np.array_equal(group_folds(samples, 5, seed=0), group_folds(samples, 5, seed=1))
+
+
+def test_every_fold_has_the_same_share_of_each_class_when_a_group_has_one_class():
+    names = ["real"] * 30 + ["lama"] * 20 + ["ldm"] * 10
+    samples = grouped([f"{i}.png" for i in range(60)], names)
+    shares = pd.crosstab(group_folds(samples, 5, seed=0), samples["generator"])
+    assert (shares == [4, 2, 6]).all(axis=None)  # lama, ldm, real
+
+
+def test_groups_left_over_go_to_folds_that_have_more_of_the_other_class():
+    samples = grouped([f"{i}.png" for i in range(14)], ["real", "lama"] * 7)
+    shares = pd.crosstab(group_folds(samples, 5, seed=0), samples["generator"])
+    assert (shares["real"] == shares["lama"]).all()
+
+
+def test_groups_of_every_class_and_groups_of_one_are_dealt_side_by_side():
+    mixed = [(f"pair {i}", name) for i in range(10) for name in ("real", "lama")]
+    alone = [(f"{name} {i}", name) for i in range(10) for name in ("real", "lama")]
+    groups, names = zip(*mixed, *alone, strict=True)
+    samples = grouped(groups, names)
+    shares = pd.crosstab(group_folds(samples, 5, seed=0), samples["generator"])
+    assert (shares == 4).all(axis=None)
 
 
 def test_folds_stay_as_they_were_frozen():
-    assert group_folds(np.array(["a", "b", "c", "d", "e", "f"]), 3, seed=0).tolist() == [2, 1, 0, 1, 2, 0]
+    samples = grouped(list("abcdef"), ["real", "lama"] * 3)
+    assert group_folds(samples, 3, seed=0).tolist() == [0, 2, 1, 1, 2, 0]
 
 
 def test_every_sample_is_tested_in_exactly_one_fold_without_its_group():
@@ -145,7 +175,7 @@ def test_every_sample_is_tested_in_exactly_one_fold_without_its_group():
     assert len(parts) == 4
     assert np.sum([part.test for part in parts], axis=0).tolist() == [1] * 40
     for part in parts:
-        assert not leaked(samples, part.train, part.test).any()
+        assert not (set(samples["group"][part.train]) & set(samples["group"][part.test]))
 
 
 @pytest.mark.parametrize("folds", [1, -3])
@@ -160,9 +190,12 @@ def test_one_group_that_holds_everything_cannot_be_folded():
 
 
 def test_a_group_on_both_sides_is_a_leak():
-    samples = table(("real", "x", "train", "a"), ("lama", "x", "test", "a"), ("lama", "x", "test", "b"))
-    train, test = (samples["split"] == "train").to_numpy(), (samples["split"] == "test").to_numpy()
-    assert leaked(samples, train, test).tolist() == [False, True, False]
+    samples = table(*[(name, "x", split, group) for name, split, group in [
+        ("real", "train", "a"), ("lama", "train", "b"), ("lama", "test", "a"), ("lama", "test", "c")
+    ]])  # fmt: skip
+    taken = turns(samples, ("lama",), partitions(samples, 0, 0), EVERYWHERE[:4], seed=0)
+    assert leaked(samples, taken).tolist() == [False, False, True, False]
+    assert learned_from(taken).tolist() == [True, True, False, False]
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
@@ -170,7 +203,7 @@ def test_a_feature_that_is_not_finite_is_refused_with_the_image_named(value):
     blocks = [np.zeros((6, 3), np.float32), np.zeros((6, 2), np.float32)]
     require_finite(SAMPLES, blocks)
     blocks[1][4, 1] = value
-    with pytest.raises(ProbeError, match=r"^4\.png: .*not finite \(1 such"):
+    with pytest.raises(ModelError, match=r"^4\.png: .*not finite \(1 such"):
         require_finite(SAMPLES, blocks)
 
 

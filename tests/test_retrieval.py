@@ -10,7 +10,7 @@ import pytest
 from numpy.testing import assert_allclose
 from sklearn.metrics import average_precision_score, balanced_accuracy_score, roc_auc_score
 
-from probekit.errors import UnknownNameError, UsageError
+from probekit.errors import ModelError, UnknownNameError, UsageError
 from probekit.features import FeatureSet, Source
 from probekit.retrieval import RetrievalSettings, retrieve
 
@@ -198,7 +198,7 @@ def test_nothing_enrolled_but_real_images_has_a_closed_set_and_no_open_set():
 
 
 def test_the_order_of_samples_changes_no_number():
-    fs, settings = clouds(), replace(QUICK, unknown=("ldm",))
+    fs, settings = clouds(n=600, groups=100), RetrievalSettings(bootstrap=50, unknown=("ldm",))
     order = np.random.default_rng(0).permutation(len(fs.samples))
     samples = fs.samples.iloc[order].reset_index(drop=True)
     shuffled = retrieve(replace(fs, samples=samples, blocks=(fs.blocks[0][order],)), settings).to_json()
@@ -244,8 +244,21 @@ def test_intervals_are_reproducible_hold_the_number_and_need_ten_groups():
     low, high = first.open[0].auroc_interval
     assert low < first.open[0].auroc < high
     few = retrieve(clouds(n=600, groups=20), settings)
-    assert set(few.closed.intervals.values()) == {None}
+    assert {
+        name: value for name, value in few.to_json()["closed_set"].items() if name.endswith("_ci")
+    } == dict.fromkeys(["rank1_ci", "map_ci", "macro_map_ci", "knn_accuracy_ci", "knn_balanced_accuracy_ci"])
     assert any("Fewer than 10 groups" in note for note in few.notes)
+
+
+def test_a_pool_of_fewer_than_ten_groups_has_no_interval():
+    fs = clouds(n=600, groups=100, spread=1.5)
+    test = (fs.samples.split == "test") & (fs.samples.generator == "real")
+    rare = fs.samples.group[test].unique()[:9]
+    kept = np.flatnonzero(~test | fs.samples.group.isin(rare))
+    fewer = replace(fs, samples=fs.samples.iloc[kept].reset_index(drop=True), blocks=(fs.blocks[0][kept],))
+    unregistered, real = retrieve(fewer, RetrievalSettings(bootstrap=50, unknown=("ldm",))).to_json()["open_set"]
+    assert (real["pool"], real["auroc_ci"]) == ("real", None)
+    assert unregistered["auroc_ci"][0] < unregistered["auroc"] < unregistered["auroc_ci"][1]
 
 
 def test_json_has_no_nan_and_is_plain():
@@ -256,6 +269,8 @@ def test_json_has_no_nan_and_is_plain():
     ldm = next(row for row in answer["per_class"] if row["generator"] == "ldm")
     assert ldm["map"] is None
     assert answer["closed_set"]["rank"].keys() == {"1", "5", "10"}
+    assert {"map", "map_ci", "rank1_ci", "n_scored"} <= answer["closed_set"].keys()
+    assert "auroc_ci" in answer["open_set"][0]
 
 
 def test_a_class_with_one_sample_and_k_beyond_the_gallery_work():
@@ -305,5 +320,5 @@ def test_requests_that_cannot_be_answered_say_why(settings, error, message):
 def test_features_that_are_not_finite_are_refused():
     fs = clouds()
     fs.blocks[0][7, 0] = np.nan
-    with pytest.raises(UsageError, match="row 7"):
+    with pytest.raises(ModelError, match=r"^0007\.png: its features are not finite"):
         retrieve(fs, QUICK)

@@ -38,11 +38,11 @@ class Resampling:
         low, high = np.quantile(defined, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
         return float(low), float(high)
 
-    def auc(self, labels: Labels, scores: Scores) -> Interval:
-        """Interval of the tie-aware AUC; NaN also when one class alone has fewer than 10 groups."""
+    def auc(self, labels: Labels, scores: Scores, folds: Int[np.ndarray, " n"] | None = None) -> Interval:
+        """Interval of the tie-aware AUC within folds; NaN also when one class alone has fewer than 10 groups."""
         if min(len(np.unique(self.members[labels == label])) for label in (0, 1)) < FEWEST_GROUPS:
             return UNDEFINED
-        return self.interval(lambda weights: weighted_auc(labels, scores, weights))
+        return self.interval(lambda weights: weighted_auc(labels, scores, weights, folds))
 
     def mean(self, values: Float[np.ndarray, " n"]) -> Interval:
         """Interval of the mean of a value per sample, such as right or wrong."""

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from probekit.arrays import Float, Labels, Scores
+from probekit.arrays import Float, Int, Labels, Scores
 from probekit.metrics import add
 
 
@@ -44,11 +44,29 @@ def roc(
     return reals / reals[-1], fakes / fakes[-1], thresholds
 
 
-def weighted_auc(labels: Labels, scores: Scores, weights: Float[np.ndarray, "r n"]) -> Float[np.ndarray, " r"]:
-    """AUC under each row of sample weights; NaN where a class has no weight.
+def weighted_auc(
+    labels: Labels, scores: Scores, weights: Float[np.ndarray, "r n"], folds: Int[np.ndarray, " n"] | None = None
+) -> Float[np.ndarray, " r"]:
+    """AUC under each row of sample weights; NaN where there is no pair to compare.
 
-    AUC = Σ_fake w (W_real below + W_real equal / 2) / (W_fake W_real), with W a sum of weights.
+    AUC = Σ_fake w (W_real below + W_real equal / 2) / (W_fake W_real), with W a sum of weights. With folds, only
+    samples of the same fold are compared: both sides of the fraction are sums over folds.
     """
+    wins, pairs = np.zeros((2, len(weights)))
+    numbers = np.zeros(len(labels), dtype=np.int64) if folds is None else folds
+    for fold in np.unique(numbers):
+        own = numbers == fold
+        won, compared = _wins(labels[own], scores[own], weights[:, own])
+        wins += won
+        pairs += compared
+    areas: Float[np.ndarray, " r"] = np.divide(wins, pairs, out=np.full(len(weights), np.nan), where=pairs > 0)
+    return areas
+
+
+def _wins(
+    labels: Labels, scores: Scores, weights: Float[np.ndarray, "r n"]
+) -> tuple[Float[np.ndarray, " r"], Float[np.ndarray, " r"]]:
+    """Weight of the pairs whose fake scores higher, ties counting half, and of all pairs of a fake and a real."""
     real = labels == 0
     order = np.argsort(scores[real], kind="stable")
     sorted_reals = scores[real][order]
@@ -57,10 +75,8 @@ def weighted_auc(labels: Labels, scores: Scores, weights: Float[np.ndarray, "r n
     real_weights = weights[:, real][:, order]
     cumulated = np.hstack([np.zeros((len(weights), 1)), np.cumsum(real_weights, axis=1)])
     fake_weights = weights[:, ~real]
-    wins = np.sum(fake_weights * (cumulated[:, below] + cumulated[:, up_to]), axis=1) / 2
-    pairs = fake_weights.sum(axis=1) * cumulated[:, -1]
-    areas: Float[np.ndarray, " r"] = np.divide(wins, pairs, out=np.full(len(weights), np.nan), where=pairs > 0)
-    return areas
+    wins: Float[np.ndarray, " r"] = np.sum(fake_weights * (cumulated[:, below] + cumulated[:, up_to]), axis=1) / 2
+    return wins, fake_weights.sum(axis=1) * cumulated[:, -1]
 
 
 def _passing(

@@ -28,12 +28,7 @@ class LinearClassifier:
 
     def predict_proba(self, features: Features) -> Float[np.ndarray, "n c"]:
         """Probability of every class, in the order of `classes`; rows sum to 1."""
-        logits = self._logits(features)
-        if len(self.classes) == 2:
-            logits = np.hstack([np.zeros_like(logits), logits])
-        odds: Float[np.ndarray, "n c"] = np.exp(logits - logits.max(axis=1, keepdims=True))
-        odds /= odds.sum(axis=1, keepdims=True)
-        return odds
+        return probabilities(self.decision_function(features))
 
     def predict(self, features: Features) -> Labels:
         """The most probable class of every row; a tie goes to the earlier class."""
@@ -43,3 +38,11 @@ class LinearClassifier:
     def _logits(self, features: Features) -> Float[np.ndarray, "n k"]:
         logits: Float[np.ndarray, "n k"] = features @ self.weights + self.bias
         return logits
+
+
+def probabilities(decisions: Float[np.ndarray, " n"] | Float[np.ndarray, "n k"]) -> Float[np.ndarray, "n c"]:
+    """Softmax of logits (n, k), or of the log-odds (n,) of the second of two classes; rows sum to 1."""
+    logits = np.stack([np.zeros_like(decisions), decisions], axis=1) if decisions.ndim == 1 else decisions
+    odds: Float[np.ndarray, "n c"] = np.exp(logits - logits.max(axis=1, keepdims=True))
+    odds /= odds.sum(axis=1, keepdims=True)
+    return odds

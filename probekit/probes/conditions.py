@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from probekit.arrays import Features, Float
+from probekit.arrays import Features, Float, unit_rows
 from probekit.registry import unknown_name
 
 CONDITIONS = {
@@ -59,11 +59,6 @@ def _normalise(name: str, widths: Sequence[int], features: Features) -> Features
     return np.hstack([normalise(block.astype(np.float64)) for block in np.split(features, ends, axis=1)])
 
 
-def _l2(block: Features) -> Features:
-    length = np.sqrt(np.sum(block**2, axis=1, keepdims=True))
-    return block / np.where(length > 0, length, 1.0)
-
-
 def _layernorm(block: Features) -> Features:
     deviation = block.std(axis=1, keepdims=True)
     deviation[deviation <= _rounding(block, axis=1)[:, None]] = 1.0
@@ -78,4 +73,4 @@ def _rounding(features: Features, axis: int) -> Float[np.ndarray, " m"]:
     return bound
 
 
-_ROWS: dict[str, Callable[[Features], Features]] = {"l2": _l2, "layernorm": _layernorm}
+_ROWS: dict[str, Callable[[Features], Features]] = {"l2": unit_rows, "layernorm": _layernorm}

@@ -2,11 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
 from probekit import probes
-from probekit.arrays import Features, Float, Int, Labels
+from probekit.arrays import Features, Float, Int, Labels, Mask
 from probekit.errors import ProbeError
 from probekit.fingerprint import JSONValue
 from probekit.probes.classifier import LinearClassifier
@@ -62,6 +63,59 @@ class TrainedProbe:
             "iterations": self.classifier.iterations,
             "converged": self.classifier.converged,
         }
+
+
+class Turn(Protocol):
+    """What one probe learns from and what it scores."""
+
+    @property
+    def train(self) -> Mask:
+        """Of all samples."""
+        ...
+
+    @property
+    def folds(self) -> Int[np.ndarray, " m"]:
+        """Of the training rows, for the choice of C; groups lie inside one fold."""
+        ...
+
+    @property
+    def test(self) -> Mask:
+        """Of all samples."""
+        ...
+
+
+def train_turns(
+    features: Features,
+    labels: Labels,
+    turns: Sequence[Turn],
+    *,
+    probe: str,
+    condition: str,
+    widths: Sequence[int],
+    C: float | None = None,
+) -> tuple[list[TrainedProbe], Float[np.ndarray, " n"] | Float[np.ndarray, "n k"]]:
+    """A probe for every turn, and what it says of its test rows: log-odds or logits, NaN where no turn scores.
+
+    Raises:
+        ProbeError, UnknownNameError: as `train_probe`.
+    """
+    trained = [
+        train_probe(
+            features[turn.train],
+            labels[turn.train],
+            probe=probe,
+            condition=condition,
+            widths=widths,
+            folds=turn.folds,
+            C=C,
+        )
+        for turn in turns
+    ]
+    found = [one.decision_function(features[turn.test]) for one, turn in zip(trained, turns, strict=True)]
+    decisions = np.full((len(labels), *found[0].shape[1:]), np.nan)
+    for turn, values in zip(turns, found, strict=True):
+        decisions[turn.test] = values
+    return trained, decisions
 
 
 def train_probe(

@@ -47,7 +47,7 @@ def exact(value: object) -> str:
 def cell(value: object, name: str = "") -> str:
     """A table's cell: numbers as measured, an interval (`…_ci`) as `lo–hi`, anything else as it is."""
     if isinstance(value, list | tuple):
-        if name.endswith(("_ci", "_interval")) and len(value) == 2:
+        if name.endswith("_ci") and len(value) == 2:
             return "–".join(number(bound) for bound in value)
         return ", ".join(cell(item) for item in value) or UNKNOWN
     if isinstance(value, Mapping):
@@ -96,7 +96,7 @@ NAMES = {
     "map": "mAP",
     "n": "Images",
     "n_gallery": "Gallery",
-    "n_query": "Queries",
+    "n_queries": "Queries",
     "n_test": "Test images",
     "n_train": "Training images",
     "oscr": "OSCR",

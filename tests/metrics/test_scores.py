@@ -11,6 +11,7 @@ from numpy.testing import assert_allclose
 from probekit import metrics
 from probekit.metrics.bootstrap import resample
 from probekit.metrics.curves import eer_threshold, roc, weighted_auc
+from probekit.metrics.folds import measure_folds
 
 
 def scored(seed, n=60, levels=7):
@@ -152,3 +153,42 @@ def test_three_images_of_one_class_are_too_few_for_an_interval_of_the_auc():
     scores = np.random.default_rng(0).normal(size=63)
     assert np.isnan(resample(np.arange(63), 100, seed=0).auc(labels, scores)).all()
     assert np.isfinite(resample(np.arange(63), 100, seed=0).mean(scores)).all()
+
+
+def several_folds(seed, n=90, folds=4):
+    """Scores of several probes, each with a zero of its own."""
+    labels, scores = scored(seed, n)
+    number = np.random.default_rng(seed + 100).integers(folds, size=n)
+    return labels, scores + 10 * number, number
+
+
+def test_out_of_fold_only_samples_of_one_fold_are_compared():
+    labels, scores, folds = several_folds(9)
+    compared = [
+        (scores[fake] > scores[real]) + 0.5 * (scores[fake] == scores[real])
+        for fake in np.flatnonzero(labels == 1)
+        for real in np.flatnonzero(labels == 0)
+        if folds[fake] == folds[real]
+    ]
+    assert measure_folds(labels, scores, folds)["auc"] == pytest.approx(np.mean(compared))
+    assert measure_folds(labels, scores, folds)["auc"] > metrics.get("auc")(labels, scores) + 0.02
+
+
+def test_one_fold_gives_the_metrics_of_its_samples():
+    labels, scores = scored(10)
+    assert measure_folds(labels, scores, np.zeros(60, dtype=int)) == metrics.measure(labels, scores)
+
+
+def test_without_a_fold_of_both_classes_nothing_is_compared():
+    labels, scores = scored(11)
+    found = measure_folds(labels, scores, np.arange(60))
+    assert np.isnan([found["auc"], found["ap"], found["eer"]]).all()
+    assert found["acc"] == metrics.get("acc")(labels, scores)
+    assert np.isnan(resample(np.arange(60), 100, seed=0).auc(labels, scores, np.arange(60))).all()
+
+
+def test_the_bootstrap_compares_within_folds_as_the_estimate_does():
+    labels, scores, folds = several_folds(12)
+    weights = np.random.default_rng(0).integers(0, 4, size=(20, 90))
+    expected = [measure_folds(np.repeat(labels, w), np.repeat(scores, w), np.repeat(folds, w))["auc"] for w in weights]
+    assert_allclose(weighted_auc(labels, scores, weights.astype(float), folds), expected)

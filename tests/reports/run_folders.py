@@ -121,12 +121,16 @@ def attribution() -> dict[str, Any]:
 def retrieval() -> dict[str, Any]:
     return {
         **SUBJECT,
-        "rank": {"1": 0.71, "5": 0.88, "10": 0.93},
-        "map": 0.46,
-        "macro_map": 0.44,
+        "closed_set": {
+            "rank": {"1": 0.71, "5": 0.88, "10": 0.93},
+            "rank1_ci": [0.66, 0.75],
+            "map": 0.46,
+            "map_ci": None,
+            "macro_map": 0.44,
+            "n_queries": 240,
+            "n_gallery": 360,
+        },
         "per_class": [{"class": c, "n": 60, "rank1": 0.7, "ap": None} for c in CLASSES],
-        "n_query": 240,
-        "n_gallery": 360,
         "open_set": [pool("unregistered", 60, 0.58), pool("real", 120, 0.66)],
         "notes": ["No validation rows: thresholds come from the queries."],
     }
@@ -143,12 +147,12 @@ def pool(name: str, searches: int, auroc: float) -> dict[str, Any]:
     }
     return {
         "pool": name,
-        "n_enrolled": 3,
-        "n_rows": 288,
+        "enrolled": ["telea", "shiftmap", "ldm"],
+        "n_enrolled_rows": 288,
         "n_mated": 180,
         "n_non_mated": searches,
         "auroc": auroc,
-        "auroc_interval": [auroc - 0.06, auroc + 0.05],
+        "auroc_ci": [auroc - 0.06, auroc + 0.05],
         "oscr": auroc - 0.1,
         "ccr_at_fpr05": 0.18,
         "tnr_at_tpr95": None,

@@ -112,7 +112,9 @@ def test_retrieval_shows_the_gallery_and_what_is_unresolvable(tmp_path):
     text = check(reports.build([folder], None)).text
     for words in (
         "Rank-10 mAP",
-        "N = 3 enrolled (288 rows)",
+        "3 generators enrolled (N = 288 rows)",
+        "rank-1 0.710 (0.660–0.750), mAP 0.460 (240 queries, 360 in the gallery)",
+        "0.520–0.630",
         "0.003 unresolvable –",
         "240 360",
         "No validation rows",

@@ -6,7 +6,7 @@ from typing import Any
 from probekit.reports.matrices import Matrix, confusion_matrix
 from probekit.reports.runs import Run
 from probekit.reports.section import Headline, Section, sections
-from probekit.reports.text import number
+from probekit.reports.text import cell, number
 
 Part = Mapping[str, Any]
 
@@ -40,7 +40,7 @@ class RetrieveSection(Section):
                     run.subject(part),
                     "Retrieval, rank-1",
                     _ranks(part).get("1"),
-                    f"{number(part.get('n_query'))} queries",
+                    f"{number(part.get('n_queries'))} queries",
                 ),
                 Headline(
                     run.subject(part),
@@ -61,12 +61,9 @@ class RetrieveSection(Section):
 
 
 def _flat(part: Part) -> dict[str, Any]:
-    """The closed-set numbers beside the rest, under one set of names."""
+    """The closed-set numbers beside the rest."""
     closed = part.get("closed_set")
-    flat = {**closed, **part} if isinstance(closed, Mapping) else dict(part)
-    for ours, other in (("map", "mean_ap"), ("macro_map", "macro_ap"), ("n_query", "n_queries")):
-        flat.setdefault(ours, flat.get(other))
-    return flat
+    return {**closed, **part} if isinstance(closed, Mapping) else dict(part)
 
 
 def _ranks(part: Part) -> dict[str, Any]:
@@ -82,8 +79,9 @@ def _neighbours(part: Part) -> Matrix | None:
 
 
 def _sentence(run: Run, part: Part) -> str:
-    counts = f"{number(part.get('n_query'))} queries, {number(part.get('n_gallery'))} in the gallery"
-    rank1, mean_ap = number(_ranks(part).get("1")), number(part.get("map"))
+    counts = f"{number(part.get('n_queries'))} queries, {number(part.get('n_gallery'))} in the gallery"
+    rank1 = _with_interval(part, "rank1", _ranks(part).get("1"))
+    mean_ap = _with_interval(part, "map", part.get("map"))
     closed = f"{run.subject(part)}: rank-1 {rank1}, mAP {mean_ap} ({counts})"
     opened = part.get("open_set")
     pools = [opened] if isinstance(opened, Mapping) else opened or []
@@ -91,3 +89,9 @@ def _sentence(run: Run, part: Part) -> str:
         f"{pool.get('pool', 'unregistered')} images told apart with AUROC {number(pool.get('auroc'))}" for pool in pools
     ]
     return "; ".join([closed, *apart]) + "."
+
+
+def _with_interval(part: Part, name: str, value: object) -> str:
+    """`0.710 (0.660–0.750)`; without an interval the number alone."""
+    key = f"{name}_ci"
+    return f"{number(value)} ({cell(part[key], key)})" if part.get(key) else number(value)

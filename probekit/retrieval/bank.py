@@ -1,0 +1,54 @@
+"""The rows of a feature set as unit vectors that search one another."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from probekit.arrays import Features, Groups, Int
+from probekit.features import FeatureSet
+from probekit.manifest import REAL
+from probekit.neighbours import Neighbours, search
+from probekit.probes.conditions import fit_condition
+
+
+@dataclass(frozen=True)
+class Bank:
+    """All samples and their conditioned vectors; searches name rows of it."""
+
+    samples: pd.DataFrame
+    vectors: Features
+
+    @classmethod
+    def of(cls, features: FeatureSet, gallery: Int[np.ndarray, " n"], condition: str) -> "Bank":
+        """Conditioned on the gallery's rows, every part then of length 1, so that none drowns another."""
+        matrix, widths = features.matrix, features.widths
+        vectors = fit_condition(condition, matrix[gallery], widths).apply(matrix)
+        if condition != "l2":
+            vectors = fit_condition("l2", vectors, widths).apply(vectors)
+        return cls(features.samples, vectors.astype(np.float32))
+
+    @property
+    def path(self) -> Groups:
+        """Of every sample."""
+        return self.samples["path"].to_numpy(dtype=object)
+
+    @property
+    def generator(self) -> Groups:
+        """Of every sample."""
+        return self.samples["generator"].to_numpy(dtype=object)
+
+    @property
+    def group(self) -> Groups:
+        """Of every sample."""
+        return self.samples["group"].to_numpy(dtype=object)
+
+    def search(self, queries: Int[np.ndarray, " q"], gallery: Int[np.ndarray, " n"], k: int) -> Neighbours:
+        """Neighbours as rows of the bank, -1 where there is none."""
+        found = search(self.vectors[queries], self.vectors[gallery], k, self.group[queries], self.group[gallery])
+        return Neighbours(np.append(gallery, -1)[found.indices], found.similarities)
+
+
+def ordered(generators: Groups) -> list[str]:
+    """Unique names, `real` first."""
+    return sorted(set(generators), key=lambda name: (name != REAL, name))

@@ -1,0 +1,46 @@
+"""Searches of the enrolled generators, mated and non-mated."""
+
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+
+from probekit.arrays import Int
+from probekit.manifest import REAL
+from probekit.retrieval.bank import Bank
+
+Pool = Literal["unregistered", "real"]
+POOLS: tuple[Pool, ...] = ("unregistered", "real")
+
+
+def search_enrolled(bank: Bank, enrolled: Int[np.ndarray, " n"], queries: Int[np.ndarray, " q"]) -> pd.DataFrame:
+    """One row a search of enrolled generators: path, group, pool, generator, score, answer, correct.
+
+    A query without any admissible row is left out; so is one of an enrolled generator whose rows are all of
+    the query's own group, because it is neither mated nor from an unregistered generator.
+    """
+    nearest = bank.search(queries, enrolled, 1)
+    rows, score = nearest.indices[:, 0], nearest.similarities[:, 0].astype(np.float64)
+    generator, answer = bank.generator[queries], bank.generator[rows]
+    groups_of = {
+        name: set(bank.group[enrolled[bank.generator[enrolled] == name]]) for name in set(bank.generator[enrolled])
+    }
+    pool = [
+        "real" if name == REAL
+        else "unregistered" if name not in groups_of
+        else "mated" if groups_of[name] - {group}
+        else ""
+        for name, group in zip(generator, bank.group[queries], strict=True)
+    ]  # fmt: skip
+    table = pd.DataFrame(
+        {
+            "path": bank.path[queries],
+            "group": bank.group[queries],
+            "pool": pool,
+            "generator": generator,
+            "score": score,
+            "answer": answer,
+            "correct": answer == generator,
+        }
+    )
+    return table[(rows >= 0) & (table["pool"] != "")].reset_index(drop=True)
