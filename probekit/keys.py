@@ -22,6 +22,8 @@ from probekit.arrays import Int, Keys, Mask
 from probekit.errors import StoreError
 
 MAX_PARTS = 64  # more parts than this are merged into one when the index is loaded for writing
+PARTS = "[!.]*.parquet"  # a name that begins with a point is a draft
+DAY = 86400  # a draft that old is left from a process that was killed
 
 
 @dataclass
@@ -76,14 +78,18 @@ class KeyIndex:
         _write(fresh, self.folder)
         self._unseen.append(fresh)
         self._fresh.clear()
-        if sum(1 for _ in self.folder.glob("*.parquet")) > MAX_PARTS:
+        if sum(1 for _ in self.folder.glob(PARTS)) > MAX_PARTS:
             self._merge()
 
     def _merge(self) -> None:
-        parts = sorted(self.folder.glob("*.parquet"))
+        parts = sorted(self.folder.glob(PARTS))
         _write(_load(self.folder), self.folder)
         for part in parts:  # another process may have merged them too: its part holds them as well
             part.unlink(missing_ok=True)
+        for draft in self.folder.glob(".*.parquet"):
+            with contextlib.suppress(FileNotFoundError):
+                if time.time() - draft.stat().st_mtime > DAY:
+                    draft.unlink()
 
 
 @dataclass(frozen=True)
@@ -148,7 +154,7 @@ def _load(folder: Path) -> pd.DataFrame:
     import pyarrow.parquet as pq
 
     frames = []
-    for part in sorted(folder.glob("*.parquet")):  # names begin with their time: the newest comes last
+    for part in sorted(folder.glob(PARTS)):  # names begin with their time: the newest comes last
         try:
             frames.append(pq.read_table(part, page_checksum_verification=True).to_pandas().set_index("path"))
         except FileNotFoundError:

@@ -50,6 +50,20 @@ def test_many_parts_are_merged_and_nothing_is_forgotten(tmp_path):
     assert KeyIndex.open(tmp_path).look_up([str(path) for path in paths]).unchanged.all()
 
 
+def test_a_draft_of_a_killed_process_is_passed_over_and_swept_away_after_a_day(tmp_path):
+    index = KeyIndex.open(tmp_path)
+    (tmp_path / "keys").mkdir()
+    old, young = (tmp_path / "keys" / f".{age}.parquet" for age in ("old", "young"))
+    for draft in (old, young):
+        draft.write_bytes(b"PAR1 half")
+    os.utime(old, (1, 1))
+    for number in range(MAX_PARTS + 1):
+        remember(index, tmp_path / f"{number}.png", b"x")
+        index.flush()
+    assert KeyIndex.open(tmp_path).look_up([str(tmp_path / "0.png")]).unchanged.all()
+    assert (old.exists(), young.exists()) == (False, True)
+
+
 def test_a_damaged_part_is_named(tmp_path):
     remember(index := KeyIndex.open(tmp_path), tmp_path / "a.png", b"one")
     index.flush()

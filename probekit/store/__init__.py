@@ -5,12 +5,13 @@
         journal/parts/                                committed rows that are not folded into the arrays yet
         journal/claims/                               what running processes work on
         journal/reasons/                              why images could not be read
+        journal/seal.json                             how many rows there must be, and the SHA-256 of the metadata
 
 Rows are committed as parts and folded into the arrays' shards when a run ends. Readers see both.
 """
 
 from probekit.store.parts import ABSENT, DONE, FAILED
 from probekit.store.settings import StoreSettings
-from probekit.store.store import Rows, Store, list_stores
+from probekit.store.store import Rows, Store, find_stores, list_stores
 
-__all__ = ["ABSENT", "DONE", "FAILED", "Rows", "Store", "StoreSettings", "list_stores"]
+__all__ = ["ABSENT", "DONE", "FAILED", "Rows", "Store", "StoreSettings", "find_stores", "list_stores"]

@@ -5,8 +5,6 @@ name tells at any time whether its bytes are still those that were written.
 """
 
 import json
-import os
-import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,8 +12,9 @@ from pathlib import Path
 import numpy as np
 
 from probekit.arrays import Int, Keys, Shaped, UInt8
-from probekit.errors import StoreCorruptError, StoreError
+from probekit.errors import StoreCorruptError
 from probekit.fingerprint import hash_bytes
+from probekit.store.files import write_whole
 from probekit.store.rows import RowIndex
 
 ABSENT, DONE, FAILED = 0, 1, 2
@@ -136,27 +135,10 @@ def merge(parts: Sequence[Part]) -> list[Part]:
     return merged
 
 
-def write_whole(path: Path, data: bytes) -> None:
-    """The file with these bytes, on disk and under its name, or no file at all.
-
-    Raises:
-        StoreError: no room, no permission …
-    """
-    draft = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with draft.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(path)
-    except OSError as error:
-        if path.parent.is_dir():
-            draft.unlink(missing_ok=True)
-        raise StoreError(
-            f"{path.parent} cannot be written ({error.strerror}): make room or choose another --cache, "
-            "then run again; everything committed before is kept."
-        ) from error
+def better(before: UInt8[np.ndarray, " n"], after: UInt8[np.ndarray, " n"]) -> UInt8[np.ndarray, " n"]:
+    """What is known after both: DONE beats FAILED beats ABSENT."""
+    done = (before == DONE) | (after == DONE)
+    return np.where(done, DONE, np.maximum(before, after)).astype(np.uint8)
 
 
 def _damaged(path: Path) -> StoreCorruptError:

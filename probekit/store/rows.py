@@ -17,6 +17,16 @@ class RowIndex:
     def __len__(self) -> int:
         return len(self._keys)
 
+    def extend(self, keys: Keys, crops: Int[np.ndarray, " n"]) -> None:
+        """Take in rows that follow those known so far."""
+        crops = crops.astype(np.int16)
+        prefixes = _prefixes(keys, crops)
+        order = np.argsort(prefixes, kind="stable")
+        at = np.searchsorted(self._prefixes, prefixes[order], side="right")
+        self._order = np.insert(self._order, at, len(self) + order)
+        self._prefixes = np.insert(self._prefixes, at, prefixes[order])
+        self._keys, self._crops = np.concatenate([self._keys, keys]), np.concatenate([self._crops, crops])
+
     def find(self, keys: Keys, crops: Int[np.ndarray, " m"]) -> Int[np.ndarray, " m"]:
         """Row of each identity, -1 where there is none; the first row where an identity was written twice."""
         crops = crops.astype(np.int16)

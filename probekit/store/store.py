@@ -1,8 +1,6 @@
 """The store as extraction and questions see it: look up, commit, read, fold, verify."""
 
-import contextlib
 import json
-import os
 import shutil
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,25 +16,29 @@ from probekit.arrays import Float, Int, Keys, Shaped, UInt8
 from probekit.errors import FeatureOverflowError, StoreCorruptError, StoreError
 from probekit.fingerprint import canonical_json, hash_bytes
 from probekit.records import versions
-from probekit.store.claims import Claims
+from probekit.store.claims import Claims, exclusive
+from probekit.store.files import writable, write_whole
+from probekit.store.fold import Folding
 from probekit.store.parts import (
     DONE,
     FAILED,
     SUFFIX,
     Part,
     PartRows,
+    better,
     merge,
     read_part,
     scan_part,
     write_part,
-    write_whole,
 )
 from probekit.store.rows import RowIndex
+from probekit.store.seal import FILE as SEAL
+from probekit.store.seal import Seal
 from probekit.store.settings import StoreSettings
 from probekit.store.zarrays import ZarrArrays
 
 FORMAT = 1
-FOLD = "fold"  # the claim of the one process that folds
+TRIES = 10  # of a look at something that other processes change
 FOLD_PARTS = 32  # parts folded at a time: about one shard, so memory stays bounded and shards are rewritten little
 
 
@@ -73,16 +75,21 @@ class Store:
         attributes = ZarrArrays(path).attributes.get("probekit")
         if attributes is None:
             raise StoreError(f"{path} is a Zarr group but not a probekit store.")
-        if attributes["format"] > FORMAT:
-            raise StoreError(
-                f"{path} has store format {attributes['format']}, this probekit reads up to {FORMAT}: update probekit."
-            )
-        settings = StoreSettings.from_json(attributes["settings"])
-        if settings.address != attributes["address"]:
+        try:
+            if attributes["format"] > FORMAT:
+                raise StoreError(
+                    f"{path} has store format {attributes['format']}, this probekit reads up to {FORMAT}: "
+                    "update probekit."
+                )
+            settings = StoreSettings.from_json(attributes["settings"])
+            facts, intact = attributes["facts"], settings.address == attributes["address"]
+        except (KeyError, TypeError):
+            intact = False
+        if not intact:
             raise StoreCorruptError(
                 f"{path / 'zarr.json'} is damaged (its settings do not give its address): extract again."
             )
-        return cls(path, settings, attributes["facts"])
+        return cls(path, settings, facts)
 
     @classmethod
     def create(cls, cache: Path, settings: StoreSettings, facts: Mapping[str, Any]) -> "Store":
@@ -107,6 +114,7 @@ class Store:
             try:
                 cache.mkdir(parents=True, exist_ok=True)
                 ZarrArrays.create(draft, {"probekit": attributes})
+                Seal.of(draft, {}, folding=False).write(draft)
                 draft.rename(path)
             except OSError as error:
                 if not path.exists():  # otherwise another process made it first
@@ -147,7 +155,7 @@ class Store:
             here = _at(part.status, index.find(keys, crops))
             for column, tap in enumerate(taps):
                 if tap in part.taps:
-                    status[:, column] = _better(status[:, column], here)
+                    status[:, column] = better(status[:, column], here)
         return status
 
     def read(self, keys: Keys, crops: Int[np.ndarray, " n"], tap: str) -> Float[np.ndarray, "n ..."]:
@@ -156,33 +164,31 @@ class Store:
         Raises:
             StoreCorruptError: a checksum does not match.
         """
-        now = self._snapshot
-        rows = now.index.find(keys, crops)
-        done = _at(now.status[:, now.columns[tap]], rows) == DONE if tap in now.columns else np.zeros(len(keys), bool)
-        if done.all() and len(keys):
-            return now.arrays.read(tap, rows)
-        features = np.full((len(keys), *self.taps[tap]), np.nan, np.float32)
-        if done.any():
-            features[done] = now.arrays.read(tap, rows[done])
-        for part, index in now.parts:
-            if tap in part.taps and not done.all():
-                at = index.find(keys, crops)
-                here = ~done & (_at(part.status, at) == DONE)
-                if here.any():
-                    features[here] = _read_features(part.path, tap)[at[here]]
-                    done |= here
-        if not done.all():
-            raise StoreError(f"{self.path}: {np.count_nonzero(~done)} rows of tap {tap} are not there: extract again.")
-        return features
+        for _ in range(TRIES):
+            moved = Seal.read(self.path)
+            try:
+                return self._read(keys, crops, tap)
+            except FileNotFoundError:
+                self.refresh()  # a part was folded since the view was taken
+            except StoreCorruptError:
+                if moved == Seal.read(self.path):
+                    raise
+                self.refresh()  # a shard was written anew between two looks at it
+        raise self._restless()
 
     def reasons(self) -> dict[bytes, str]:
-        """Key → why that image could not be read, of all failed rows."""
+        """Key → why that image could not be read, of the rows that are still FAILED in some tap."""
         found: dict[str, str] = {}
-        for file in sorted((self.path / "journal" / "reasons").glob("[0-9a-f]*.json")):
+        for file in self._reason_files():
             found |= _read_reasons(file)
         for part, _ in self._snapshot.parts:
             found |= part.reasons
-        return {bytes.fromhex(key): reason for key, reason in found.items()}
+        if not found:
+            return {}
+        keys = np.stack([np.frombuffer(bytes.fromhex(key), np.uint8) for key in found])
+        status = self.look_up(keys, np.zeros(len(keys), np.int16), list(self.taps))  # a failure has all its crops
+        failed = (status == FAILED).any(axis=1)
+        return {key.tobytes(): reason for key, reason, fails in zip(keys, found.values(), failed, strict=True) if fails}
 
     def commit(self, rows: Rows, names: Sequence[str]) -> None:
         """Make these rows safe: once this returns, no kill loses them.
@@ -207,69 +213,98 @@ class Store:
         Raises:
             StoreError: the arrays cannot be written; no row is lost, the parts stay.
         """
-        if len(paths := self._part_paths()) < at_least:
+        if len(self._part_paths()) < at_least and (seal := Seal.read(self.path)) and not seal.folding:
             return True
-        if not self.claims.take(FOLD):
-            return False
-        try:
-            arrays = ZarrArrays(self.path, "r+")
-            for begin in range(0, len(paths), FOLD_PARTS):
-                batch = paths[begin : begin + FOLD_PARTS]
-                for part in merge([read_part(path) for path in batch]):
-                    self._fold(arrays, part)
-                _sync(self.path)
-                for path in batch:
-                    path.unlink(missing_ok=True)
-                self.claims.show_life(FOLD)
-        finally:
-            self.claims.release(FOLD)
-            self.refresh()
-        return True
+        with exclusive(self.path / "journal" / "claims" / "fold.lock") as alone:
+            if alone:
+                try:
+                    self._fold()
+                finally:
+                    self.refresh()
+        return alone
 
     def verify(self) -> Iterator[str]:
-        """One line for each damaged place: rows whose checksum fails, parts whose bytes do not give their name."""
+        """One line for each damaged or missing place: arrays and their metadata, parts, reasons.
+
+        A fold that was killed or is under way is no damage.
+        """
+        yield from self._verify_seal()
         yield from ZarrArrays(self.path).verify()
-        for path in self._part_paths():
-            try:
-                read_part(path)
-            except StoreCorruptError as error:
-                yield str(error)
+        for paths, read in ((self._part_paths(), read_part), (self._reason_files(), _read_reasons)):
+            for path in paths:
+                try:
+                    read(path)
+                except FileNotFoundError:
+                    continue  # folded just now
+                except StoreCorruptError as error:
+                    yield str(error)
 
     def update(self) -> None:
         """See what other processes have committed since; cheap enough to call before every unit of work."""
         known = {part.path for part, _ in self._snapshot.parts}
-        if len(known) > 2 * FOLD_PARTS:  # most were folded by another process
+        paths = set(self._part_paths())
+        if known - paths or self._snapshot.seal != Seal.read(self.path):  # rows have moved into the arrays
             self.refresh()
             return
-        for path in self._part_paths():
-            if path not in known:
-                with contextlib.suppress(FileNotFoundError):  # folded just now: `refresh` will see it
-                    self._snapshot.add(scan_part(path))
+        try:
+            for path in sorted(paths - known):
+                self._snapshot.add(scan_part(path))
+        except FileNotFoundError:
+            self.refresh()
 
     def refresh(self) -> None:
         """Forget the view of the rows; the next look-up takes a new one."""
         self.__dict__.pop("_snapshot", None)
 
-    def _fold(self, arrays: ZarrArrays, part: Part) -> None:
-        """Write what the part knows better than the arrays; its identities are distinct."""
-        if part.reasons:
-            self._write_reasons(part.reasons)
-        keys, crops, status = arrays.rows()
-        rows = RowIndex(keys, crops).find(part.keys, part.crops)
-        columns = {tap: column for column, tap in enumerate(arrays.taps)}
-        before = {
-            tap: _at(status[:, columns[tap]], rows) if tap in columns else np.zeros(len(rows), np.uint8)
-            for tap in part.features
-        }
-        new = np.flatnonzero(rows < 0)
-        rows[new] = len(keys) + np.arange(len(new))
-        if len(new):
-            arrays.append(part.keys[new], part.crops[new], at=len(keys))
-        for tap, values in part.features.items():
-            better = np.flatnonzero(_better(before[tap], part.status) != before[tap])
-            better = better[np.argsort(rows[better])]
-            if len(better):
-                arrays.write(tap, rows[better], values[better], part.status[better])
+    def _read(self, keys: Keys, crops: Int[np.ndarray, " n"], tap: str) -> Float[np.ndarray, "n ..."]:
+        now = self._snapshot
+        rows = now.index.find(keys, crops)
+        done = _at(now.status[:, now.columns[tap]], rows) == DONE if tap in now.columns else np.zeros(len(keys), bool)
+        if done.all() and len(keys):
+            return now.arrays.read(tap, rows)
+        features = np.full((len(keys), *self.taps[tap]), np.nan, np.float32)
+        if done.any():
+            features[done] = now.arrays.read(tap, rows[done])
+        for part, index in now.parts:
+            if tap in part.taps and not done.all():
+                at = index.find(keys, crops)
+                here = ~done & (_at(part.status, at) == DONE)
+                if here.any():
+                    features[here] = _read_features(part.path, tap)[at[here]]
+                    done |= here
+        if not done.all():
+            raise StoreError(f"{self.path}: {np.count_nonzero(~done)} rows of tap {tap} are not there: extract again.")
+        return features
+
+    def _fold(self) -> None:
+        """Move the parts into the arrays, as the only process that does."""
+        paths = self._part_paths()
+        folding = Folding(self.path)
+        for begin in range(0, len(paths), FOLD_PARTS):
+            batch = paths[begin : begin + FOLD_PARTS]
+            for part in merge([read_part(path) for path in batch]):
+                self._write_reasons(part.reasons)
+                folding.add(part)
+            folding.sync()
+            with writable(self.path / "journal" / "parts"):
+                for path in batch:
+                    path.unlink(missing_ok=True)
+        folding.finish()
+
+    def _verify_seal(self) -> Iterator[str]:
+        try:
+            for _ in range(TRIES):
+                seal = Seal.read(self.path)
+                if seal is None:
+                    yield f"{self.path / SEAL} is missing: whether rows or metadata are lost cannot be told."
+                    return
+                broken = seal.broken(self.path)
+                if seal == Seal.read(self.path):
+                    break  # otherwise a fold began or ended meanwhile
+            yield from (f"{file} is not as it was written." for file in broken)
+            self._view(ZarrArrays(self.path), seal)
+        except StoreError as error:
+            yield str(error)
 
     def _pack(
         self,
@@ -294,28 +329,49 @@ class Store:
         return packed
 
     def _write_reasons(self, reasons: Mapping[str, str]) -> None:
+        if not reasons:
+            return
         data = canonical_json(reasons).encode()
         write_whole(self.path / "journal" / "reasons" / f"{hash_bytes(data)}.json", data)
 
     def _part_paths(self) -> list[Path]:
         return sorted((self.path / "journal" / "parts").glob(f"[!.]*{SUFFIX}"))
 
+    def _reason_files(self) -> list[Path]:
+        return sorted((self.path / "journal" / "reasons").glob("[0-9a-f]*.json"))
+
     @cached_property
     def _snapshot(self) -> "_Snapshot":
-        """The rows as of now. Parts are read first: one that is folded meanwhile is then in the arrays."""
-        for _ in range(10):
+        """The rows as of now. What a fold moves is read first where it comes from, so that none is missed."""
+        for _ in range(TRIES):
             try:
+                seal = Seal.read(self.path)
                 parts = [scan_part(path) for path in self._part_paths()]
             except FileNotFoundError:
                 continue  # folded by another process between listing and reading
-            arrays = ZarrArrays(self.path)
-            keys, crops, status = arrays.rows()
-            columns = {tap: column for column, tap in enumerate(arrays.taps) if column < status.shape[1]}
-            snapshot = _Snapshot(arrays, RowIndex(keys, crops), status, columns)
+            snapshot = self._view(ZarrArrays(self.path), seal)
             for part in parts:
                 snapshot.add(part)
             return snapshot
-        raise StoreError(f"{self.path} is being folded by other processes without end: try again.")
+        raise self._restless()
+
+    def _view(self, arrays: ZarrArrays, seal: Seal | None) -> "_Snapshot":
+        """The rows of the arrays, at least those of a seal that was read before.
+
+        Raises:
+            StoreCorruptError: there are fewer.
+        """
+        keys, crops, status = arrays.rows()
+        columns = {tap: column for column, tap in enumerate(arrays.taps) if column < status.shape[1]}
+        rows = {tap: int(np.count_nonzero(status[:, column])) for tap, column in columns.items()}
+        if seal and (missing := seal.missing(rows)):
+            raise StoreCorruptError(
+                f"{self.path} has lost rows (of {', '.join(missing)}): remove the store and extract again."
+            )
+        return _Snapshot(arrays, RowIndex(keys, crops), status, columns, seal)
+
+    def _restless(self) -> StoreError:
+        return StoreError(f"{self.path} is being folded by other processes without end: try again.")
 
 
 @dataclass(frozen=True)
@@ -326,6 +382,7 @@ class _Snapshot:
     index: RowIndex
     status: UInt8[np.ndarray, "n t"]
     columns: Mapping[str, int]
+    seal: Seal | None
     parts: list[tuple[PartRows, RowIndex]] = field(default_factory=list)
 
     def add(self, part: PartRows) -> None:
@@ -333,16 +390,21 @@ class _Snapshot:
         self.parts.append((part, RowIndex(part.keys, part.crops)))
 
 
+def find_stores(cache: Path) -> tuple[list[Store], dict[Path, str]]:
+    """All stores in a cache folder by name, and the folders that cannot be opened as one, each with the reason."""
+    stores: list[Store] = []
+    damaged: dict[Path, str] = {}
+    for folder in sorted({path.parent for marks in ("zarr.json", "journal") for path in cache.glob(f"[!.]*/{marks}")}):
+        try:
+            stores.append(Store.open(folder))
+        except StoreError as error:
+            damaged[folder] = str(error)
+    return stores, damaged
+
+
 def list_stores(cache: Path) -> list[Store]:
-    """All stores in a cache folder, by name."""
-    folders = sorted(path.parent for path in cache.glob("[!.]*/zarr.json")) if cache.is_dir() else []
-    return [Store.open(folder) for folder in folders]
-
-
-def _better(before: UInt8[np.ndarray, " n"], after: UInt8[np.ndarray, " n"]) -> UInt8[np.ndarray, " n"]:
-    """What is known after both: DONE beats FAILED beats ABSENT."""
-    done = (before == DONE) | (after == DONE)
-    return np.where(done, DONE, np.maximum(before, after)).astype(np.uint8)
+    """The stores in a cache folder that can be opened, by name; `find_stores` tells of the others."""
+    return find_stores(cache)[0]
 
 
 def _at(status: UInt8[np.ndarray, " n"], rows: Int[np.ndarray, " m"]) -> UInt8[np.ndarray, " m"]:
@@ -354,14 +416,6 @@ def _at(status: UInt8[np.ndarray, " n"], rows: Int[np.ndarray, " m"]) -> UInt8[n
 
 def _read_features(path: Path, tap: str) -> Shaped[np.ndarray, "n ..."]:
     return read_part(path).features[tap]
-
-
-def _sync(path: Path) -> None:
-    """Let the arrays reach the disk before the parts they came from are deleted."""
-    for file in path.rglob("*"):
-        if file.relative_to(path).parts[0] != "journal" and file.is_file():
-            with file.open("rb") as opened:
-                os.fsync(opened.fileno())
 
 
 def _read_reasons(file: Path) -> dict[str, str]:

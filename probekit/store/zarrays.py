@@ -9,6 +9,7 @@ at any moment leaves rows that are complete or rows that nobody sees.
 
 import contextlib
 import itertools
+import os
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,8 +17,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from probekit.arrays import Float, Int, Keys, Shaped, UInt8
+from probekit.arrays import Float, Int, Keys, Mask, Shaped, UInt8
 from probekit.errors import StoreCorruptError, StoreError
+from probekit.store.parts import DONE
 
 if TYPE_CHECKING:
     import zarr
@@ -38,6 +40,7 @@ class ZarrArrays:
         import zarr
 
         self.path = path
+        self._written: set[Path] = set()
         with _errors(path):
             self._group = zarr.open_group(path, mode=mode, zarr_format=3)  # type: ignore[arg-type]  # "r" or "r+"
 
@@ -63,8 +66,9 @@ class ZarrArrays:
     @property
     def taps(self) -> list[str]:
         """Names of the taps, in the order of the columns of `status`."""
-        names: Any = self._array("status").attrs["taps"]
-        return list(names)
+        with _errors(self.path):
+            names: Any = self._array("status").attrs["taps"]
+            return list(names)
 
     def width(self, tap: str) -> tuple[int, ...]:
         """Shape of one row of a tap."""
@@ -79,12 +83,16 @@ class ZarrArrays:
             return np.asarray(self._array("key")[:n]), np.asarray(self._array("crop")[:n]), status[:n]
 
     def read(self, tap: str, rows: Int[np.ndarray, " n"]) -> Float[np.ndarray, "n ..."]:
-        """Features of these rows as float32, in the order asked for; reads shard by shard, each once."""
+        """Features of these rows as float32, in the order asked for; reads shard by shard, each once.
+
+        Raises:
+            StoreCorruptError: a checksum fails, or one of these rows, which must be DONE, has no features.
+        """
         array = self._array(tap)
         features = np.empty((len(rows), *array.shape[1:]), np.float32)
         order = np.argsort(rows, kind="stable")
         wanted = rows[order]
-        shard_rows = (array.shards or array.chunks)[0]
+        shard_rows = _object_rows(array)
         edges = np.flatnonzero(np.diff(wanted // shard_rows, prepend=-1, append=-1))
         for begin, end in itertools.pairwise(edges):
             shard = int(wanted[begin]) // shard_rows * shard_rows
@@ -95,6 +103,11 @@ class ZarrArrays:
                 with _errors(self.path):
                     block = np.asarray(array[first:last])
             features[order[begin:end]] = block[wanted[begin:end] - first]
+        if lost := np.count_nonzero(_is_lost(features)):
+            raise StoreCorruptError(
+                f"{self.path / tap} has lost {lost} rows of features: `probekit cache verify` names them; "
+                "remove the store and extract again."
+            )
         return features
 
     def _read_shard(self, tap: str, first: int, rows: int) -> Shaped[np.ndarray, "n ..."]:
@@ -111,10 +124,14 @@ class ZarrArrays:
 
     def append(self, keys: Keys, crops: Int[np.ndarray, " n"], at: int) -> None:
         """Put new identities into the rows from `at` on; they exist once `write` has given them a status."""
-        with _errors(self.path):
+        import zarr
+
+        # chunks of zeros are written too, so that a missing one is a lost one
+        with _errors(self.path), zarr.config.set({"array.write_empty_chunks": True}):
             self._grow(at + len(keys))
-            self._array("key")[at : at + len(keys)] = keys
-            self._array("crop")[at : at + len(keys)] = crops
+            rows = np.arange(at, at + len(keys))
+            for name, values in (("key", keys), ("crop", crops)):
+                self._put(name, rows, values)
 
     def write(
         self,
@@ -125,24 +142,79 @@ class ZarrArrays:
     ) -> None:
         """Features of one tap at these ascending rows, then their status."""
         with _errors(self.path):
-            array = self._tap(tap, values)
+            self._prepare(tap, values)
             column = self.taps.index(tap)
-            for shard in _runs(rows, SHARD_ROWS):
-                _put(array, rows[shard], values[shard])
+            shard_rows = _object_rows(self._array(tap))
+            for shard in _runs(rows, shard_rows):
+                self._put(tap, rows[shard], values[shard])
             for shard in _runs(rows, SHARD_ROWS):  # in order: the rows that exist stay a prefix
-                _put(self._array("status"), rows[shard], status[shard], column)
+                self._put("status", rows[shard], status[shard], column)
+
+    def sync(self) -> None:
+        """Let everything that was written so far reach the disk."""
+        with _errors(self.path):
+            for file in {*self._written, *self.path.glob("*/zarr.json")}:
+                if file.exists():  # zarr writes no object for a shard of images that all failed
+                    with file.open("rb") as opened:
+                        os.fsync(opened.fileno())
+        self._written.clear()
 
     def verify(self) -> Iterator[str]:
-        """One line for each object whose checksum does not match."""
-        for name in (*_BOOKKEEPING, *self.taps):
-            array = self._array(name)
-            shard_rows = (array.shards or array.chunks)[0]
-            for begin in range(0, array.shape[0], shard_rows):
+        """One line for each object that is damaged or gone."""
+        try:
+            taps = self.taps
+            _, _, status = self.rows()
+        except StoreError as error:
+            yield str(error)  # what rows there are cannot be told, but whether the rest is as it was written can
+            taps = sorted(set(self._group.array_keys()) - set(_BOOKKEEPING))
+            status = np.zeros((0, 0), np.uint8)
+        for name in (*_BOOKKEEPING, *taps):
+            column = taps.index(name) if name in taps else -1
+            try:
+                array = self._array(name)
+            except StoreError as error:
+                yield str(error)
+                continue
+            step = _object_rows(array)
+            for begin in range(0, array.shape[0], step):
+                place = f"{self.path / name}: rows {begin} to {min(begin + step, array.shape[0]) - 1}"
                 try:
                     with _errors(self.path):
-                        np.asarray(array[begin : begin + shard_rows])
-                except StoreCorruptError:
-                    yield f"{self.path / name}: rows {begin} to {min(begin + shard_rows, array.shape[0]) - 1}"
+                        values = np.asarray(array[begin : begin + step])
+                except StoreError:
+                    yield place
+                    continue
+                exist = status[begin : begin + step]
+                if 0 <= column < status.shape[1]:
+                    if (_is_lost(values[: len(exist)]) & (exist[:, column] == DONE)).any():
+                        yield f"{place}: features are lost"
+                elif name in ("key", "crop") and len(exist) and not self._object(name, begin).exists():
+                    yield f"{place} are lost"
+
+    def _put(
+        self,
+        name: str,
+        rows: Int[np.ndarray, " n"],
+        values: Shaped[np.ndarray, "n ..."],
+        column: int | None = None,
+    ) -> None:
+        """Write values at ascending rows: read the span, change it, write it back; one object if they are of one."""
+        array = self._array(name)
+        first, last = int(rows[0]), int(rows[-1]) + 1
+        where: Any = slice(first, last) if column is None else (slice(first, last), column)
+        if last - first > len(rows):
+            span = np.array(array[where])
+            span[rows - first] = values
+            values = span
+        array[where] = values
+        step = _object_rows(array)
+        self._written |= {self._object(name, row, column) for row in range(first // step * step, last, step)}
+
+    def _object(self, name: str, row: int, column: int | None = None) -> Path:
+        """The file that holds a row."""
+        array = self._array(name)
+        place = (row // _object_rows(array), *[column or 0] * (array.ndim - 1))
+        return self.path / name / array.metadata.encode_chunk_key(place)
 
     def _array(self, name: str) -> "zarr.Array[Any]":
         import zarr
@@ -158,8 +230,8 @@ class ZarrArrays:
             if array.shape[0] < rows:
                 array.resize((rows, *array.shape[1:]))
 
-    def _tap(self, tap: str, values: Shaped[np.ndarray, "n ..."]) -> "zarr.Array[Any]":
-        """The array of a tap, made when it is new; a tap counts once it has a column in `status`."""
+    def _prepare(self, tap: str, values: Shaped[np.ndarray, "n ..."]) -> None:
+        """Make the array of a tap when it is new, and long enough; it counts once it has a column in `status`."""
         status = self._array("status")
         shape = (status.shape[0], *values.shape[1:])
         if tap not in self._group:
@@ -187,8 +259,6 @@ class ZarrArrays:
             )
         if array.shape[0] < status.shape[0]:
             array.resize(shape)
-            array = self._array(tap)
-        return array
 
 
 def _create(
@@ -213,21 +283,15 @@ def _create(
     )
 
 
-def _put(
-    array: "zarr.Array[Any]",
-    rows: Int[np.ndarray, " n"],
-    values: Shaped[np.ndarray, "n ..."],
-    column: int | None = None,
-) -> None:
-    """Write values at ascending rows of one shard: read the span, change it, write it back as one object."""
-    first, last = int(rows[0]), int(rows[-1]) + 1
-    where: Any = slice(first, last) if column is None else (slice(first, last), column)
-    if last - first == len(rows):
-        array[where] = values
-        return
-    span = np.array(array[where])
-    span[rows - first] = values
-    array[where] = span
+def _object_rows(array: "zarr.Array[Any]") -> int:
+    """Rows in one object: a shard, or a chunk of an array without shards."""
+    return int((array.shards or array.chunks)[0])
+
+
+def _is_lost(features: Shaped[np.ndarray, "n ..."]) -> Mask:
+    """Rows that hold the fill value: one number tells, because features are finite."""
+    first = features.reshape(len(features), int(np.prod(features.shape[1:])))[:, 0]
+    return np.asarray(np.isnan(first))
 
 
 def _runs(rows: Int[np.ndarray, " n"], shard_rows: int) -> Iterator[slice]:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from probekit import models
 from probekit.extract import ExtractSettings, extract
+from probekit.store import store
 from tests.extract.conftest import manifest_of
 
 MODEL = "srm"
@@ -32,6 +33,9 @@ def logging_forward_passes(build, log: Path):
 def main(root: Path, cache: Path, log: Path, unit_size: int) -> None:
     from dataclasses import replace
 
+    extract_module = sys.modules[extract.__module__]
+    extract_module.FOLD_PARTS = store.FOLD_PARTS = 2  # so that a short life folds, and remembers keys
+    extract_module.INDEX_PART = 2 * unit_size
     found = models.find
     models.find = lambda name, weights=None: (
         model := found(name, weights),

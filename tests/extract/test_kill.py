@@ -48,28 +48,46 @@ def done_rows(cache: Path) -> int:
     return sum(store.rows for store in list_stores(cache)) if cache.exists() else 0
 
 
+def is_folding(cache: Path) -> bool:
+    return any('"folding":true' in seal.read_text() for seal in cache.glob("*/journal/seal.json"))
+
+
+def is_writing_keys(cache: Path) -> bool:
+    return any(cache.glob("keys/.*.parquet"))
+
+
 @pytest.mark.slow
 def test_twenty_kills_leave_the_features_of_an_uninterrupted_run(images, uninterrupted, tmp_path):
     manifest, expected = uninterrupted
     cache, log = tmp_path / "cache", tmp_path / "log"
     log.touch()
     moments = random.Random(0)
-    killed = 0
-    while killed < KILLS:
-        already = len(log.read_text().splitlines())
-        process = start(images, cache, log)
+
+    def passes() -> int:
+        return len(log.read_text().splitlines())
+
+    killed = folding = 0
+    for life in range(KILLS):
+        process, already = start(images, cache, log), passes()
         wanted = already + moments.randint(0, 2 * UNIT)  # forward passes of this life, then death soon after
-        while process.poll() is None and len(log.read_text().splitlines()) <= wanted:
-            time.sleep(0.002)
+        ripe = {
+            0: lambda wanted=wanted: passes() > wanted,
+            1: lambda already=already: passes() > already and is_folding(cache),
+            2: lambda: is_writing_keys(cache),
+            3: lambda: passes() >= IMAGES,  # the last fold and the last keys
+        }[3 if life >= KILLS - 3 else life % 3]
+        while process.poll() is None and not ripe():
+            time.sleep(0.001)
         time.sleep(moments.random() * 0.02)
-        if process.poll() is not None:
-            break  # finished before it could be killed
-        process.send_signal(signal.SIGKILL)
+        if process.poll() is None:
+            process.send_signal(signal.SIGKILL)
+            killed += 1
         process.wait()
-        killed += 1
+        folding += is_folding(cache)
         store = next(iter(list_stores(cache)), None)
         assert store is None or list(store.verify()) == []
-    assert killed == KILLS, f"the extraction ended after {killed} kills"
+    assert killed >= KILLS - 2, "the extraction ended too soon"
+    assert folding >= 4, "no kill fell into a fold"
     assert start(images, cache, log).wait() == 0
 
     found = load_features(manifest, MODEL, cache=cache)

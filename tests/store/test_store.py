@@ -1,6 +1,8 @@
 """The store: what is committed is read back, whatever happens in between."""
 
+import json
 import os
+import shutil
 import subprocess
 import sys
 import warnings
@@ -13,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from probekit.errors import FeatureOverflowError, StoreCorruptError, StoreError
-from probekit.store import ABSENT, DONE, FAILED, Store, list_stores
+from probekit.store import ABSENT, DONE, FAILED, Store, find_stores, list_stores
 from probekit.store.zarrays import ZarrArrays
 from tests.store.conftest import SETTINGS, commit, make_rows
 
@@ -283,3 +285,159 @@ def test_a_status_other_than_done_is_not_read(new_store):
     assert store.look_up(other.keys, other.crops, ["a"])[0, 0] == ABSENT
     with pytest.raises(StoreError, match="1 rows of tap a"):
         store.read(np.concatenate([rows.keys, other.keys]), np.zeros(2, np.int16), "a")
+
+
+def test_another_process_may_fold_at_any_time(new_store):
+    reader, folder = new_store(), new_store()
+    rows = commit(reader, [1, 2, 3], TAPS)
+    assert (reader.look_up(rows.keys, rows.crops, ["a"]) == DONE).all()
+    folder.fold()  # the reader's parts vanish
+    np.testing.assert_array_equal(reader.read(rows.keys, rows.crops, "a"), rows.features["a"])
+    more = commit(folder, [4, 5], TAPS)
+    folder.fold()  # the reader's arrays are of before
+    np.testing.assert_array_equal(reader.read(rows.keys, rows.crops, "a"), rows.features["a"])
+    reader.update()
+    assert (reader.look_up(more.keys, more.crops, ["a"]) == DONE).all()
+
+
+def test_a_fold_takes_the_parts_that_are_there_once_it_is_alone(new_store, monkeypatch):
+    store, quicker = new_store(), new_store()
+    rows = commit(store, [1, 2], TAPS)
+    listed = store._part_paths()
+    quicker.fold()
+    monkeypatch.setattr(store, "_part_paths", iter([listed, []]).__next__)
+    assert store.fold()
+    monkeypatch.undo()
+    assert (store.look_up(rows.keys, rows.crops, ["a"]) == DONE).all()
+
+
+@pytest.mark.parametrize(
+    ("lost", "named"),
+    [
+        ("a/c", "a: rows 0 to 2"),
+        ("status/c", "lost rows"),
+        ("status/c/0/1", "lost rows"),
+        ("key/c", "key: rows 0 to 2"),
+        ("crop/c", "crop: rows 0 to 2"),
+        ("a/zarr.json", "zarr.json"),
+        ("journal/seal.json", "seal.json is missing"),
+    ],
+)
+def test_whatever_is_deleted_is_noticed(new_store, lost, named):
+    store = new_store()
+    commit(store, [1, 2, 3], {"a": 3, "b": 2})
+    store.fold()
+    assert list(store.verify()) == []
+    target = store.path / lost
+    shutil.rmtree(target) if target.is_dir() else target.unlink()
+    assert any(named in line for line in store.verify())
+
+
+@pytest.mark.parametrize("lost", ["a/c", "status/c"])
+def test_rows_that_are_lost_are_never_read_as_nan_or_absent(new_store, lost):
+    store = new_store()
+    rows = commit(store, [1, 2, 3], TAPS)
+    store.fold()
+    shutil.rmtree(store.path / lost)
+    reopened = Store.open(store.path)
+    with pytest.raises(StoreCorruptError, match=r"lost .*rows"):
+        reopened.read(rows.keys, rows.crops, "a")
+
+
+@pytest.mark.parametrize(
+    ("file", "change"),
+    [
+        ("status/zarr.json", lambda text: text.replace('"a"', '"x"').replace('"b"', '"a"').replace('"x"', '"b"')),
+        ("zarr.json", lambda text: text.replace('"batch_size": 4', '"batch_size": 8')),
+        ("journal/reasons/[0-9a-f]*.json", lambda text: text.replace("reason 3", "reason 4")),
+        ("journal/seal.json", lambda text: text.replace('"a":3', '"a":1')),
+    ],
+)
+def test_changed_metadata_is_noticed_and_not_folded_over(new_store, file, change):
+    store = new_store()
+    commit(store, [1, 2, 3], {"a": 3, "b": 2}, failed={3})
+    store.fold()
+    (path,) = store.path.glob(file)
+    assert change(path.read_text()) != path.read_text()
+    path.write_text(change(path.read_text()))
+    assert any(path.name in line for line in store.verify())
+    if "reasons" not in file:
+        commit(store, [4], TAPS)
+        with pytest.raises(StoreCorruptError):
+            store.fold()
+        assert list(store.verify())
+
+
+def test_a_fold_that_was_killed_is_no_damage_and_the_next_one_finishes_it(new_store, monkeypatch):
+    store = new_store()
+    commit(store, [1, 2], TAPS)
+    monkeypatch.setattr("probekit.store.fold.Folding.finish", lambda _: None)  # killed before the last step
+    store.fold()
+    monkeypatch.undo()
+    assert list(store.verify()) == []
+    assert json.loads((store.path / "journal" / "seal.json").read_text())["seal"]["folding"]
+    (store.path / "a" / "zarr.0.partial").touch()
+    assert store.fold()
+    assert not json.loads((store.path / "journal" / "seal.json").read_text())["seal"]["folding"]
+    assert not list(store.path.rglob("*.partial"))
+    assert list(store.verify()) == []
+
+
+def test_images_that_all_failed_are_not_taken_for_lost(new_store):
+    store = new_store()
+    commit(store, [1, 2], TAPS, failed={1, 2})
+    store.fold()
+    assert list(store.verify()) == []
+
+
+def test_an_image_that_was_read_in_the_end_has_no_reason_any_more(new_store):
+    store = new_store()
+    rows = commit(store, [1, 2], TAPS, failed={1, 2})
+    store.fold()
+    commit(store, [2], TAPS)
+    for _ in range(2):
+        store.refresh()
+        assert store.reasons() == {rows.keys[0].tobytes(): "reason 1"}
+        store.fold()
+
+
+@pytest.mark.parametrize("text", ["{", "{}", '{"zarr_format": 3, "node_type": "group", "attributes": {"probekit": 1}}'])
+def test_a_damaged_store_hides_no_other(new_store, text):
+    store = new_store()
+    broken = store.path.with_name("broken")
+    broken.mkdir()
+    (broken / "zarr.json").write_text(text)
+    stores, damaged = find_stores(store.path.parent)
+    assert [found.path for found in stores] == [store.path]
+    assert list(damaged) == [broken]
+    assert str(broken) in damaged[broken]
+
+
+def test_looking_and_reading_write_nothing(new_store):
+    store = new_store()
+    rows = commit(store, [1, 2], TAPS)
+    store.fold()
+    commit(store, [3], TAPS, failed={3})
+
+    def files():
+        return {path: path.stat().st_mtime_ns for path in store.path.parent.rglob("*")}
+
+    before = files()
+    reader = Store.open(store.path)
+    assert reader.read(rows.keys, rows.crops, "a").shape == (2, 3)
+    assert (reader.rows, len(reader.reasons()), list(reader.verify())) == (3, 1, [])
+    assert files() == before
+
+
+def test_a_fold_syncs_only_what_it_wrote(new_store, monkeypatch):
+    store = new_store()
+    commit(store, [1], TAPS)
+    store.fold()
+    commit(store, [1], {"b": 2})
+    synced = []
+    monkeypatch.setattr(
+        "probekit.store.zarrays.os.fsync", lambda fd: synced.append(Path(f"/proc/self/fd/{fd}").readlink())
+    )
+    store.fold()
+    objects = {str(path.relative_to(store.path)) for path in synced if "c" in path.parts}
+    assert objects == {"b/c/0/0", "status/c/0/1"}

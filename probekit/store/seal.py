@@ -1,0 +1,82 @@
+"""The seal: what a store must at least hold, so that what has no checksum is watched over too.
+
+Every chunk carries a checksum, but a deleted chunk carries none, and neither does `zarr.json`. The seal has the
+SHA-256 of each `zarr.json` and the number of rows of each tap. It is written with the store and again as the last step
+of a fold; while a fold is under way, it promises only what the fold does not change, so a fold that was killed is no
+damage. Rows are never removed, so their numbers hold at any time.
+"""
+
+import json
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from probekit.errors import StoreCorruptError
+from probekit.fingerprint import canonical_json, hash_bytes, hash_file, plain
+from probekit.store.files import write_whole
+
+FILE = "journal/seal.json"
+FIXED = ("zarr.json", "journal/zarr.json", "journal/*/zarr.json")
+ARRAYS = "*/zarr.json"
+
+
+@dataclass(frozen=True)
+class Seal:
+    """What the store promises."""
+
+    rows: Mapping[str, int]
+    """Tap → rows that are done or failed."""
+    metadata: Mapping[str, str]
+    """File → its SHA-256."""
+    folding: bool
+    """A fold is under way, or was killed."""
+    stamp: str = field(default_factory=lambda: uuid.uuid4().hex)
+    """Different for every seal: another stamp tells that rows have moved."""
+
+    @classmethod
+    def of(cls, store: Path, rows: Mapping[str, int], *, folding: bool) -> "Seal":
+        """The seal that the store deserves now."""
+        patterns: Sequence[str] = FIXED if folding else (*FIXED, ARRAYS)
+        files = sorted({file for pattern in patterns for file in store.glob(pattern)})
+        return cls(rows, {file.relative_to(store).as_posix(): hash_file(file) for file in files}, folding)
+
+    @classmethod
+    def read(cls, store: Path) -> "Seal | None":
+        """The seal as it was written; None for a store that has none.
+
+        Raises:
+            StoreCorruptError: it was changed.
+        """
+        try:
+            data = (store / FILE).read_bytes()
+        except FileNotFoundError:
+            return None
+        try:
+            written = json.loads(data)
+            if written["sha256"] == hash_bytes(canonical_json(written["seal"]).encode()):
+                return cls(**written["seal"])
+        except (ValueError, KeyError, TypeError):
+            pass  # the same remedy
+        raise StoreCorruptError(f"{store / FILE} is damaged: remove the store and extract again.")
+
+    def write(self, store: Path) -> None:
+        """Put the seal in place of the one before."""
+        seal = plain(self)
+        sealed = {"seal": seal, "sha256": hash_bytes(canonical_json(seal).encode())}
+        write_whole(store / FILE, canonical_json(sealed).encode())
+
+    def broken(self, store: Path) -> list[Path]:
+        """Metadata that is not what it was when the seal was written."""
+        return [store / name for name, digest in self.metadata.items() if _hash(store / name) != digest]
+
+    def missing(self, rows: Mapping[str, int]) -> list[str]:
+        """Taps that have fewer rows than the seal promises."""
+        return [tap for tap, count in self.rows.items() if rows.get(tap, 0) < count]
+
+
+def _hash(file: Path) -> str | None:
+    try:
+        return hash_file(file)
+    except FileNotFoundError:
+        return None
