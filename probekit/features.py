@@ -13,7 +13,7 @@ from probekit.keys import KeyIndex
 from probekit.manifest import Manifest
 from probekit.registry import unknown_name
 from probekit.samples import Samples, known_keys
-from probekit.store import ABSENT, DONE, FAILED, Store, list_stores
+from probekit.store import ABSENT, DONE, FAILED, Store, find_stores
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ class Join:
         found = known_keys(samples, KeyIndex.open(cache))
         self.manifest = manifest
         self.cache = cache
-        self.stores = list_stores(cache)
+        self.stores, self.damaged = find_stores(cache)
         self._keys = found.keys
         self._crops = np.zeros(len(samples), np.int16)
         self._paths = samples.paths

@@ -23,11 +23,15 @@ def list_(cache: options.Cache = options.DEFAULT_CACHE, as_json: options.AsJson 
     """
     import pandas as pd
 
-    from probekit.store import list_stores
+    from probekit.store import find_stores
 
-    stores = [_describe(store) for store in list_stores(cache)]
+    found, damaged = find_stores(cache)
+    stores = [_describe(store) for store in found]
+    for path, problem in damaged.items():
+        output.remark(f"damaged: {path.name}: {problem}")
     if as_json:
-        output.print_json({"cache": str(cache), "stores": stores})
+        broken = [{"name": path.name, "problem": problem} for path, problem in damaged.items()]
+        output.print_json({"cache": str(cache), "stores": stores, "damaged": broken})
     elif stores:
         frame = pd.DataFrame(stores)
         frame["taps"] = [
@@ -73,10 +77,11 @@ def verify(
 
     Example: probekit cache verify
     """
-    from probekit.store import list_stores
+    from probekit.store import find_stores
 
-    stores = [_find(cache, name)] if name else list_stores(cache)
+    stores, broken = ([_find(cache, name)], {}) if name else find_stores(cache)
     damaged = {store.path.name: list(store.verify()) for store in stores}
+    damaged |= {path.name: [problem] for path, problem in broken.items()}
     if as_json:
         output.print_json({"stores": [{"name": store, "damaged": places} for store, places in damaged.items()]})
     for store, places in damaged.items():
@@ -100,11 +105,14 @@ def remove(
     """
     import shutil
 
-    store = _find(cache, name)
+    from probekit.store import find_stores
+
+    damaged = [path for path in find_stores(cache)[1] if path.name.startswith(name)]
+    path = damaged[0] if len(damaged) == 1 else _find(cache, name).path
     if not yes:
-        typer.confirm(f"Delete {store.path} ({_size(_bytes(store))})?", abort=True, err=True)
-    shutil.rmtree(store.path)
-    output.remark(f"deleted {store.path}")
+        typer.confirm(f"Delete {path} ({_size(_bytes(path))})?", abort=True, err=True)
+    shutil.rmtree(path)
+    output.remark(f"deleted {path}")
 
 
 def _find(cache: Path, name: str) -> "Store":
@@ -135,12 +143,12 @@ def _describe(store: "Store") -> dict[str, object]:
         "taps": {tap: list(shape) for tap, shape in store.taps.items()},
         "rows": store.rows,
         "failed": len(store.reasons()),
-        "bytes": _bytes(store),
+        "bytes": _bytes(store.path),
     }
 
 
-def _bytes(store: "Store") -> int:
-    return sum(file.stat().st_size for file in store.path.rglob("*") if file.is_file())
+def _bytes(path: Path) -> int:
+    return sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
 
 
 def _size(count: int) -> str:

@@ -58,7 +58,8 @@ def _map(session: questions.Session, features: "FeatureSet", settings: "MapSetti
     title = f"t-SNE · {features.name}"
     picture = figures.scatter_map(points, classes, title=title, caption=result.caption)
     session.figure("map", picture, f"{title}: {result.caption}", features)
-    page = reports.map_page(result.points, title, _thumbnails(result.points, session.manifest.root))
+    thumbnails = _thumbnails(result.points, session.manifest.root)
+    page = reports.map_page(result.points, title, thumbnails)
     session.figure("map", page.encode(), f"{title}: {result.caption}", features, extension="html")
     session.show(lambda: output.stdout().print(f"{title}: {result.caption}", markup=False, soft_wrap=True))
 

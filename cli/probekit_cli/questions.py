@@ -151,6 +151,8 @@ def session(verb: str, settings: object, where: Where) -> Iterator[Session]:
     from probekit.fingerprint import plain
 
     join = Join(where.manifest, where.cache)
+    for problem in join.damaged.values():
+        output.remark(f"note: a store is left out: {problem}")
     asked = where.references(join)
     identity = {
         "question": plain(settings),

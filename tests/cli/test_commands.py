@@ -238,6 +238,20 @@ def test_a_closed_pipe_costs_nothing_but_the_output(type_, faces):
     assert json.loads(record.read_text())["status"] == "done"
 
 
+def test_a_damaged_store_is_named_and_can_be_removed_while_others_answer(type_, faces):
+    assert type_("probekit extract --model npr").code == 0
+    (broken,) = Path("cache").glob("npr-*")
+    (broken / "zarr.json").write_text("{")
+    answer = type_("probekit probe --train lama --json --bootstrap 0")
+    assert answer.code == 0
+    assert broken.name in answer.err
+    assert [run["model"] for run in json.loads(answer.out)["runs"]] == ["srm"]
+    assert broken.name in type_("probekit cache ls").err
+    assert type_("probekit cache verify").code == 2
+    assert type_(f"probekit cache rm {broken.name} --yes").code == 0
+    assert type_("probekit cache verify").code == 0
+
+
 def test_the_demo_removes_only_its_own_records(tmp_path):
     from probekit_cli.demo import _forget_runs
 
