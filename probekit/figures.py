@@ -6,7 +6,9 @@ common colour blindness, and even steps in a value are even steps in perceived c
 """
 
 import io
+import itertools
 import math
+import textwrap
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -33,8 +35,9 @@ ORANGE_TO_BLUE = (
 )  # fmt: skip
 WHITE_TO_BLUE = ORANGE_TO_BLUE[5:]
 
-REAL_COLOUR = "#4b5563"
+REAL_COLOUR = "#6b7280"  # also in reports/static/map.js: seen on white and on black
 CLASS_COLOURS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#d55e00", "#56b4e9", "#8c6bb1")  # Okabe and Ito
+POOL_COLOURS = {"mated": CLASS_COLOURS[0], "unregistered": CLASS_COLOURS[4], REAL: REAL_COLOUR}  # in every picture
 CLASS_MARKERS = ("o", "^", "s", "D", "v", "P", "X", "*")  # a new one each time the colours have been used up
 
 
@@ -176,17 +179,18 @@ def histograms(
     edges = np.linspace(low - margin, high + margin, 41)
     with _figure(7.2, 1.2 + 1.15 * max(len(scores), 1)) as figure:
         panels = figure.subplots(max(len(scores), 1), sharex=True, squeeze=False)[:, 0]
-        for place, (axes, (name, pool)) in enumerate(zip(panels, scores.items(), strict=False)):
+        others = itertools.cycle(colour for colour in CLASS_COLOURS if colour not in POOL_COLOURS.values())
+        for axes, (name, pool) in zip(panels, scores.items(), strict=False):
             share = np.histogram(pool, edges)[0] / max(len(pool), 1)
             axes.bar(
                 edges[:-1],
                 share,
                 np.diff(edges),
                 align="edge",
-                color=REAL_COLOUR if name == REAL else CLASS_COLOURS[place % len(CLASS_COLOURS)],
+                color=POOL_COLOURS.get(name) or next(others),
             )
-            axes.text(0.01, 0.88, f"{name}  (n {len(pool)})", transform=axes.transAxes, va="top", weight="bold")
-            axes.set(yticks=[], xlim=(edges[0], edges[-1]), ylim=(0, 1.25 * max(share.max(), 0.01)))
+            axes.text(0.01, 0.95, f"{name}  (n {len(pool)})", transform=axes.transAxes, va="top", weight="bold")
+            axes.set(yticks=[], xlim=(edges[0], edges[-1]), ylim=(0, 1.5 * max(share.max(), 0.01)))  # room for words
             _bare(axes, "top", "left", "right")
             if threshold is not None:
                 axes.axvline(threshold, color=INK, lw=1.2, ls="--")
@@ -255,10 +259,13 @@ def _heat_map(
         axes.set_ylabel(axis_names[0], weight="bold")
         axes.set_xlabel(axis_names[1], weight="bold")
         axes.spines[:].set_visible(False)
-        bar = figure.colorbar(image, ax=axes, fraction=0.05, aspect=18, pad=0.03, shrink=0.9)
+        beside = axes.inset_axes((1 + 0.25 / columns, 0, 0.25 / columns, 1))  # as high as the matrix, however flat
+        bar = figure.colorbar(image, cax=beside, ticks=np.linspace(*limits, 6 if rows > 2 else 3))
         bar.outline.set_visible(False)
         bar.set_label(value_name)
-        _title(axes, title)
+        figure.suptitle(
+            _wrapped(title, max(width, 5.5)), x=0.01, ha="left", weight="bold", fontsize=12
+        )  # of the whole picture: the axes may be narrower than it
         return _png(figure)
 
 
@@ -321,6 +328,11 @@ def _png(figure: "Figure") -> bytes:
             pad_inches=0.12,
         )
     return picture.getvalue()
+
+
+def _wrapped(title: str, width: float) -> str:
+    """The title in lines of about so many inches in bold 12 points."""
+    return "\n".join(textwrap.wrap(title, int(width / 0.1))) or title
 
 
 def _title(axes: "Axes", title: str, caption: str = "", above: float = 6) -> None:

@@ -8,11 +8,14 @@ import struct
 import subprocess
 import sys
 import zlib
+from importlib import resources
 
 import matplotlib
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.axes import Axes
+from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 from PIL import Image
@@ -134,6 +137,75 @@ def test_matrices_of_any_size_keep_their_words_inside_and_their_cells_readable(r
     assert width >= 90 * columns
     assert height >= 90 * rows
     assert words.count("0.50") == rows * columns
+
+
+def boxes_of(monkeypatch, draw):
+    """Where matplotlib puts the texts and the axes of a figure, in pixels, by their words or as `axes`."""
+    found = []
+    save = Figure.savefig
+
+    def measure_and_save(figure, *args, **kwargs):
+        save(figure, *args, **kwargs)
+        found.extend((t.get_text(), t.get_window_extent()) for t in figure.findobj(Text) if t.get_text())
+        found.extend(("axes", axes.get_window_extent()) for axes in figure.findobj(Axes))
+
+    monkeypatch.setattr(Figure, "savefig", measure_and_save)
+    draw()
+    return found
+
+
+@pytest.mark.parametrize(("rows", "columns"), [(1, 1), (1, 4), (4, 1), (2, 2)])
+def test_the_title_and_the_colour_bar_stay_clear_of_each_other(rows, columns, monkeypatch):
+    names = [f"stable-diffusion-xl-1.{i}" for i in range(4)]
+    values = pd.DataFrame(0.5, index=names[:rows], columns=names[:columns])
+    title = "AUC of open_clip:ViT-L-14/laion2b_s32b_b82k#proj, logistic probe, train and test by group"
+    boxes = boxes_of(monkeypatch, lambda: figures.matrix(values, title=title))
+    (place,) = [box for text, box in boxes if text.split() == title.split()]
+    matrix, bar = sorted((box for text, box in boxes if text == "axes"), key=lambda box: box.x0)
+    assert not place.overlaps(bar)
+    assert not place.overlaps(matrix)
+    assert bar.y0 == pytest.approx(matrix.y0, abs=1)
+    assert bar.y1 == pytest.approx(matrix.y1, abs=1)
+    assert bar.x0 > matrix.x1
+
+
+def colours_of(monkeypatch, scores):
+    found = {}
+    save = Figure.savefig
+
+    def read_and_save(figure, *args, **kwargs):
+        for axes, name in zip(figure.axes, scores, strict=True):
+            found[name] = axes.patches[0].get_facecolor()
+        save(figure, *args, **kwargs)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Figure, "savefig", read_and_save)
+        figures.histograms(scores, title="Pools")
+    return found
+
+
+def test_a_pool_has_one_colour_whatever_stands_beside_it(monkeypatch):
+    pool = PLANE[:, 0]
+    all_three = colours_of(monkeypatch, {"mated": pool, "unregistered": pool, "real": pool})
+    for names in (["unregistered", "real"], ["real", "mated"], ["lama", "unregistered"]):
+        for name, colour in colours_of(monkeypatch, dict.fromkeys(names, pool)).items():
+            assert all_three.get(name, colour) == colour
+            assert name in all_three or colour not in all_three.values()
+    assert to_hex(all_three["real"]) == figures.REAL_COLOUR
+
+
+def test_the_name_of_a_pool_stands_above_its_bars(monkeypatch):
+    tall = np.full(50, 0.0)
+    boxes = boxes_of(monkeypatch, lambda: figures.histograms({"mated": tall, "real": np.ones(5)}, title="Pools"))
+    axes = [box for text, box in boxes if text == "axes"]
+    label = next(box for text, box in boxes if text == "mated  (n 50)")
+    panel = next(box for box in axes if box.y0 < label.y0 < box.y1)
+    assert label.y0 > panel.y0 + panel.height / 1.5  # where the tallest bar ends
+
+
+def test_real_is_the_same_grey_in_pictures_and_in_the_interactive_map():
+    script = resources.files("probekit.reports").joinpath("static", "map.js").read_text(encoding="utf-8")
+    assert f'const REAL = "{figures.REAL_COLOUR}"' in script
 
 
 @pytest.mark.parametrize("name", ["$x^$", "a_b{", "<script>", "_hidden", "Ünïcode", "生成器", ""])

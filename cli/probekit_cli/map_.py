@@ -59,7 +59,7 @@ def _map(session: questions.Session, features: "FeatureSet", settings: "MapSetti
     picture = figures.scatter_map(points, classes, title=title, caption=result.caption)
     session.figure("map", picture, f"{title}: {result.caption}", features)
     thumbnails = _thumbnails(result.points, session.manifest.root)
-    page = reports.map_page(result.points, title, thumbnails)
+    page = reports.map_page(result.points, title, thumbnails, result.caption)
     session.figure("map", page.encode(), f"{title}: {result.caption}", features, extension="html")
     session.show(lambda: output.stdout().print(f"{title}: {result.caption}", markup=False, soft_wrap=True))
 

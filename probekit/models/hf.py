@@ -274,7 +274,7 @@ def _check_repo(name: str, repo: str) -> None:
         UsageError: it could not, and there is no such folder either.
     """
     from huggingface_hub.errors import HFValidationError
-    from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]  # public, but not in __all__
+    from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]  # public, but not in its __all__
 
     try:
         validate_repo_id(repo)

@@ -15,18 +15,22 @@ MOST_CLASSES = 40
 """A column with more values than this is not offered as a colouring."""
 
 
-def map_page(points: pd.DataFrame, title: str, thumbnails: Sequence[bytes | None] | None = None) -> str:
+def map_page(
+    points: pd.DataFrame, title: str, thumbnails: Sequence[bytes | None] | None = None, caption: str = ""
+) -> str:
     """One HTML page that opens from disk: zoom, pan, class switches, search, thumbnails on hover.
 
     Args:
         points: path, generator, x, y; label, split and other columns of few values become colourings.
         title: the page's heading.
         thumbnails: a small JPEG per point, or None where there is none.
+        caption: how far the map can be trusted, under the title.
 
     Raises:
         RunError: a column is missing, or a point has no place.
     """
-    return render("map.html", scripts=("theme.js", "map.js"), title=title, data=map_data(points, thumbnails))
+    data = map_data(points, thumbnails)
+    return render("map.html", scripts=("theme.js", "map.js"), title=title, caption=caption, data=data)
 
 
 def map_data(points: pd.DataFrame, thumbnails: Sequence[bytes | None] | None = None) -> dict[str, Any]:

@@ -1,7 +1,8 @@
 """The report: run folders in, one self-contained HTML page out."""
 
 import shlex
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -13,7 +14,7 @@ from probekit.errors import RunError
 from probekit.reports.runs import Run, load, named_apart
 from probekit.reports.section import Headline, Section, section_for
 from probekit.reports.template import render
-from probekit.reports.text import is_number
+from probekit.reports.text import is_number, listing, moment
 
 MOST_ROWS = 100
 """Rows of a table that are shown; the rest is in the run folder."""
@@ -28,6 +29,10 @@ class Chapter:
     run: Run
     section: Section
     context: Mapping[str, Any]
+    title: str
+    """Unlike that of any other chapter."""
+    superseded: bool = False
+    """A later run did the same: this one is folded away."""
 
     @property
     def command(self) -> str:
@@ -61,8 +66,10 @@ def build(run_folders: Sequence[Path], title: str | None = None) -> str:
         raise RunError("there are no runs to report on: run a command first, for example probekit probe.")
     known = [(section_for(run.verb), run) for run in runs]
     known.sort(key=lambda pair: (pair[0].order, str(pair[1].record.get("started")), pair[1].path.name))
+    titles, superseded = _titles(known), _superseded([run for _, run in known])
     chapters = [
-        Chapter(f"run-{n}", n, run, section, section.context(run)) for n, (section, run) in enumerate(known, start=1)
+        Chapter(f"run-{n}", n, run, section, section.context(run), title, old)
+        for n, ((section, run), title, old) in enumerate(zip(known, titles, superseded, strict=True), start=1)
     ]
     return render(
         "report.html",
@@ -85,6 +92,41 @@ def rows_of(table: pd.DataFrame | Sequence[Mapping[str, object]], most: int = MO
         return Rows([str(name) for name in table.columns], head.to_numpy().tolist(), len(table))
     columns = list(dict.fromkeys(key for row in table for key in row))
     return Rows(columns, [[row.get(name) for name in columns] for row in table[:most]], len(table))
+
+
+def _titles(known: Sequence[tuple[Section, Run]]) -> list[str]:
+    """The heading of each run; where several would be called the same, what tells them apart is added."""
+    titles = [section.title(run) for section, run in known]
+    details: list[Callable[[Run], str]] = [
+        lambda run: listing(list(dict.fromkeys(run.subject(part) for part in run.parts)), most=2),
+        lambda run: str(run.manifest.get("name") or run.manifest.get("path") or ""),
+        lambda run: moment(run.record.get("started")),
+        lambda run: run.path.name,
+    ]
+    for detail in details:
+        alike = {title for title, n in Counter(titles).items() if n > 1}
+        found: dict[str, set[str]] = {title: set() for title in alike}
+        for title, (_, run) in zip(titles, known, strict=True):
+            if title in alike:
+                found[title].add(detail(run))
+        titles = [
+            f"{title} · {detail(run)}" if len(found.get(title, ())) > 1 and detail(run) else title
+            for title, (_, run) in zip(titles, known, strict=True)
+        ]
+    return titles
+
+
+def _superseded(runs: Sequence[Run]) -> list[bool]:
+    """Which extractions only did what a later one, into the same stores, tells in full."""
+    later: set[tuple[str, ...]] = set()
+    found = []
+    for run in reversed(runs):
+        stores = {(str(part.get("model")), str(part.get("address") or part.get("name") or "")) for part in run.parts}
+        old = run.verb == "extract" and run.status == "done" and bool(stores) and stores <= later
+        found.append(old)
+        if run.verb == "extract" and run.status == "done":
+            later |= stores
+    return found[::-1]
 
 
 def _headlines(lines: Sequence[Headline]) -> dict[str, Any]:

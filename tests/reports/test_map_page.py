@@ -32,6 +32,11 @@ def test_a_map_page_holds_every_point_and_nothing_from_elsewhere():
     assert data["thumbnails"][0].startswith("/9j/")
 
 
+def test_the_caption_stands_under_the_title():
+    page = check(reports.map_page(run_folders.points(5), "t-SNE", caption="trustworthiness 0.93 <i>"))
+    assert "t-SNE trustworthiness 0.93 <i> 5 images" in " ".join(page.text.split())
+
+
 def test_paths_that_look_like_markup_stay_text():
     points = run_folders.points(5)
     points.loc[0, "path"] = "</script><script>alert(1)</script>.png"

@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 
 import pandas as pd
 import pytest
@@ -62,6 +63,49 @@ def test_the_words_of_the_overview_hold_the_numbers_of_the_runs(tmp_path):
     assert "AUC 0.900 on the generator it was trained on, 0.310–0.600 on others" in page.text
     assert "lowest: telea → navier-stokes" in page.text
     assert "AUC, other generators 0.600" in page.text
+
+
+def extraction(model="npr", address="1a2b", **changes):
+    return {"model": model, "address": address, "rows": 6, "done": 6, "failed": 0, "computed": 6} | changes
+
+
+def test_runs_of_one_kind_have_titles_that_tell_them_apart(tmp_path):
+    same = run_folders.retrieval()
+    folders = [
+        run_folders.write_run(tmp_path, "retrieve", {"runs": [same]}),
+        run_folders.write_run(tmp_path, "retrieve", {"runs": [same | {"model": "clip"}]}),
+        run_folders.write_run(tmp_path, "retrieve", {"runs": [same]}, manifest={"name": "faces", "n": 9}),
+        run_folders.write_run(tmp_path, "retrieve", {"runs": [same]}),
+    ]
+    titles = re.findall(r'<li><a href="#run-\d+">(.*?)</a>', reports.build(folders))
+    assert len(set(titles)) == 4
+    assert "Retrieval · clip#blocks" in titles
+    assert "Retrieval · npr+srm#blocks · faces" in titles
+
+
+def test_of_several_extractions_into_one_store_the_last_is_shown_and_the_rest_is_folded(tmp_path):
+    folders = [
+        run_folders.write_run(tmp_path, "extract", {"models": [extraction()]}, started="2026-01-01T10:00:00+00:00"),
+        run_folders.write_run(tmp_path, "extract", {"models": [extraction("srm", "3c4d")]}),
+        run_folders.write_run(tmp_path, "extract", {"models": [extraction(computed=0)]}),
+    ]
+    html = reports.build(folders)
+    titles = re.findall(r'<li><a href="#run-\d+">(.*?)</a>', html)
+    assert len(titles) == len(set(titles)) == 2
+    assert html.count("An earlier run into the same store") == 1
+
+
+def test_a_run_that_computed_nothing_has_no_speed(tmp_path):
+    result = {"models": [extraction(computed=0)], "seconds": 0.2, "images_per_second": 30000.0}
+    page = check(reports.build([run_folders.write_run(tmp_path, "extract", result)]))
+    assert "images/s" not in page.text
+    assert "everything was there already" in page.text
+
+
+def test_retrieval_says_how_many_queries_were_scored(tmp_path):
+    part = run_folders.retrieval() | {"n_query": 1135, "n_scored": 908}
+    page = check(reports.build([run_folders.write_run(tmp_path, "retrieve", {"runs": [part]})]))
+    assert page.text.count("908 of 1,135 queries scored") == 2
 
 
 def test_failed_images_stand_in_the_report_with_their_reasons(tmp_path):

@@ -56,5 +56,8 @@ def _speed(run: Run) -> list[str]:
     found = run.result if is_number(run.result.get("seconds")) else next(iter(run.parts), {})
     if not is_number(found.get("seconds")):
         return []
+    idle = bool(run.parts) and all(part.get("computed") == 0 for part in run.parts)
+    if idle:  # a speed of looking things up is no speed of a model
+        return [f"It took {duration(found['seconds'])}; everything was there already."]
     rate = f", {number(found.get('images_per_second'))} images/s" if found.get("images_per_second") else ""
     return [f"It took {duration(found['seconds'])}{rate}."]

@@ -40,7 +40,7 @@ class RetrieveSection(Section):
                     run.subject(part),
                     "Retrieval, rank-1",
                     _ranks(part).get("1"),
-                    f"{number(part.get('n_queries'))} queries",
+                    _queries(part),
                 ),
                 Headline(
                     run.subject(part),
@@ -56,6 +56,7 @@ class RetrieveSection(Section):
         parts = [_flat(part) for part in run.parts]
         return {
             "ks": sorted({k for part in parts for k in _ranks(part)}, key=lambda k: (len(k), k)),
+            "scored": any(part.get("n_scored") is not None for part in parts),
             "parts": [(part, run.subject(part), _ranks(part), _neighbours(part)) for part in parts],
         }
 
@@ -78,8 +79,16 @@ def _neighbours(part: Part) -> Matrix | None:
     return confusion_matrix(found["query"], found["neighbour"], found["counts"], axes=("Query", "First neighbour"))
 
 
+def _queries(part: Part) -> str:
+    """`1,135 queries`, or `908 of 1,135 queries scored` where some have nothing to find in the gallery."""
+    every, scored = part.get("n_queries"), part.get("n_scored")
+    if scored is None or scored == every:
+        return f"{number(every)} queries"
+    return f"{number(scored)} of {number(every)} queries scored"
+
+
 def _sentence(run: Run, part: Part) -> str:
-    counts = f"{number(part.get('n_queries'))} queries, {number(part.get('n_gallery'))} in the gallery"
+    counts = f"{_queries(part)}, {number(part.get('n_gallery'))} in the gallery"
     rank1 = _with_interval(part, "rank1", _ranks(part).get("1"))
     mean_ap = _with_interval(part, "map", part.get("map"))
     closed = f"{run.subject(part)}: rank-1 {rank1}, mAP {mean_ap} ({counts})"

@@ -1,7 +1,7 @@
 // Maps: points drawn from one small picture per class; 10,000 of them take a few milliseconds a frame.
 (() => {
   // Okabe and Ito's colours, told apart by most eyes; real images grey; further classes repeat them in other shapes.
-  const REAL = "#8a8f96";
+  const REAL = "#6b7280"; // as in the figures
   const COLOURS = ["#0072b2", "#e69f00", "#009e73", "#cc79a7", "#d55e00", "#56b4e9", "#b8a900", "#7a5fd0"];
   const SHAPES = ["circle", "square", "triangle", "diamond"];
   const REACH = 14; // px from the pointer to the nearest point
@@ -190,7 +190,7 @@
           report();
           redraw();
         });
-        label.append(box, sprite(state.looks[code], 5, 2), element("span", name), element("span", numeral.format(counts[code])));
+        label.append(box, sprite(state.looks[code], 5, 2), Object.assign(element("span", name), { title: name }), element("span", numeral.format(counts[code])));
         return label;
       }));
       report();
