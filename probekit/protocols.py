@@ -131,31 +131,45 @@ def group_folds(samples: pd.DataFrame, folds: int, seed: int) -> Int[np.ndarray,
     Groups of the rarest generator (of a domain) come first, of those the largest, equals in hash order. Each
     goes to the fold with the fewest rows of its rarest generator, then of the next one, then of its label; then
     to an empty fold, else to the one that has most of the others (after the iterative stratification of
-    Sechidis et al. 2011). The order of the rows does not matter. With fewer groups than
-    folds there are as many folds as groups.
+    Sechidis et al. 2011). The order of the rows does not matter. With fewer groups than folds there are as many
+    folds as groups.
     """
-    contents: dict[str, Counter[Kind]] = {}
-    for group, label, *maker in (
-        samples[["group", "label", "domain", "generator"]].astype("str").itertuples(index=False)
-    ):
-        contents.setdefault(group, Counter()).update([tuple(maker), (label,)])
-    totals: Counter[Kind] = Counter()
-    for kinds in contents.values():
-        totals.update(kinds)
-    rarest_first = {group: sorted(kinds, key=lambda kind: (totals[kind], kind)) for group, kinds in contents.items()}
+    contents = _rarest_first(samples)
+    kinds = 1 + max((kind for held in contents.values() for kind in held), default=0)
+    size = {group: sum(held.values()) for group, held in contents.items()}
 
-    def turn(group: str) -> tuple[int, Kind, int, bytes]:
-        rarest = rarest_first[group][0]
-        return totals[rarest], rarest, -contents[group].total(), hashlib.sha256(f"{seed}:{group}".encode()).digest()
+    def turn(group: str) -> tuple[int, int, bytes]:
+        return next(iter(contents[group])), -size[group], hashlib.sha256(f"{seed}:{group}".encode()).digest()
 
-    filled: list[Counter[Kind]] = [Counter() for _ in range(folds)]
+    filled, sizes = [[0] * kinds for _ in range(folds)], [0] * folds
     fold_of = {}
     for group in sorted(contents, key=turn):
-        rarest = rarest_first[group]
-        need = [([fold[kind] for kind in rarest], bool(fold), -fold.total()) for fold in filled]
+        held = contents[group]
+        need = [
+            ([rows[kind] for kind in held], all_rows > 0, -all_rows)
+            for rows, all_rows in zip(filled, sizes, strict=True)
+        ]
         fold_of[group] = chosen = need.index(min(need))
-        filled[chosen].update(contents[group])
+        sizes[chosen] += size[group]
+        for kind, count in held.items():
+            filled[chosen][kind] += count
     return samples["group"].astype("str").map(fold_of).to_numpy(dtype=np.int64)
+
+
+def _rarest_first(samples: pd.DataFrame) -> dict[str, dict[int, int]]:
+    """What each group holds: rows of each kind, the kinds numbered and ordered from the rarest."""
+    columns = samples[["group", "label", "domain", "generator"]].astype("str")
+    contents: dict[str, Counter[Kind]] = {}
+    totals: Counter[Kind] = Counter()
+    for (group, label, *maker), count in Counter(columns.itertuples(index=False, name=None)).items():
+        held = contents.setdefault(group, Counter())
+        for kind in (tuple(maker), (label,)):
+            held[kind] += count
+            totals[kind] += count
+    number = {kind: i for i, kind in enumerate(sorted(totals, key=lambda kind: (totals[kind], kind)))}
+    return {
+        group: dict(sorted((number[kind], count) for kind, count in held.items())) for group, held in contents.items()
+    }
 
 
 def trainable_pools(

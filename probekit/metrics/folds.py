@@ -15,9 +15,10 @@ def measure_folds(labels: Labels, margins: Scores, folds: Int[np.ndarray, " n"])
     """Every metric of the binary task, by name; of one fold, those of `metrics.measure`.
 
     The AUC compares only samples of the same fold, because the scores of different probes have no common zero:
-    Σ pairs in order / Σ pairs, over folds. AP, EER and the accuracies pool the samples of all folds; folds of
-    equal class shares (`protocols.group_folds`) are what keeps them at chance on mere noise. Where no fold holds
-    both classes nothing can be compared, and AUC, AP and EER are NaN.
+    Σ pairs in order / Σ pairs, over folds. AP, EER and the accuracies pool the samples of all folds as they are:
+    folds of equal class shares (`protocols.group_folds`) keep them near chance on mere noise, and centring the
+    scores of each fold brings them no nearer. Where no fold holds both classes nothing can be compared, and
+    AUC, AP and EER are NaN.
     """
     values = metrics.measure(labels, margins)
     values["auc"] = float(weighted_auc(labels, margins, np.ones((1, len(labels))), folds)[0])
