@@ -164,16 +164,17 @@ class Store:
         Raises:
             StoreCorruptError: a checksum does not match.
         """
-        for _ in range(TRIES):
-            moved = Seal.read(self.path)
+        for attempt in range(1, TRIES + 1):
+            seal = Seal.read(self.path)
             try:
                 return self._read(keys, crops, tap)
             except FileNotFoundError:
                 self.refresh()  # a part was folded since the view was taken
             except StoreCorruptError:
-                if moved == Seal.read(self.path):
+                folded = (seal and seal.folding) or seal != Seal.read(self.path)
+                if not folded or attempt == TRIES:
                     raise
-                self.refresh()  # a shard was written anew between two looks at it
+                self.refresh()  # perhaps a shard was written anew between two looks at it
         raise self._restless()
 
     def reasons(self) -> dict[bytes, str]:
@@ -229,7 +230,10 @@ class Store:
         A fold that was killed or is under way is no damage.
         """
         yield from self._verify_seal()
-        yield from ZarrArrays(self.path).verify()
+        try:
+            yield from ZarrArrays(self.path).verify()
+        except StoreError as error:
+            yield str(error)
         for paths, read in ((self._part_paths(), read_part), (self._reason_files(), _read_reasons)):
             for path in paths:
                 try:

@@ -41,7 +41,7 @@ class ZarrArrays:
 
         self.path = path
         self._written: set[Path] = set()
-        with _errors(path):
+        with _errors(path), _metadata(path):
             self._group = zarr.open_group(path, mode=mode, zarr_format=3)  # type: ignore[arg-type]  # "r" or "r+"
 
     @staticmethod
@@ -66,7 +66,7 @@ class ZarrArrays:
     @property
     def taps(self) -> list[str]:
         """Names of the taps, in the order of the columns of `status`."""
-        with _errors(self.path):
+        with _errors(self.path), _metadata(self.path / "status"):
             names: Any = self._array("status").attrs["taps"]
             return list(names)
 
@@ -166,30 +166,35 @@ class ZarrArrays:
             _, _, status = self.rows()
         except StoreError as error:
             yield str(error)  # what rows there are cannot be told, but whether the rest is as it was written can
-            taps = sorted(set(self._group.array_keys()) - set(_BOOKKEEPING))
-            status = np.zeros((0, 0), np.uint8)
+            folders = {file.parent.name for file in self.path.glob("*/zarr.json")}
+            taps, status = sorted(folders - {*_BOOKKEEPING, "journal"}), np.zeros((0, 0), np.uint8)
         for name in (*_BOOKKEEPING, *taps):
-            column = taps.index(name) if name in taps else -1
+            column = taps.index(name) if name in taps else status.shape[1]
+            done = status[:, column] == DONE if column < status.shape[1] else np.zeros(len(status), bool)
             try:
-                array = self._array(name)
+                yield from self._verify(name, done)
             except StoreError as error:
                 yield str(error)
+
+    def _verify(self, name: str, done: Mask) -> Iterator[str]:
+        """One line for each object of an array; `done` are the rows that exist, true where there must be features."""
+        array = self._array(name)
+        step = _object_rows(array)
+        for begin in range(0, array.shape[0], step):
+            place = f"{self.path / name}: rows {begin} to {min(begin + step, array.shape[0]) - 1}"
+            here = done[begin : begin + step]
+            try:
+                with _errors(self.path):
+                    values = np.asarray(array[begin : begin + step])
+            except StoreError:
+                yield place
                 continue
-            step = _object_rows(array)
-            for begin in range(0, array.shape[0], step):
-                place = f"{self.path / name}: rows {begin} to {min(begin + step, array.shape[0]) - 1}"
-                try:
-                    with _errors(self.path):
-                        values = np.asarray(array[begin : begin + step])
-                except StoreError:
-                    yield place
-                    continue
-                exist = status[begin : begin + step]
-                if 0 <= column < status.shape[1]:
-                    if (_is_lost(values[: len(exist)]) & (exist[:, column] == DONE)).any():
-                        yield f"{place}: features are lost"
-                elif name in ("key", "crop") and len(exist) and not self._object(name, begin).exists():
-                    yield f"{place} are lost"
+            if here.any():
+                lost = bool((_is_lost(values[: len(here)]) & here).any())
+            else:
+                lost = name in ("key", "crop") and len(here) > 0 and not self._object(name, begin).exists()
+            if lost:
+                yield f"{place} are lost"
 
     def _put(
         self,
@@ -219,9 +224,10 @@ class ZarrArrays:
     def _array(self, name: str) -> "zarr.Array[Any]":
         import zarr
 
-        with _errors(self.path):
+        with _errors(self.path), _metadata(self.path / name):
             array = self._group[name]
-        assert isinstance(array, zarr.Array)
+        if not isinstance(array, zarr.Array):
+            raise StoreCorruptError(f"{self.path / name} is no array: remove the store and extract again.")
         return array
 
     def _grow(self, rows: int) -> None:
@@ -319,6 +325,19 @@ def _errors(path: Path) -> Iterator[None]:
             raise StoreError(f"{path}: {error}") from error
         raise StoreCorruptError(
             f"{path} has damaged bytes ({error}): `probekit cache verify` names them; remove it and extract again."
+        ) from error
+
+
+@contextlib.contextmanager
+def _metadata(path: Path) -> Iterator[None]:
+    """Whatever zarr stumbles over in a `zarr.json` that was changed, as ours."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise
+    except (ValueError, TypeError, AttributeError) as error:
+        raise StoreCorruptError(
+            f"{path / 'zarr.json'} is damaged ({error}): remove the store and extract again."
         ) from error
 
 

@@ -368,6 +368,23 @@ def test_changed_metadata_is_noticed_and_not_folded_over(new_store, file, change
         assert list(store.verify())
 
 
+def test_every_flipped_byte_of_any_file_is_noticed(new_store):
+    store = new_store()
+    commit(store, [1, 2, 3], TAPS, failed={3})
+    store.fold()
+    commit(store, [4], TAPS)
+    files = [file for file in store.path.rglob("*") if file.is_file() and file.name != "fold.lock"]
+    for file in files:
+        good = file.read_bytes()
+        for position in np.linspace(0, len(good) - 1, 4).astype(int):
+            damaged = bytearray(good)
+            damaged[position] ^= 1
+            file.write_bytes(damaged)
+            assert list(store.verify()), f"byte {position} of {file}"
+        file.write_bytes(good)
+    assert list(store.verify()) == []
+
+
 def test_a_fold_that_was_killed_is_no_damage_and_the_next_one_finishes_it(new_store, monkeypatch):
     store = new_store()
     commit(store, [1, 2], TAPS)
@@ -401,7 +418,9 @@ def test_an_image_that_was_read_in_the_end_has_no_reason_any_more(new_store):
         store.fold()
 
 
-@pytest.mark.parametrize("text", ["{", "{}", '{"zarr_format": 3, "node_type": "group", "attributes": {"probekit": 1}}'])
+@pytest.mark.parametrize(
+    "text", ["", "[]", "{}", '{"zarr_format": 3, "node_type": "group", "attributes": {"probekit": 1}}']
+)
 def test_a_damaged_store_hides_no_other(new_store, text):
     store = new_store()
     broken = store.path.with_name("broken")
