@@ -23,10 +23,16 @@ def list_(cache: options.Cache = options.DEFAULT_CACHE, as_json: options.AsJson 
     """
     import pandas as pd
 
+    from probekit.errors import StoreError
     from probekit.store import find_stores
 
     found, damaged = find_stores(cache)
-    stores = [_describe(store) for store in found]
+    stores = []
+    for store in found:
+        try:
+            stores.append(_describe(store))
+        except StoreError as error:
+            damaged[store.path] = str(error)
     for path, problem in damaged.items():
         output.remark(f"damaged: {path.name}: {problem}")
     if as_json:

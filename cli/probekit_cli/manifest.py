@@ -112,7 +112,7 @@ def check(
             output.print_table(report.problems.head(20))
             output.remark(f"({len(report.problems)} problems in all; --json lists every one)")
         else:
-            output.remark("  no problem found: all readable, no duplicates, no group or class on one side only")
+            output.remark("  no problem found: all readable, no duplicates, nothing that a split divides")
     if "unreadable" in report.counts:
         raise typer.Exit(1)
 

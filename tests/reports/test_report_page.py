@@ -103,7 +103,7 @@ def test_a_run_that_computed_nothing_has_no_speed(tmp_path):
 
 
 def test_retrieval_says_how_many_queries_were_scored(tmp_path):
-    part = run_folders.retrieval() | {"n_query": 1135, "n_scored": 908}
+    part = run_folders.retrieval() | {"n_queries": 1135, "n_scored": 908}
     page = check(reports.build([run_folders.write_run(tmp_path, "retrieve", {"runs": [part]})]))
     assert page.text.count("908 of 1,135 queries scored") == 2
 
