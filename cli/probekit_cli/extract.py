@@ -31,7 +31,10 @@ def extract(
         list[str] | None, typer.Option(metavar="[MODEL=]FILE", help="Local checkpoint, in place of a hub's.")
     ] = None,
     precision: Annotated[
-        str | None, typer.Option(help="float32 or bfloat16. Default: bfloat16 where the hardware computes it fast.")
+        str | None,
+        typer.Option(
+            help="float32 or bfloat16 (default where the hardware is fast at it); weight-free features are float32."
+        ),
     ] = None,
     dtype: Annotated[str, typer.Option(help="Number format in the store: float16 or float32.")] = "float16",
     device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1 … Default: a GPU if there is one.")] = None,

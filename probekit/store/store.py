@@ -4,7 +4,7 @@ import json
 import shutil
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
@@ -24,8 +24,6 @@ from probekit.store.parts import (
     FAILED,
     SUFFIX,
     Part,
-    PartRows,
-    better,
     merge,
     read_part,
     scan_part,
@@ -35,6 +33,7 @@ from probekit.store.rows import RowIndex
 from probekit.store.seal import FILE as SEAL
 from probekit.store.seal import Seal
 from probekit.store.settings import StoreSettings
+from probekit.store.snapshot import Snapshot
 from probekit.store.zarrays import ZarrArrays
 
 FORMAT = 1
@@ -128,35 +127,16 @@ class Store:
     @property
     def taps(self) -> dict[str, tuple[int, ...]]:
         """Tap → shape of one row, of the taps with at least one row."""
-        now = self._snapshot
-        folded = {tap: now.arrays.width(tap) for tap in now.columns}
-        return folded | {tap: shape for part, _ in now.parts for tap, shape in part.taps.items()}
+        return self._snapshot.taps
 
     @property
     def rows(self) -> int:
         """Number of rows, done or failed, in the arrays and in parts."""
-        now = self._snapshot
-        seen = [now.index]
-        count = int(now.status.any(axis=1).sum())
-        for part, index in now.parts:
-            count += int(np.all([earlier.find(part.keys, part.crops) < 0 for earlier in seen], axis=0).sum())
-            seen.append(index)
-        return count
+        return self._snapshot.rows
 
     def look_up(self, keys: Keys, crops: Int[np.ndarray, " n"], taps: Sequence[str]) -> UInt8[np.ndarray, "n t"]:
         """Status of these rows in these taps: ABSENT, DONE or FAILED."""
-        now = self._snapshot
-        status = np.zeros((len(keys), len(taps)), np.uint8)
-        rows = now.index.find(keys, crops)
-        for column, tap in enumerate(taps):
-            if tap in now.columns:
-                status[:, column] = _at(now.status[:, now.columns[tap]], rows)
-        for part, index in now.parts:
-            here = _at(part.status, index.find(keys, crops))
-            for column, tap in enumerate(taps):
-                if tap in part.taps:
-                    status[:, column] = better(status[:, column], here)
-        return status
+        return self._snapshot.look_up(keys, crops, taps)
 
     def read(self, keys: Keys, crops: Int[np.ndarray, " n"], tap: str) -> Float[np.ndarray, "n ..."]:
         """Features of these rows as float32; all must be DONE in this tap, as `look_up` tells.
@@ -167,7 +147,7 @@ class Store:
         for attempt in range(1, TRIES + 1):
             seal = Seal.read(self.path)
             try:
-                return self._read(keys, crops, tap)
+                return self._snapshot.read(keys, crops, tap)
             except FileNotFoundError:
                 self.refresh()  # a part was folded since the view was taken
             except StoreCorruptError:
@@ -260,26 +240,6 @@ class Store:
         """Forget the view of the rows; the next look-up takes a new one."""
         self.__dict__.pop("_snapshot", None)
 
-    def _read(self, keys: Keys, crops: Int[np.ndarray, " n"], tap: str) -> Float[np.ndarray, "n ..."]:
-        now = self._snapshot
-        rows = now.index.find(keys, crops)
-        done = _at(now.status[:, now.columns[tap]], rows) == DONE if tap in now.columns else np.zeros(len(keys), bool)
-        if done.all() and len(keys):
-            return now.arrays.read(tap, rows)
-        features = np.full((len(keys), *self.taps[tap]), np.nan, np.float32)
-        if done.any():
-            features[done] = now.arrays.read(tap, rows[done])
-        for part, index in now.parts:
-            if tap in part.taps and not done.all():
-                at = index.find(keys, crops)
-                here = ~done & (_at(part.status, at) == DONE)
-                if here.any():
-                    features[here] = _read_features(part.path, tap)[at[here]]
-                    done |= here
-        if not done.all():
-            raise StoreError(f"{self.path}: {np.count_nonzero(~done)} rows of tap {tap} are not there: extract again.")
-        return features
-
     def _fold(self) -> None:
         """Move the parts into the arrays, as the only process that does."""
         paths = self._part_paths()
@@ -345,7 +305,7 @@ class Store:
         return sorted((self.path / "journal" / "reasons").glob("[0-9a-f]*.json"))
 
     @cached_property
-    def _snapshot(self) -> "_Snapshot":
+    def _snapshot(self) -> Snapshot:
         """The rows as of now. What a fold moves is read first where it comes from, so that none is missed."""
         for _ in range(TRIES):
             try:
@@ -359,7 +319,7 @@ class Store:
             return snapshot
         raise self._restless()
 
-    def _view(self, arrays: ZarrArrays, seal: Seal | None) -> "_Snapshot":
+    def _view(self, arrays: ZarrArrays, seal: Seal | None) -> Snapshot:
         """The rows of the arrays, at least those of a seal that was read before.
 
         Raises:
@@ -372,26 +332,10 @@ class Store:
             raise StoreCorruptError(
                 f"{self.path} has lost rows (of {', '.join(missing)}): remove the store and extract again."
             )
-        return _Snapshot(arrays, RowIndex(keys, crops), status, columns, seal)
+        return Snapshot(arrays, RowIndex(keys, crops), status, columns, seal)
 
     def _restless(self) -> StoreError:
         return StoreError(f"{self.path} is being folded by other processes without end: try again.")
-
-
-@dataclass(frozen=True)
-class _Snapshot:
-    """What stood where when it was taken."""
-
-    arrays: ZarrArrays
-    index: RowIndex
-    status: UInt8[np.ndarray, "n t"]
-    columns: Mapping[str, int]
-    seal: Seal | None
-    parts: list[tuple[PartRows, RowIndex]] = field(default_factory=list)
-
-    def add(self, part: PartRows) -> None:
-        """Take in a part that was committed later."""
-        self.parts.append((part, RowIndex(part.keys, part.crops)))
 
 
 def find_stores(cache: Path) -> tuple[list[Store], dict[Path, str]]:
@@ -409,17 +353,6 @@ def find_stores(cache: Path) -> tuple[list[Store], dict[Path, str]]:
 def list_stores(cache: Path) -> list[Store]:
     """The stores in a cache folder that can be opened, by name; `find_stores` tells of the others."""
     return find_stores(cache)[0]
-
-
-def _at(status: UInt8[np.ndarray, " n"], rows: Int[np.ndarray, " m"]) -> UInt8[np.ndarray, " m"]:
-    """Status of these rows, ABSENT for row -1."""
-    found = np.zeros(len(rows), np.uint8)
-    found[rows >= 0] = status[rows[rows >= 0]]
-    return found
-
-
-def _read_features(path: Path, tap: str) -> Shaped[np.ndarray, "n ..."]:
-    return read_part(path).features[tap]
 
 
 def _read_reasons(file: Path) -> dict[str, str]:

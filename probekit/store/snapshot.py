@@ -1,0 +1,96 @@
+"""A view of a store's rows at one moment: those in the arrays, and those in parts that are not folded yet."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from probekit.arrays import Float, Int, Keys, UInt8
+from probekit.errors import StoreError
+from probekit.store.parts import DONE, PartRows, better, read_part
+from probekit.store.rows import RowIndex
+from probekit.store.seal import Seal
+from probekit.store.zarrays import ZarrArrays
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """What stood where when it was taken; parts committed later can be added."""
+
+    arrays: ZarrArrays
+    index: RowIndex
+    status: UInt8[np.ndarray, "n t"]
+    columns: Mapping[str, int]
+    """Tap → its column of `status`."""
+    seal: Seal | None
+    parts: list[tuple[PartRows, RowIndex]] = field(default_factory=list)
+
+    def add(self, part: PartRows) -> None:
+        """Take in a part that was committed later."""
+        self.parts.append((part, RowIndex(part.keys, part.crops)))
+
+    @property
+    def taps(self) -> dict[str, tuple[int, ...]]:
+        """Tap → shape of one row, of the taps with at least one row."""
+        folded = {tap: self.arrays.width(tap) for tap in self.columns}
+        return folded | {tap: shape for part, _ in self.parts for tap, shape in part.taps.items()}
+
+    @property
+    def rows(self) -> int:
+        """Number of rows, done or failed, each identity once."""
+        seen = [self.index]
+        count = int(self.status.any(axis=1).sum())
+        for part, index in self.parts:
+            count += int(np.all([earlier.find(part.keys, part.crops) < 0 for earlier in seen], axis=0).sum())
+            seen.append(index)
+        return count
+
+    def look_up(self, keys: Keys, crops: Int[np.ndarray, " n"], taps: Sequence[str]) -> UInt8[np.ndarray, "n t"]:
+        """Status of these rows in these taps: ABSENT, DONE or FAILED."""
+        status = np.zeros((len(keys), len(taps)), np.uint8)
+        rows = self.index.find(keys, crops)
+        for column, tap in enumerate(taps):
+            if tap in self.columns:
+                status[:, column] = _at(self.status[:, self.columns[tap]], rows)
+        for part, index in self.parts:
+            here = _at(part.status, index.find(keys, crops))
+            for column, tap in enumerate(taps):
+                if tap in part.taps:
+                    status[:, column] = better(status[:, column], here)
+        return status
+
+    def read(self, keys: Keys, crops: Int[np.ndarray, " n"], tap: str) -> Float[np.ndarray, "n ..."]:
+        """Features of these rows as float32.
+
+        Raises:
+            FileNotFoundError: a part has been folded since the snapshot was taken.
+            StoreCorruptError: a checksum does not match.
+            StoreError: a row is not DONE.
+        """
+        rows = self.index.find(keys, crops)
+        done = np.zeros(len(keys), bool)
+        if tap in self.columns:
+            done = _at(self.status[:, self.columns[tap]], rows) == DONE
+        if done.all() and len(keys):
+            return self.arrays.read(tap, rows)
+        features = np.full((len(keys), *self.taps[tap]), np.nan, np.float32)
+        if done.any():
+            features[done] = self.arrays.read(tap, rows[done])
+        for part, index in self.parts:
+            if tap in part.taps and not done.all():
+                at = index.find(keys, crops)
+                here = ~done & (_at(part.status, at) == DONE)
+                if here.any():
+                    features[here] = read_part(part.path).features[tap][at[here]]
+                    done |= here
+        if not done.all():
+            missing = np.count_nonzero(~done)
+            raise StoreError(f"{self.arrays.path}: {missing} rows of tap {tap} are not there: extract again.")
+        return features
+
+
+def _at(status: UInt8[np.ndarray, " n"], rows: Int[np.ndarray, " m"]) -> UInt8[np.ndarray, " m"]:
+    """Status of these rows, ABSENT for row -1."""
+    found = np.zeros(len(rows), np.uint8)
+    found[rows >= 0] = status[rows[rows >= 0]]
+    return found
