@@ -2,6 +2,7 @@
 
 import os
 import sys
+import time
 from pathlib import Path
 
 from probekit import models
@@ -30,7 +31,14 @@ def logging_forward_passes(build, log: Path):
     return load
 
 
-def main(root: Path, cache: Path, log: Path, unit_size: int) -> None:
+def wait_for_the_others(gate: Path) -> None:
+    """Return once `gate/go` exists, after telling that this process has got so far."""
+    (gate / str(os.getpid())).touch()
+    while not (gate / "go").exists():
+        time.sleep(0.01)
+
+
+def main(root: Path, cache: Path, log: Path, unit_size: int, gate: Path | None) -> None:
     from dataclasses import replace
 
     extract_module = sys.modules[extract.__module__]
@@ -43,10 +51,13 @@ def main(root: Path, cache: Path, log: Path, unit_size: int) -> None:
     )[1]
     names = sorted(path.name for path in root.iterdir())
     manifest = manifest_of(root, names)
+    if gate:
+        wait_for_the_others(gate)
     extract(
         manifest, ExtractSettings((MODEL,)), cache=cache, unit_size=unit_size, batch_size=4, workers=2, device="cpu"
     )
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]), Path(sys.argv[3]), int(sys.argv[4]))
+    images, store_folder, passes, size, *gates = sys.argv[1:]
+    main(Path(images), Path(store_folder), Path(passes), int(size), Path(gates[0]) if gates else None)
