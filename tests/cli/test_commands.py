@@ -135,7 +135,7 @@ def test_two_stores_of_one_model_are_told_apart(type_, faces):
         ("map --perplexity nan", ["--perplexity"]),
         ("extract --model srmm", ["Did you mean 'srm'"]),
         ("extract --model srm --taps cls", ["blocks"]),
-        ("extract --model srm --view sqash", ["squash"]),
+        ("extract --model srm --view squish", ["squash"]),
         ("extract --model srm --precision float8", ["--precision"]),
         ("extract --model srm --device banana", ["--device banana"]),
         ("extract --model timm:vit_tiny_patch16_224 --weights gone.safetensors", ["gone.safetensors"]),
