@@ -1,5 +1,6 @@
 """`probekit cache`: look after the feature stores."""
 
+import contextlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -154,7 +155,11 @@ def _describe(store: "Store") -> dict[str, object]:
 
 
 def _bytes(path: Path) -> int:
-    return sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
+    total = 0
+    for file in path.rglob("*"):
+        with contextlib.suppress(FileNotFoundError):  # an extraction is at work
+            total += file.stat().st_size if file.is_file() else 0
+    return total
 
 
 def _size(count: int) -> str:

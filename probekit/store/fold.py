@@ -1,5 +1,6 @@
 """Folding: rows of parts become rows of the arrays."""
 
+import contextlib
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -77,7 +78,8 @@ class Folding:
 def _sweep(path: Path, *, interrupted: bool) -> None:
     """Delete what killed processes left half written."""
     for draft in path.glob("journal/*/.*"):
-        if time.time() - draft.stat().st_mtime > DAY:
-            draft.unlink(missing_ok=True)
+        with contextlib.suppress(FileNotFoundError):  # its process has just given it its name
+            if time.time() - draft.stat().st_mtime > DAY:
+                draft.unlink()
     for draft in path.rglob("*.partial") if interrupted else ():  # of zarr, which only a fold writes with
         draft.unlink(missing_ok=True)

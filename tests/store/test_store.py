@@ -460,3 +460,13 @@ def test_a_fold_syncs_only_what_it_wrote(new_store, monkeypatch):
     store.fold()
     objects = {str(path.relative_to(store.path)) for path in synced if "c" in path.parts}
     assert objects == {"b/c/0/0", "status/c/0/1"}
+
+
+def test_a_draft_that_vanishes_while_a_fold_sweeps_is_no_trouble(new_store):
+    store = new_store()
+    commit(store, [1, 2], TAPS)
+    claims = store.path / "journal" / "claims"
+    claims.mkdir(exist_ok=True)
+    (claims / ".unit-1.draft").symlink_to(claims / "renamed")  # listed, but gone when it is looked at
+    assert store.fold()
+    assert store.rows == 2
