@@ -72,8 +72,8 @@ def extract(
         models=names,
         taps=() if taps == "final" else _split(taps),
         view=view,
-        precision=_one_of("--precision", precision, ("float32", "bfloat16")) if precision else None,  # type: ignore[arg-type]
-        dtype=_one_of("--dtype", dtype, ("float16", "float32")),  # type: ignore[arg-type]
+        precision=_one_of("--precision", precision, ("float32", "bfloat16")) if precision else None,  # type: ignore[arg-type]  # checked
+        dtype=_one_of("--dtype", dtype, ("float16", "float32")),  # type: ignore[arg-type]  # one of the two
     )
     with records.start("extract", settings, runs=runs) as run:
         try:

@@ -141,7 +141,7 @@ def open_target(
         view_name=looked_at.name,
         precision=computed_in,
         dtype=dtype,  # type: ignore[arg-type]  # checked by the command line
-        model_settings=plain(card.settings),  # type: ignore[arg-type]
+        model_settings=plain(card.settings),  # type: ignore[arg-type]  # a mapping stays an object
     )
     facts = {
         "default_tap": card.default_tap,

@@ -50,7 +50,7 @@ class Manifest:
         root = Path(os.path.normpath(path.parent / facts.pop("root", ".")))
         folds = facts.pop("folds", 0)
         if "split" not in table:
-            table.insert(table.columns.get_loc("group"), "split", assign_splits(table))  # type: ignore[arg-type]
+            table.insert(table.columns.get_loc("group"), "split", assign_splits(table))  # type: ignore[arg-type]  # one column `group`
             folds = default_folds(table)
             facts["split"] = split_report(table, "assigned when read: the file has no column 'split'")
         return cls(path.stem, path, root, table, folds, facts)
