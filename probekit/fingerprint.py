@@ -9,6 +9,10 @@ from typing import Any
 
 JSONValue = None | bool | int | float | str | list[Any] | dict[str, Any]
 
+ADDED_LATER = {"absent": "at its default"}
+"""Metadata of a field that a settings class got after addresses had been made of it: it counts only when it is set, so
+that settings without it keep the address they had."""
+
 
 def hash_bytes(data: bytes) -> str:
     """Hexadecimal SHA-256 of the bytes."""
@@ -37,13 +41,19 @@ def canonical_json(settings: object) -> str:
 def plain(value: object) -> JSONValue:
     """The value in JSON's own types: dataclasses become objects, tuples lists, paths strings.
 
+    A field that was `ADDED_LATER` is left out where it has its default.
+
     Raises:
         TypeError: the value has a part that JSON cannot hold.
     """
     if value is None or isinstance(value, bool | int | float | str):
         return value
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {field.name: plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
+        return {
+            field.name: plain(getattr(value, field.name))
+            for field in dataclasses.fields(value)
+            if _counts(value, field)
+        }
     if isinstance(value, Mapping):
         return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
@@ -53,3 +63,7 @@ def plain(value: object) -> JSONValue:
     if isinstance(value, Path):
         return str(value)
     raise TypeError(f"{type(value).__name__} cannot be part of settings: use numbers, strings, lists or dataclasses.")
+
+
+def _counts(settings: object, field: "dataclasses.Field[Any]") -> bool:
+    return field.metadata != ADDED_LATER or getattr(settings, field.name) != field.default

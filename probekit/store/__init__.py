@@ -7,11 +7,26 @@
         journal/reasons/                              why images could not be read
         journal/seal.json                             how many rows there must be, and the SHA-256 of the metadata
 
-Rows are committed as parts and folded into the arrays' shards when a run ends. Readers see both.
+Rows are committed as parts and folded into the arrays' shards when a run ends. Readers see both. Rows are removed by
+building a new store beside the old one and putting it in its place (`prune.py`, `swap.py`).
 """
 
+from probekit.store.folder import find_stores, list_stores, remove_store
 from probekit.store.parts import ABSENT, DONE, FAILED
+from probekit.store.prune import Pruned, Surplus
 from probekit.store.settings import StoreSettings
-from probekit.store.store import Rows, Store, find_stores, list_stores
+from probekit.store.store import Rows, Store
 
-__all__ = ["ABSENT", "DONE", "FAILED", "Rows", "Store", "StoreSettings", "find_stores", "list_stores"]
+__all__ = [
+    "ABSENT",
+    "DONE",
+    "FAILED",
+    "Pruned",
+    "Rows",
+    "Store",
+    "StoreSettings",
+    "Surplus",
+    "find_stores",
+    "list_stores",
+    "remove_store",
+]

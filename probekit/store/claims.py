@@ -15,34 +15,91 @@ import os
 import socket
 import time
 import uuid
+import weakref
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 from probekit.errors import StoreError
 from probekit.store.files import writable
 
 STALE_SECONDS = 900  # a claim of another machine that showed no life for so long is taken over
+TRIES = 10  # of a claim while other processes put another folder in the place of this one
+PAUSE = 0.05  # seconds between them
 DAY = 86400  # nothing that probekit writes takes so long
+CLAIMS = "journal/claims"
+HOLD = "hold"
+LOCK = "fold.lock"
 NO_LOCKS = {errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.ENOLCK, errno.EINVAL}
 
 
+_living: set[str] = set()
+"""The names of the `Claims` of this process that are still there."""
+
+
 class Claims:
-    """The claims of this process in one folder.
+    """The claims of this object in one folder; those that it still has when it goes are nobody's any more.
 
     Every method raises StoreError where the folder cannot be written.
     """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        owner = {"host": _host(), "pid": os.getpid(), "born": _born(os.getpid()), "claims": uuid.uuid4().hex}
-        self._mine = json.dumps(owner)
+        name = uuid.uuid4().hex
+        self._mine = json.dumps({"host": _host(), "pid": os.getpid(), "born": _born(os.getpid()), "claims": name})
+        _living.add(name)
+        weakref.finalize(self, _living.discard, name).atexit = False
 
     def take(self, name: str) -> bool:
-        """Claim a piece of work; False when a living process has it."""
-        path = self._folder / name
+        """Claim a piece of work; False when a living process has it, or holds everybody back."""
         with writable(self._folder):
-            self._folder.mkdir(parents=True, exist_ok=True)
-            return self._create(path) or (bury(path, _abandoned) and self._create(path))
+            for attempt in range(1, TRIES + 1):
+                try:
+                    return self._take(name)
+                except FileNotFoundError:  # another folder took the place of this one
+                    if attempt == TRIES:
+                        raise
+                    time.sleep(PAUSE)
+        return False
+
+    def hold(self) -> bool:
+        """Keep all others from claiming anything more, until `release(HOLD)`; False when another process does so.
+
+        Whoever claims looks for a hold afterwards, and whoever holds looks at `living` afterwards: one of the two sees
+        the other.
+        """
+        return self.take(HOLD)
+
+    def holds(self) -> bool:
+        """Whether the hold of this process is still in force."""
+        try:
+            return self._is_mine(self._folder / HOLD)
+        except FileNotFoundError:
+            return False
+
+    def living(self) -> list[str]:
+        """Who works in the store now: `process 123 on host`, each once, without this object's own claims."""
+        owners = set()
+        for path in self._files():
+            with contextlib.suppress(FileNotFoundError):  # released a moment ago
+                if not self._is_mine(path) and not _abandoned(path):
+                    owners.add(_owner(path))
+        return sorted(owners)
+
+    def dead(self) -> list[Path]:
+        """Claims whose processes are gone."""
+        found = []
+        for path in self._files():
+            with contextlib.suppress(FileNotFoundError):
+                if _abandoned(path):
+                    found.append(path)
+        return found
+
+    def bury_dead(self) -> None:
+        """Remove the claims whose processes are gone."""
+        with writable(self._folder):
+            for path in self.dead():
+                bury(path, _abandoned)
 
     def show_life(self, name: str) -> None:
         """Tell other machines that the work goes on; call it about once a minute."""
@@ -54,6 +111,34 @@ class Claims:
         """Give the work back, done or not; a claim that another process has taken over stays with it."""
         with writable(self._folder):
             bury(self._folder / name, self._is_mine)
+
+    def _take(self, name: str) -> bool:
+        """One attempt.
+
+        Raises:
+            FileNotFoundError: the folder was exchanged meanwhile, and perhaps the claim is in the other one.
+        """
+        if name != HOLD and self._held_back():
+            return False
+        self._folder.mkdir(exist_ok=True)
+        path = self._folder / name
+        if not (self._create(path) or (bury(path, _abandoned) and self._create(path))):
+            return False
+        if name != HOLD and self._held_back():
+            self.release(name)
+            return False
+        return self._is_mine(path)
+
+    def _held_back(self) -> bool:
+        try:
+            return not (self._is_mine(self._folder / HOLD) or _abandoned(self._folder / HOLD))
+        except FileNotFoundError:
+            return False
+
+    def _files(self) -> list[Path]:
+        """The claims; any may be gone by the time it is looked at."""
+        others = {LOCK, "fold.held", "zarr.json"}
+        return [path for path in sorted(self._folder.glob("[!.]*")) if path.name not in others]
 
     def _is_mine(self, path: Path) -> bool:
         return path.read_text() == self._mine
@@ -71,6 +156,26 @@ class Claims:
 
 
 @contextlib.contextmanager
+def alone_in(path: Path, claims: Claims) -> Iterator[None]:
+    """Inside, no other process extracts into the store, folds, prunes or removes it, or begins to.
+
+    Raises:
+        StoreError: another process does one of these, or the store cannot be written.
+    """
+    if not claims.hold():
+        raise StoreError(f"{path} is being pruned or removed by another process: wait until that has ended.")
+    try:
+        if others := claims.living():
+            raise StoreError(f"{path} is being extracted into by {', '.join(others)}: wait until that has ended.")
+        with exclusive(path / CLAIMS / LOCK) as alone:
+            if not alone:
+                raise StoreError(f"{path} is being folded by another process: wait until that has ended.")
+            yield
+    finally:
+        claims.release(HOLD)
+
+
+@contextlib.contextmanager
 def exclusive(path: Path) -> Iterator[bool]:
     """Whether this process alone is inside; it does not wait.
 
@@ -81,7 +186,7 @@ def exclusive(path: Path) -> Iterator[bool]:
         StoreError: the file cannot be written, or a process without locks died inside.
     """
     with writable(path.parent):
-        path.parent.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(exist_ok=True)
         unlock = _lock(path)
     try:
         yield unlock is not None
@@ -104,6 +209,9 @@ def _lock(path: Path) -> Callable[[], None] | None:
 
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if not _is_at(path, os.fstat(file.fileno())):  # another folder took the place of this one meanwhile
+            unlock()
+            return None
     except OSError as error:
         file.close()
         if isinstance(error, BlockingIOError):
@@ -124,7 +232,21 @@ def _lock_by_creation(path: Path) -> Callable[[], None] | None:
                     f"{path} is left from a process that died: if no extraction runs, delete it."
                 ) from None
         return None
-    return path.unlink
+    made = path.stat()
+
+    def unlock() -> None:
+        if _is_at(path, made):
+            path.unlink()
+
+    return unlock
+
+
+def _is_at(path: Path, status: os.stat_result) -> bool:
+    """Whether the file of this status has that name now."""
+    try:
+        return os.path.samestat(path.stat(), status)
+    except FileNotFoundError:
+        return False
 
 
 def bury(path: Path, judge: Callable[[Path], bool]) -> bool:
@@ -148,10 +270,28 @@ def bury(path: Path, judge: Callable[[Path], bool]) -> bool:
 
 
 def _abandoned(path: Path) -> bool:
-    owner = json.loads(path.read_text())
-    if owner["host"] == _host():
-        return _born(owner["pid"]) is None or _born(owner["pid"]) != owner["born"]
+    owner = _read(path)
+    if owner.get("host") == _host():
+        born = _born(owner["pid"])
+        if born is None or born != owner["born"]:
+            return True
+        # an earlier run in this process, of a notebook for instance, may have been interrupted before it released it
+        return owner["pid"] == os.getpid() and owner["claims"] not in _living
     return time.time() - path.stat().st_mtime > STALE_SECONDS
+
+
+def _owner(path: Path) -> str:
+    owner = _read(path)
+    return f"process {owner['pid']} on {owner['host'].partition(' ')[0]}" if owner else f"the unknown owner of {path}"
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """Who made the claim; empty where a machine lost power before it reached the disk, and only its age tells."""
+    try:
+        owner: dict[str, Any] = json.loads(path.read_text())
+    except ValueError:
+        return {}
+    return owner
 
 
 def _host() -> str:

@@ -1,33 +1,23 @@
-"""Files of the journal: whole or not at all, and one clear line where they cannot be written."""
+"""Files of the journal, and one clear line where they cannot be written."""
 
 import contextlib
-import os
-import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
 from probekit.errors import StoreError
+from probekit.files import whole
 
 
 def write_whole(path: Path, data: bytes) -> None:
     """The file with these bytes, on disk and under its name, or no file at all.
 
     Raises:
-        StoreError: no room, no permission …
+        StoreError: no room, no permission, or the store was removed, which does not come back.
     """
-    draft = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
     with writable(path.parent):
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with draft.open("wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            draft.replace(path)
-        except OSError:
-            if path.parent.is_dir():
-                draft.unlink(missing_ok=True)
-            raise
+        path.parent.mkdir(exist_ok=True)
+        with whole(path) as draft:
+            draft.write_bytes(data)
 
 
 @contextlib.contextmanager
@@ -36,6 +26,10 @@ def writable(folder: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
+        if isinstance(error, FileNotFoundError) and not folder.exists():
+            raise StoreError(
+                f"{folder} is there no more: it was removed or moved meanwhile. Run again to make it anew."
+            ) from error
         raise StoreError(
             f"{folder} cannot be written ({error.strerror}): make room or choose another --cache, "
             "then run again; everything committed before is kept."

@@ -26,6 +26,7 @@ class Folding:
     def __init__(self, path: Path) -> None:
         seal = Seal.read(path)
         self._path = path
+        self._generation = seal.generation if seal else ""
         self._arrays = ZarrArrays(path, "r+")
         keys, crops, status = self._arrays.rows()
         self._index = RowIndex(keys, crops)
@@ -36,7 +37,7 @@ class Folding:
                     f"{path} is damaged ({damaged}): `probekit cache verify` tells more; remove it and extract again."
                 )
         _sweep(path, interrupted=seal is not None and seal.folding)
-        Seal.of(path, self._rows(), folding=True).write(path)
+        self._seal(folding=True)
 
     def add(self, part: Part) -> None:
         """Write what the part knows better than the arrays; its identities are distinct."""
@@ -62,7 +63,10 @@ class Folding:
 
     def finish(self) -> None:
         """Seal what is there now."""
-        Seal.of(self._path, self._rows(), folding=False).write(self._path)
+        self._seal(folding=False)
+
+    def _seal(self, *, folding: bool) -> None:
+        Seal.of(self._path, self._rows(), folding=folding, generation=self._generation).write(self._path)
 
     def _column(self, tap: str) -> UInt8[np.ndarray, " n"]:
         """Status of every row in a tap, as long as the index."""

@@ -9,13 +9,13 @@ class RowIndex:
     """Finds rows by identity in O(log n), with 10 bytes of memory a row beside the keys themselves."""
 
     def __init__(self, keys: Keys, crops: Int[np.ndarray, " n"]) -> None:
-        self._keys, self._crops = keys, crops.astype(np.int16)
-        prefixes = _prefixes(keys, self._crops)
+        self.keys, self.crops = keys, crops.astype(np.int16)
+        prefixes = _prefixes(keys, self.crops)
         self._order = np.argsort(prefixes, kind="stable")
         self._prefixes = prefixes[self._order]
 
     def __len__(self) -> int:
-        return len(self._keys)
+        return len(self.keys)
 
     def extend(self, keys: Keys, crops: Int[np.ndarray, " n"]) -> None:
         """Take in rows that follow those known so far."""
@@ -25,20 +25,26 @@ class RowIndex:
         at = np.searchsorted(self._prefixes, prefixes[order], side="right")
         self._order = np.insert(self._order, at, len(self) + order)
         self._prefixes = np.insert(self._prefixes, at, prefixes[order])
-        self._keys, self._crops = np.concatenate([self._keys, keys]), np.concatenate([self._crops, crops])
+        self.keys, self.crops = np.concatenate([self.keys, keys]), np.concatenate([self.crops, crops])
 
     def find(self, keys: Keys, crops: Int[np.ndarray, " m"]) -> Int[np.ndarray, " m"]:
         """Row of each identity, -1 where there is none; the first row where an identity was written twice."""
+        rows = np.full(len(keys), -1, np.int64)
+        if not len(self):
+            return rows
         crops = crops.astype(np.int16)
         prefixes = _prefixes(keys, crops)
-        left = np.searchsorted(self._prefixes, prefixes, side="left")
-        right = np.searchsorted(self._prefixes, prefixes, side="right")
-        rows = np.full(len(keys), -1, np.int64)
-        for offset in range(int((right - left).max(initial=0))):  # one round, but for spares and equal prefixes
-            open_ = np.flatnonzero((rows < 0) & (left + offset < right))
-            candidates = self._order[left[open_] + offset]
-            same = (self._crops[candidates] == crops[open_]) & (self._keys[candidates] == keys[open_]).all(axis=1)
-            rows[open_[same]] = candidates[same]
+        asked = np.argsort(prefixes)  # ascending questions find their places several times as fast
+        places = np.searchsorted(self._prefixes, prefixes[asked])
+        while len(asked):  # one round, but for spares and equal prefixes
+            inside = places < len(self)
+            asked, places = asked[inside], places[inside]
+            fits = self._prefixes[places] == prefixes[asked]
+            asked, places = asked[fits], places[fits]
+            candidates = self._order[places]
+            same = (self.crops[candidates] == crops[asked]) & (self.keys[candidates] == keys[asked]).all(axis=1)
+            rows[asked[same]] = candidates[same]
+            asked, places = asked[~same], places[~same] + 1
         return rows
 
 

@@ -3,7 +3,8 @@
 Every chunk carries a checksum, but a deleted chunk carries none, and neither does `zarr.json`. The seal has the
 SHA-256 of each `zarr.json` and the number of rows of each tap. It is written with the store and again as the last step
 of a fold; while a fold is under way, it promises only what the fold does not change, so a fold that was killed is no
-damage. Rows are never removed, so their numbers hold at any time.
+damage. Within one generation rows are never removed, so their numbers hold at any time; `prune` makes a new generation,
+which takes the place of the old one as a whole.
 """
 
 import json
@@ -33,13 +34,16 @@ class Seal:
     """A fold is under way, or was killed."""
     stamp: str = field(default_factory=lambda: uuid.uuid4().hex)
     """Different for every seal: another stamp tells that rows have moved."""
+    generation: str = ""
+    """Different once rows were removed: what was known of their places before holds no longer."""
 
     @classmethod
-    def of(cls, store: Path, rows: Mapping[str, int], *, folding: bool) -> "Seal":
+    def of(cls, store: Path, rows: Mapping[str, int], *, folding: bool, generation: str = "") -> "Seal":
         """The seal that the store deserves now."""
         patterns: Sequence[str] = FIXED if folding else (*FIXED, ARRAYS)
         files = sorted({file for pattern in patterns for file in store.glob(pattern)})
-        return cls(rows, {file.relative_to(store).as_posix(): hash_file(file) for file in files}, folding)
+        digests = {file.relative_to(store).as_posix(): hash_file(file) for file in files}
+        return cls(rows, digests, folding, generation=generation)
 
     @classmethod
     def read(cls, store: Path) -> "Seal | None":

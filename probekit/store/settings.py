@@ -25,6 +25,23 @@ class StoreSettings:
     """Of the stored features."""
     model_settings: Mapping[str, Any] = field(default_factory=dict)
 
+    def words(self) -> list[str]:
+        """Options of `probekit extract`, beside model and taps, that lead to this store and no other."""
+        view = self.view
+        policy = f"{view['policy']}:{view['top']}" if view.get("top") else str(view["policy"])
+        optional = {
+            "--perturb": view.get("perturb"),
+            "--decoder": view.get("decoder"),
+            "--precision": self.precision if self.weights_sha256 else None,  # others have but one
+            "--dtype": self.dtype if self.dtype != "float16" else None,
+        }
+        words = [
+            "--view",
+            policy,
+            *(word for option, value in optional.items() if value for word in (option, str(value))),
+        ]
+        return [*words, "--compile"] if self.model_settings.get("compiled") else words
+
     @property
     def address(self) -> str:
         """SHA-256 of the settings, in hexadecimal."""

@@ -30,6 +30,11 @@ class Snapshot:
         self.parts.append((part, RowIndex(part.keys, part.crops)))
 
     @property
+    def generation(self) -> str:
+        """Of the store, so that a later one is told from it."""
+        return self.seal.generation if self.seal else ""
+
+    @property
     def taps(self) -> dict[str, tuple[int, ...]]:
         """Tap → shape of one row, of the taps with at least one row."""
         folded = {tap: self.arrays.width(tap) for tap in self.columns}
@@ -38,12 +43,16 @@ class Snapshot:
     @property
     def rows(self) -> int:
         """Number of rows, done or failed, each identity once."""
-        seen = [self.index]
-        count = int(self.status.any(axis=1).sum())
-        for part, index in self.parts:
-            count += int(np.all([earlier.find(part.keys, part.crops) < 0 for earlier in seen], axis=0).sum())
-            seen.append(index)
-        return count
+        return len(self.identities()[0])
+
+    def identities(self) -> tuple[Keys, Int[np.ndarray, " n"]]:
+        """Key and crop of every row, done or failed, each once: those in the arrays first, in their order."""
+        exists = self.status.any(axis=1)
+        keys = [self.index.keys[exists], *(part.keys for part, _ in self.parts)]
+        crops = [self.index.crops[exists], *(part.crops.astype(np.int16) for part, _ in self.parts)]
+        all_keys, all_crops = np.concatenate(keys), np.concatenate(crops)
+        first = RowIndex(all_keys, all_crops).find(all_keys, all_crops) == np.arange(len(all_keys))
+        return all_keys[first], all_crops[first]
 
     def look_up(self, keys: Keys, crops: Int[np.ndarray, " n"], taps: Sequence[str]) -> UInt8[np.ndarray, "n t"]:
         """Status of these rows in these taps: ABSENT, DONE or FAILED."""

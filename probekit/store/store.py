@@ -1,9 +1,8 @@
 """The store as extraction and questions see it: look up, commit, read, fold, verify."""
 
-import json
+import contextlib
 import shutil
-import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
@@ -14,10 +13,10 @@ import numpy as np
 
 from probekit.arrays import Float, Int, Keys, Shaped, UInt8
 from probekit.errors import FeatureOverflowError, StoreCorruptError, StoreError
-from probekit.fingerprint import canonical_json, hash_bytes
+from probekit.files import draft_beside, sync_folder, sync_tree
 from probekit.records import versions
-from probekit.store.claims import Claims, exclusive
-from probekit.store.files import writable, write_whole
+from probekit.store.claims import CLAIMS, LOCK, Claims, exclusive
+from probekit.store.files import writable
 from probekit.store.fold import Folding
 from probekit.store.parts import (
     DONE,
@@ -29,16 +28,20 @@ from probekit.store.parts import (
     scan_part,
     write_part,
 )
+from probekit.store.prune import Pruned, Surplus, prune, surplus
+from probekit.store.reasons import read_reasons, reason_files, write_reasons
 from probekit.store.rows import RowIndex
 from probekit.store.seal import FILE as SEAL
 from probekit.store.seal import Seal
 from probekit.store.settings import StoreSettings
 from probekit.store.snapshot import Snapshot
+from probekit.store.swap import restore
 from probekit.store.zarrays import ZarrArrays
 
 FORMAT = 1
 TRIES = 10  # of a look at something that other processes change
-FOLD_PARTS = 32  # parts folded at a time: about one shard, so memory stays bounded and shards are rewritten little
+FOLD_PARTS = 64  # parts folded at a time: about one shard, so memory stays bounded and shards are rewritten little
+FOLD_BYTES = 256 << 20  # and no more than that, or one part: shards of token taps are small, and their parts are large
 
 
 @dataclass(frozen=True)
@@ -61,7 +64,7 @@ class Store:
         self.settings = settings
         self.facts = facts
         """What was recorded at creation beside the settings: versions, compute batch size …"""
-        self.claims = Claims(path / "journal" / "claims")
+        self.claims = Claims(path / CLAIMS)
 
     @classmethod
     def open(cls, path: Path) -> "Store":
@@ -71,14 +74,15 @@ class Store:
             StoreError: it is no store, or was written by a newer probekit.
             StoreCorruptError: its settings are not those that its address stands for.
         """
+        restore(path)
         attributes = ZarrArrays(path).attributes.get("probekit")
         if attributes is None:
             raise StoreError(f"{path} is a Zarr group but not a probekit store.")
         try:
             if attributes["format"] > FORMAT:
                 raise StoreError(
-                    f"{path} has store format {attributes['format']}, this probekit reads up to {FORMAT}: "
-                    "update probekit."
+                    f"{path} is newer than this probekit (store format {attributes['format']}, this one reads up to "
+                    f"{FORMAT}): update probekit."
                 )
             settings = StoreSettings.from_json(attributes["settings"])
             facts, intact = attributes["facts"], settings.address == attributes["address"]
@@ -98,6 +102,7 @@ class Store:
             StoreError: the cache folder cannot be written.
         """
         path = cache / settings.folder_name
+        restore(path)
         if not path.exists():
             attributes = {
                 "format": FORMAT,
@@ -109,12 +114,14 @@ class Store:
                     "versions": dict(versions()),
                 },
             }
-            draft = cache / f".{settings.folder_name}.{uuid.uuid4().hex[:8]}"
+            draft = draft_beside(path)
             try:
                 cache.mkdir(parents=True, exist_ok=True)
                 ZarrArrays.create(draft, {"probekit": attributes})
                 Seal.of(draft, {}, folding=False).write(draft)
+                sync_tree(draft)
                 draft.rename(path)
+                sync_folder(cache)
             except OSError as error:
                 if not path.exists():  # otherwise another process made it first
                     raise StoreError(
@@ -145,23 +152,27 @@ class Store:
             StoreCorruptError: a checksum does not match.
         """
         for attempt in range(1, TRIES + 1):
+            snapshot = self._snapshot
             seal = Seal.read(self.path)
             try:
-                return self._snapshot.read(keys, crops, tap)
+                features = snapshot.read(keys, crops, tap)
+                if snapshot.generation == self._generation():
+                    return features
             except FileNotFoundError:
-                self.refresh()  # a part was folded since the view was taken
-            except StoreCorruptError:
-                folded = (seal and seal.folding) or seal != Seal.read(self.path)
-                if not folded or attempt == TRIES:
-                    raise
-                self.refresh()  # perhaps a shard was written anew between two looks at it
+                pass  # a part was folded since the view was taken
+            except StoreError:
+                rewritten = (seal and seal.folding) or seal != Seal.read(self.path)
+                if not (rewritten or snapshot.generation != self._generation()) or attempt == TRIES:
+                    raise  # otherwise perhaps a shard was written anew between two looks at it
+            self.refresh()
         raise self._restless()
 
     def reasons(self) -> dict[bytes, str]:
         """Key → why that image could not be read, of the rows that are still FAILED in some tap."""
         found: dict[str, str] = {}
-        for file in self._reason_files():
-            found |= _read_reasons(file)
+        for file in reason_files(self.path):
+            with contextlib.suppress(FileNotFoundError):  # pruned a moment ago: its reasons are in another file
+                found |= read_reasons(file)
         for part, _ in self._snapshot.parts:
             found |= part.reasons
         if not found:
@@ -196,13 +207,41 @@ class Store:
         """
         if len(self._part_paths()) < at_least and (seal := Seal.read(self.path)) and not seal.folding:
             return True
-        with exclusive(self.path / "journal" / "claims" / "fold.lock") as alone:
+        with exclusive(self.path / CLAIMS / LOCK) as alone:
             if alone:
                 try:
                     self._fold()
                 finally:
                     self.refresh()
         return alone
+
+    def identities(self) -> tuple[Keys, Int[np.ndarray, " n"]]:
+        """Key and crop of every row, done or failed, each once: those in the arrays first, in their order."""
+        return self._snapshot.identities()
+
+    def surplus(self, keep: Keys) -> Surplus:
+        """What there is too much of, if only the rows of these keys are to be kept, all crops of each."""
+        return surplus(self._snapshot, self.claims, keep)
+
+    def prune(self, surplus: Surplus, on_rows: Callable[[int, int], None] | None = None) -> Pruned:
+        """Remove the rows that were found too many, spare rows, and what dead processes left behind.
+
+        Rows that were committed after `surplus` had looked stay.
+
+        A kill at any moment leaves the old store or the new one, either of them whole.
+
+        Args:
+            surplus: what `surplus` has found.
+            on_rows: called with rows written and rows in all, those of each tap counted.
+
+        Raises:
+            StoreError: another process works in the store, or it cannot be written; nothing was removed.
+            StoreCorruptError: a row that stays is damaged; nothing was removed.
+        """
+        try:
+            return prune(self.path, self.claims, surplus, self._fold, on_rows)
+        finally:
+            self.refresh()
 
     def verify(self) -> Iterator[str]:
         """One line for each damaged or missing place: arrays and their metadata, parts, reasons.
@@ -214,7 +253,7 @@ class Store:
             yield from ZarrArrays(self.path).verify()
         except StoreError as error:
             yield str(error)
-        for paths, read in ((self._part_paths(), read_part), (self._reason_files(), _read_reasons)):
+        for paths, read in ((self._part_paths(), read_part), (reason_files(self.path), read_reasons)):
             for path in paths:
                 try:
                     read(path)
@@ -244,10 +283,9 @@ class Store:
         """Move the parts into the arrays, as the only process that does."""
         paths = self._part_paths()
         folding = Folding(self.path)
-        for begin in range(0, len(paths), FOLD_PARTS):
-            batch = paths[begin : begin + FOLD_PARTS]
+        for batch in _portions(paths):
             for part in merge([read_part(path) for path in batch]):
-                self._write_reasons(part.reasons)
+                write_reasons(self.path, part.reasons)
                 folding.add(part)
             folding.sync()
             with writable(self.path / "journal" / "parts"):
@@ -292,32 +330,34 @@ class Store:
             raise FeatureOverflowError(f"{names[int(row)]}: in tap {tap} of {self.settings.model}, {problem}.")
         return packed
 
-    def _write_reasons(self, reasons: Mapping[str, str]) -> None:
-        if not reasons:
-            return
-        data = canonical_json(reasons).encode()
-        write_whole(self.path / "journal" / "reasons" / f"{hash_bytes(data)}.json", data)
-
     def _part_paths(self) -> list[Path]:
         return sorted((self.path / "journal" / "parts").glob(f"[!.]*{SUFFIX}"))
-
-    def _reason_files(self) -> list[Path]:
-        return sorted((self.path / "journal" / "reasons").glob("[0-9a-f]*.json"))
 
     @cached_property
     def _snapshot(self) -> Snapshot:
         """The rows as of now. What a fold moves is read first where it comes from, so that none is missed."""
         for _ in range(TRIES):
+            restore(self.path)
+            seal = Seal.read(self.path)
             try:
-                seal = Seal.read(self.path)
                 parts = [scan_part(path) for path in self._part_paths()]
+                snapshot = self._view(ZarrArrays(self.path), seal)
             except FileNotFoundError:
                 continue  # folded by another process between listing and reading
-            snapshot = self._view(ZarrArrays(self.path), seal)
+            except StoreError:
+                if self.path.exists() and seal == Seal.read(self.path):
+                    raise
+                continue  # rows moved meanwhile
+            if snapshot.generation != self._generation():
+                continue
             for part in parts:
                 snapshot.add(part)
             return snapshot
         raise self._restless()
+
+    def _generation(self) -> str:
+        seal = Seal.read(self.path)
+        return seal.generation if seal else ""
 
     def _view(self, arrays: ZarrArrays, seal: Seal | None) -> Snapshot:
         """The rows of the arrays, at least those of a seal that was read before.
@@ -338,26 +378,16 @@ class Store:
         return StoreError(f"{self.path} is being folded by other processes without end: try again.")
 
 
-def find_stores(cache: Path) -> tuple[list[Store], dict[Path, str]]:
-    """All stores in a cache folder by name, and the folders that cannot be opened as one, each with the reason."""
-    stores: list[Store] = []
-    damaged: dict[Path, str] = {}
-    for folder in sorted({path.parent for marks in ("zarr.json", "journal") for path in cache.glob(f"[!.]*/{marks}")}):
-        try:
-            stores.append(Store.open(folder))
-        except StoreError as error:
-            damaged[folder] = str(error)
-    return stores, damaged
-
-
-def list_stores(cache: Path) -> list[Store]:
-    """The stores in a cache folder that can be opened, by name; `find_stores` tells of the others."""
-    return find_stores(cache)[0]
-
-
-def _read_reasons(file: Path) -> dict[str, str]:
-    data = file.read_bytes()
-    if hash_bytes(data) != file.stem:
-        raise StoreCorruptError(f"{file} is damaged: delete it; the reasons of some failed images are lost with it.")
-    reasons: dict[str, str] = json.loads(data)
-    return reasons
+def _portions(paths: Sequence[Path]) -> Iterator[list[Path]]:
+    """The parts to fold at a time: at most `FOLD_PARTS`, and `FOLD_BYTES` where there are several."""
+    portion: list[Path] = []
+    size = 0
+    for path in paths:
+        part = path.stat().st_size
+        if portion and (len(portion) == FOLD_PARTS or size + part > FOLD_BYTES):
+            yield portion
+            portion, size = [], 0
+        portion.append(path)
+        size += part
+    if portion:
+        yield portion

@@ -15,10 +15,23 @@ import pytest
 from probekit.errors import StoreError
 from probekit.store.claims import STALE_SECONDS, Claims, bury, exclusive
 
+ROOT = Path(__file__).parents[2]
+
+
+def run_until_dead(work: str, folder: Path) -> None:
+    """Do it in another process, which then dies; that one imports no more than it needs, which saves a second."""
+    code = (
+        "import os, sys, types; from pathlib import Path; store = types.ModuleType('probekit.store'); "
+        f"store.__path__ = [{str(ROOT / 'probekit' / 'store')!r}]; sys.modules['probekit.store'] = store; "
+        f"from probekit.store.claims import Claims, exclusive; kept = {work}; os._exit(0)"
+    )
+    subprocess.run([sys.executable, "-c", code], cwd=folder, env=os.environ | {"PYTHONPATH": str(ROOT)}, check=True)
+
 
 def test_of_many_who_try_one_gets_the_claim(tmp_path):
+    everybody = [Claims(tmp_path) for _ in range(32)]
     with ThreadPoolExecutor(8) as pool:
-        taken = list(pool.map(lambda _: Claims(tmp_path).take("unit-1"), range(32)))
+        taken = list(pool.map(lambda claims: claims.take("unit-1"), everybody))
     assert sum(taken) == 1
 
 
@@ -31,11 +44,60 @@ def test_a_released_claim_can_be_taken_again(tmp_path):
 
 
 def test_the_claim_of_a_dead_process_is_taken_over(tmp_path):
-    code = "from pathlib import Path; from probekit.store.claims import Claims; Claims(Path('.')).take('u')"
-    root = str(Path(__file__).parents[2])
-    subprocess.run([sys.executable, "-c", code], check=True, cwd=tmp_path, env=os.environ | {"PYTHONPATH": root})
+    run_until_dead("Claims(Path('.')).take('u')", tmp_path)
     assert (tmp_path / "u").exists()
     assert Claims(tmp_path).take("u")
+
+
+def test_a_claim_that_an_interrupted_run_of_this_process_left_is_taken_over(tmp_path):
+    interrupted = Claims(tmp_path)
+    assert interrupted.take("u")
+    again = Claims(tmp_path)
+    assert not again.take("u")
+    del interrupted
+    assert again.living() == []
+    assert again.take("u")
+    assert not Claims(tmp_path).take("u")
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_folder_that_is_exchanged_while_a_claim_is_made_gets_the_claim(tmp_path, monkeypatch, when):
+    folder, link = tmp_path / "claims", os.link
+
+    def exchanged():
+        folder.rename(tmp_path / "old")
+        folder.mkdir()
+
+    def overtaken(draft, path):
+        monkeypatch.undo()
+        if when == "before":
+            exchanged()
+        link(draft, path)
+        if when == "after":
+            exchanged()
+
+    monkeypatch.setattr(os, "link", overtaken)
+    claims = Claims(folder)
+    assert claims.take("u")
+    assert not Claims(folder).take("u")
+    claims.release("u")
+    assert list(folder.iterdir()) == []
+
+
+def test_while_all_are_held_back_nothing_is_written(tmp_path, monkeypatch):
+    pruning, worker = Claims(tmp_path), Claims(tmp_path)
+    assert pruning.hold()
+    monkeypatch.delattr(os, "link")
+    assert not worker.take("u")
+    assert [file.name for file in tmp_path.iterdir()] == ["hold"]
+
+
+def test_a_removed_store_does_not_come_back_with_a_claim(tmp_path):
+    folder = tmp_path / "store" / "journal" / "claims"
+    for work in (lambda: Claims(folder).take("u"), exclusive(folder / "l").__enter__):
+        with pytest.raises(StoreError, match="claims is there no more: it was removed"):
+            work()
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_claim_of_another_machine_counts_until_it_shows_no_life(tmp_path):
@@ -46,12 +108,17 @@ def test_the_claim_of_another_machine_counts_until_it_shows_no_life(tmp_path):
     assert Claims(tmp_path).take("u")
 
 
+def test_a_claim_that_a_loss_of_power_left_empty_counts_by_its_age(tmp_path):
+    (tmp_path / "u").touch()
+    claims = Claims(tmp_path)
+    assert not claims.take("u")
+    assert claims.living() == [f"the unknown owner of {tmp_path / 'u'}"]
+    os.utime(tmp_path / "u", (1, 1))
+    assert claims.take("u")
+
+
 def test_a_lock_is_held_by_one_and_ends_with_its_process(tmp_path):
-    code = (
-        "from pathlib import Path; from probekit.store.claims import exclusive; exclusive(Path('l')).__enter__(); 1/0"
-    )
-    root = str(Path(__file__).parents[2])
-    subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=os.environ | {"PYTHONPATH": root}, check=False)
+    run_until_dead("exclusive(Path('l')).__enter__()", tmp_path)
     with exclusive(tmp_path / "l") as first:
         with exclusive(tmp_path / "l") as second:
             assert (first, second) == (True, False)

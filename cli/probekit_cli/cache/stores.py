@@ -1,4 +1,4 @@
-"""`probekit cache`: look after the feature stores."""
+"""`probekit cache ls`, `info`, `verify` and `rm`."""
 
 import contextlib
 from pathlib import Path
@@ -11,12 +11,11 @@ from probekit_cli import options, output
 if TYPE_CHECKING:
     from probekit.store import Store
 
-app = typer.Typer(help="Look after the feature stores.", no_args_is_help=True)
-
 Name = Annotated[str, typer.Argument(metavar="STORE", help="The beginning of a store's name, address or model.")]
 
+WIDE = 120  # columns of a terminal that has room for all
 
-@app.command("ls")
+
 def list_(cache: options.Cache = options.DEFAULT_CACHE, as_json: options.AsJson = False) -> None:
     """List the stores.
 
@@ -25,6 +24,7 @@ def list_(cache: options.Cache = options.DEFAULT_CACHE, as_json: options.AsJson 
     import pandas as pd
 
     from probekit.errors import StoreError
+    from probekit.files import spell_size
     from probekit.store import find_stores
 
     found, damaged = find_stores(cache)
@@ -35,21 +35,19 @@ def list_(cache: options.Cache = options.DEFAULT_CACHE, as_json: options.AsJson 
         except StoreError as error:
             damaged[store.path] = str(error)
     for path, problem in damaged.items():
-        output.remark(f"damaged: {path.name}: {problem}")
+        output.remark(f"cannot be opened: {path.name}: {problem}")
     if as_json:
         broken = [{"name": path.name, "problem": problem} for path, problem in damaged.items()]
         output.print_json({"cache": str(cache), "stores": stores, "damaged": broken})
     elif stores:
         frame = pd.DataFrame(stores)
-        frame["taps"] = [
-            " ".join(f"{tap}:{'×'.join(map(str, shape))}" for tap, shape in taps.items()) for taps in frame["taps"]
-        ]
-        frame["size"] = [_size(count) for count in frame["bytes"]]
-        output.print_table(
-            frame[["model", "view", "precision", "taps", "rows", "failed", "size", "address"]].assign(
-                address=frame["address"].str[:12]
-            )
-        )
+        wide = output.stdout().width >= WIDE
+        frame["taps"] = frame["taps"].map(_spell_taps if wide else len)
+        frame["size"] = [spell_size(count) for count in frame["bytes"]]
+        frame["address"] = frame["address"].str[:12]
+        columns = ["model", "view", "precision", "taps", "rows", "failed", "size", "address"]
+        # where there is little room, names stay whole, and `info` tells the rest
+        output.print_table(frame[columns] if wide else frame[columns].drop(columns=["precision", "address"]))
     else:
         output.remark(
             f"{cache} has no stores yet: run `probekit extract --model srm`."
@@ -58,13 +56,12 @@ def list_(cache: options.Cache = options.DEFAULT_CACHE, as_json: options.AsJson 
         )
 
 
-@app.command()
 def info(name: Name, cache: options.Cache = options.DEFAULT_CACHE, as_json: options.AsJson = False) -> None:
     """Show everything that is recorded of one store.
 
     Example: probekit cache info srm
     """
-    store = _find(cache, name)
+    store = find(cache, name)
     described = _describe(store) | {"settings": store.settings.to_json(), "facts": dict(store.facts)}
     if as_json:
         output.print_json(described)
@@ -74,7 +71,6 @@ def info(name: Name, cache: options.Cache = options.DEFAULT_CACHE, as_json: opti
     pprint(described, console=output.stdout(), expand_all=True)
 
 
-@app.command()
 def verify(
     name: Annotated[str | None, typer.Argument(metavar="[STORE]", help="One store; all of them without it.")] = None,
     cache: options.Cache = options.DEFAULT_CACHE,
@@ -86,21 +82,22 @@ def verify(
     """
     from probekit.store import find_stores
 
-    stores, broken = ([_find(cache, name)], {}) if name else find_stores(cache)
+    stores, broken = ([find(cache, name)], {}) if name else find_stores(cache)
     damaged = {store.path.name: list(store.verify()) for store in stores}
-    damaged |= {path.name: [problem] for path, problem in broken.items()}
     if as_json:
-        output.print_json({"stores": [{"name": store, "damaged": places} for store, places in damaged.items()]})
+        places_of = damaged | {path.name: [problem] for path, problem in broken.items()}
+        output.print_json({"stores": [{"name": store, "damaged": places} for store, places in places_of.items()]})
+    for problem in broken.values():
+        output.remark(f"cannot be opened: {problem}")
     for store, places in damaged.items():
         for place in places:
             output.remark(f"damaged: {place}")
         if not places and not as_json:
             output.remark(f"{store}: every byte is as it was written")
-    if any(damaged.values()):
+    if broken or any(damaged.values()):
         raise typer.Exit(2)
 
 
-@app.command("rm")
 def remove(
     name: Name,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
@@ -110,19 +107,19 @@ def remove(
 
     Example: probekit cache rm srm --yes
     """
-    import shutil
-
-    from probekit.store import find_stores
+    from probekit.files import spell_size
+    from probekit.store import find_stores, remove_store
 
     damaged = [path for path in find_stores(cache)[1] if path.name.startswith(name)]
-    path = damaged[0] if len(damaged) == 1 else _find(cache, name).path
+    path = damaged[0] if len(damaged) == 1 else find(cache, name).path
     if not yes:
-        typer.confirm(f"Delete {path} ({_size(_bytes(path))})?", abort=True, err=True)
-    shutil.rmtree(path)
+        typer.confirm(f"Delete {path} ({spell_size(bytes_in(path))})?", abort=True, err=True)
+    remove_store(path)
     output.remark(f"deleted {path}")
 
 
-def _find(cache: Path, name: str) -> "Store":
+def find(cache: Path, name: str) -> "Store":
+    """The one store that the beginning of its name or address, or its model, fits; of a model, that of clean images."""
     from probekit.errors import UsageError
     from probekit.store import list_stores
 
@@ -132,6 +129,8 @@ def _find(cache: Path, name: str) -> "Store":
         for store in stores
         if store.settings.model == name or store.path.name.startswith(name) or store.settings.address.startswith(name)
     ]
+    clean = [store for store in fitting if store.settings.model == name and not store.settings.view.get("perturb")]
+    fitting = clean if len(clean) == 1 else fitting
     if len(fitting) != 1:
         problem = "several stores fit" if fitting else "no store fits"
         names = ", ".join(store.path.name for store in fitting or stores) or "none at all"
@@ -150,22 +149,22 @@ def _describe(store: "Store") -> dict[str, object]:
         "taps": {tap: list(shape) for tap, shape in store.taps.items()},
         "rows": store.rows,
         "failed": len(store.reasons()),
-        "bytes": _bytes(store.path),
+        "bytes": bytes_in(store.path),
     }
 
 
-def _bytes(path: Path) -> int:
+def _spell_taps(taps: "dict[str, list[int]]") -> str:
+    """Taps of one shape together: `cls@0-23 mean@0-23: 1024, tokens@23: 256×1024`."""
+    from probekit.models.requests import compact
+
+    shapes = {shape: [tap for tap in taps if tuple(taps[tap]) == shape] for shape in map(tuple, taps.values())}
+    return ", ".join(f"{' '.join(compact(same))}: {'×'.join(map(str, shape))}" for shape, same in shapes.items())
+
+
+def bytes_in(path: Path) -> int:
+    """Size of all files in a folder."""
     total = 0
     for file in path.rglob("*"):
         with contextlib.suppress(FileNotFoundError):  # an extraction is at work
             total += file.stat().st_size if file.is_file() else 0
     return total
-
-
-def _size(count: int) -> str:
-    size = float(count)
-    for unit in ("B", "KiB", "MiB", "GiB"):
-        if size < 1024:
-            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
-        size /= 1024
-    return f"{size:.1f} TiB"
