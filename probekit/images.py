@@ -90,14 +90,20 @@ def read_bytes(path: Path) -> bytes:
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise ImageError(f"{path}: {_why_unreadable(error)}") from error
+        raise ImageError(f"{path}: {why_unreadable(error)}") from error
     if not data:
         raise ImageError(f"{path}: the file is empty (0 bytes).")
     return data
 
 
-def decode(data: bytes, max_pixels: int = MAX_PIXELS) -> "Tensor":
+def decode(data: bytes, max_pixels: int = MAX_PIXELS, gpu: str | None = None) -> "Tensor":
     """uint8 (3, H, W) RGB, contiguous, turned upright by its EXIF orientation.
+
+    Args:
+        data: the bytes of a file.
+        max_pixels: width × height beyond which it is refused.
+        gpu: let nvJPEG decode JPEG files on that device, to pixels that differ from the CPU's by a few levels; files
+            that it does not read are decoded on the CPU and put there.
 
     Raises:
         ImageError: the bytes are no image, are truncated or damaged, or exceed `max_pixels`. The message
@@ -105,10 +111,12 @@ def decode(data: bytes, max_pixels: int = MAX_PIXELS) -> "Tensor":
     """
     with _open(io.BytesIO(data), max_pixels) as image:
         if image.format == "JPEG" and image.mode in ("RGB", "L"):
-            return _decode_jpeg(image, data)
-        if _is_16_bit(image, data):
-            return _decode_16_bit(image, data)
-        return _decode_pil(image)
+            pixels = _decode_jpeg(image, data, gpu)
+        elif _is_16_bit(image, data):
+            pixels = _decode_16_bit(image, data)
+        else:
+            pixels = _decode_pil(image)
+    return pixels.to(gpu) if gpu else pixels
 
 
 def load(path: Path, max_pixels: int = MAX_PIXELS) -> "Tensor":
@@ -124,15 +132,11 @@ def load(path: Path, max_pixels: int = MAX_PIXELS) -> "Tensor":
         raise ImageError(f"{path}: {error}") from error
 
 
-def thumbnail(path: Path, side: int) -> bytes:
-    """A JPEG of the upright image, at most `side` pixels wide and high.
-
-    Raises:
-        ImageError: as `load`.
-    """
+def thumbnail(pixels: "Tensor", side: int) -> bytes:
+    """A JPEG of uint8 (3, H, W) pixels, at most `side` pixels wide and high."""
     from PIL import Image
 
-    small = Image.fromarray(load(path).permute(1, 2, 0).numpy())
+    small = Image.fromarray(pixels.permute(1, 2, 0).numpy())
     small.thumbnail((side, side))
     buffer = io.BytesIO()
     small.save(buffer, "JPEG", quality=80)
@@ -151,9 +155,22 @@ def inspect(source: bytes | Path, max_pixels: int = MAX_PIXELS) -> ImageHeader:
         with source.open("rb") as file:
             return _header(file, max_pixels)
     except OSError as error:
-        raise ImageError(f"{source}: {_why_unreadable(error)}") from error
+        raise ImageError(f"{source}: {why_unreadable(error)}") from error
     except ImageError as error:
         raise ImageError(f"{source}: {error}") from error
+
+
+def why_unreadable(error: OSError) -> str:
+    """Why a file cannot be opened or read, to stand after its path."""
+    match error:
+        case FileNotFoundError() | NotADirectoryError():
+            return "there is no such file."
+        case IsADirectoryError():
+            return "it is a folder, not an image."
+        case PermissionError():
+            return "the file may not be read: change its permissions."
+        case _:
+            return f"the file cannot be read ({error.strerror or error})."
 
 
 def _header(file: IO[bytes], max_pixels: int) -> ImageHeader:
@@ -212,15 +229,21 @@ def _plugin(start: bytes) -> str:
     raise ImageError(f"the file is no image, it begins with {start[:8]!r}: replace it (known: {known}).")
 
 
-def _decode_jpeg(image: "ImageFile", data: bytes) -> "Tensor":
-    """By torchvision, without the interpreter's lock; what it refuses is left to PIL: same pixels."""
+def _decode_jpeg(image: "ImageFile", data: bytes, gpu: str | None) -> "Tensor":
+    """By torchvision, without the interpreter's lock; what it refuses is left to PIL: same pixels as on the CPU."""
     import torch
     from torchvision.io import ImageReadMode
 
     buffer = torch.frombuffer(bytearray(data), dtype=torch.uint8)
+    pixels: Tensor
     try:
         # the bare operator: since 0.29 torchvision's function around it warns, at every call, of its removal
-        pixels: Tensor = torch.ops.image.decode_jpeg(buffer, ImageReadMode.RGB.value, False)
+        if gpu:
+            (pixels,) = torch.ops.image.decode_jpegs_cuda([buffer], ImageReadMode.RGB.value, torch.device(gpu))
+        else:
+            pixels = torch.ops.image.decode_jpeg(buffer, ImageReadMode.RGB.value, False)
+    except torch.OutOfMemoryError as error:  # says nothing about the file
+        raise MemoryError(str(error)) from error
     except RuntimeError:
         return _decode_pil(image)
     return _upright(pixels, _orientation(image))
@@ -303,18 +326,6 @@ def _tags(image: "ImageFile", tag: int) -> tuple[int, ...]:
     with _damage():
         values = image.tag_v2.get(tag, ())  # type: ignore[attr-defined]  # a TIFF image has them
     return values if isinstance(values, tuple) else (values,)
-
-
-def _why_unreadable(error: OSError) -> str:
-    match error:
-        case FileNotFoundError() | NotADirectoryError():
-            return "there is no such file."
-        case IsADirectoryError():
-            return "it is a folder, not an image."
-        case PermissionError():
-            return "the file may not be read: change its permissions."
-        case _:
-            return f"the file cannot be read ({error.strerror or error})."
 
 
 def _one_line(error: BaseException) -> str:

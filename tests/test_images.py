@@ -319,11 +319,8 @@ def test_a_thumbnail_is_a_small_upright_jpeg(tmp_path):
     exif = Image.Exif()
     exif[EXIF_ORIENTATION] = 6
     (tmp_path / "a.jpg").write_bytes(encode(picture(), "JPEG", exif=exif))
-    small = Image.open(io.BytesIO(images.thumbnail(tmp_path / "a.jpg", 30)))
+    small = Image.open(io.BytesIO(images.thumbnail(images.load(tmp_path / "a.jpg"), 30)))
     assert (small.format, small.mode, small.size) == ("JPEG", "RGB", (21, 30))
-    (tmp_path / "a.jpg").write_bytes(b"text")
-    with pytest.raises(ImageError, match=r"a\.jpg: the file is no image"):
-        images.thumbnail(tmp_path / "a.jpg", 30)
 
 
 def test_text_called_jpg_is_no_image(tmp_path):

@@ -4,7 +4,7 @@ A model is a card (what it is) and a loader (how it is built). Families such as 
 by name.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -27,8 +27,8 @@ class ModelCard:
     """Where the weights come from: `hf:facebook/dinov2-large`, `none` for weight-free features."""
     license: str
     view: View
-    taps: Mapping[str, int | None]
-    """Tap name to width; None where the width is known only after loading."""
+    taps: Mapping[str, tuple[int, ...] | None]
+    """Tap → shape of one row: `(width,)`, or `(tokens, width)` of token taps; None where only a loaded model knows."""
     default_tap: str
     unit: int = 256
     """Images in one unit of work; small for models that take seconds an image."""
@@ -36,14 +36,6 @@ class ModelCard:
     """Each image is computed on its own, in float32, so that batches need no padding to one shape."""
     settings: Mapping[str, object] = field(default_factory=dict)
     """Whatever else changes the numbers (`quick_gelu`, the version of a feature); part of the address."""
-
-    def check_taps(self, taps: Sequence[str]) -> None:
-        """Nothing, if the model has all these taps.
-
-        Raises:
-            UsageError: it lacks one; the message lists those it has.
-        """
-        check_taps(self.name, self.taps, taps)
 
 
 @dataclass(frozen=True)
@@ -66,7 +58,10 @@ class FrozenModel(Protocol):
     """A loaded model: pixels in, features out, no gradient, no state."""
 
     def __call__(self, batch: Batch, taps: Sequence[str]) -> "dict[str, Tensor]":
-        """Features per tap, float32 (b, width), row i of image i; normalisation is the model's first step."""
+        """Features per tap, float32 (b, width) or (b, tokens, width), row i of image i.
+
+        Normalisation is the model's first step.
+        """
         ...
 
 
@@ -113,20 +108,3 @@ def find(name: str, weights: Path | None = None) -> Model:
     if colon and not rest:
         raise UsageError(f"--model {name}: a model's name must follow the colon, for example {name}NAME.")
     return _finders.get(family + colon)(name, weights)
-
-
-def check_taps(model: str, known: Iterable[str], taps: Iterable[str]) -> None:
-    """Nothing, if all these taps are known.
-
-    Raises:
-        UsageError: one is not; the message lists those of the model, `cls@0` … `cls@23` as `cls@0-23`.
-    """
-    known = list(known)
-    unknown = [tap for tap in taps if tap not in known]
-    if not unknown:
-        return
-    blocks: dict[str, list[int]] = {}
-    for stem, _, block in (tap.partition("@") for tap in known if "@" in tap):
-        blocks.setdefault(stem, []).append(int(block))
-    listed = [tap for tap in known if "@" not in tap] + [f"{s}@{min(b)}-{max(b)}" for s, b in blocks.items()]
-    raise UsageError(f"{model} has no tap {unknown[0]!r}. It has {', '.join(listed)}.")

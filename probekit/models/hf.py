@@ -4,9 +4,9 @@ REPO is a repository of the Hugging Face hub or a folder on this machine. No cod
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,18 +15,22 @@ from probekit import models
 from probekit.errors import ModelError, UsageError, WeightsError
 from probekit.fingerprint import fingerprint
 from probekit.models import FrozenModel, Model, ModelCard, Weights, weights
+from probekit.models.blocks import Place, blocks_at, of_tokens, survey
 from probekit.models.taps import (
     Foreign,
     Tap,
     TappedNetwork,
+    Tokens,
+    block_taps,
+    final_taps,
     images_per_unit,
-    mean_of_patches,
+    map_taps,
     square,
-    token_taps,
 )
 from probekit.views import IMAGENET, Interpolation, Normalize, View
 
 if TYPE_CHECKING:
+    from torch import Tensor
     from torch.nn import Module
 
 WEIGHT_FILES = (
@@ -44,6 +48,10 @@ CLS_WITHOUT_NORM = (
     "chinese_clip_vision_model",
 )
 """Models whose last_hidden_state has not passed the final norm, `post_layernorm`, yet."""
+
+NO_TOKENS = Tokens(prefix=0, has_cls=False)
+PROJECTION = "visual_projection.weight"
+"""What takes the pooled image into the space that CLIP and its kin share with text: (width there, width)."""
 
 
 @models.add("hf:")
@@ -68,18 +76,22 @@ def find(name: str, file: Path | None) -> Model:
 
 def describe(name: str, settings: dict[str, Any], view: View, *, path: Path, source: str, licence: str) -> Model:
     """The model that these settings (a `config.json`) and these weights make."""
+    import torch
+
     found = weights.measure(path)
     layout = layout_of(name, settings, view.crop or 224)
-    if not any("pooler." in key for key in weights.names(path)):
+    shapes = weights.shapes(path)
+    if not any("pooler." in key for key in shapes):
         layout = layout.without_untrained_pooler()
-    skeleton = _tapped(name, layout.network, layout, view)
+    projection = torch.empty(shapes[PROJECTION], device="meta") if PROJECTION in shapes and layout.pooler else None
+    skeleton = _tapped(name, layout.network, layout, view, projection)
     card = ModelCard(
         name=name,
         source=source,
         license=licence,
         view=view,
-        taps=skeleton.widths(view.crop or 224),
-        default_tap="cls" if layout.prefix else "pooler" if layout.pooler else "mean",
+        taps=skeleton.shapes(view.crop or 224),
+        default_tap="cls" if layout.tokens.has_cls else "pooler" if layout.pooler else "mean",
         unit=images_per_unit(layout.network),
         settings={"config": fingerprint({k: v for k, v in settings.items() if k not in NOTES})},
     )
@@ -93,17 +105,21 @@ def load(card: ModelCard, found: Weights, device: str, precision: str, *, settin
     assert found.path is not None
     layout = layout_of(card.name, settings, card.view.crop or 224)
     state = weights.read(found.path)
+    projection = state[PROJECTION] if "proj" in card.taps else None
+    dtype = {"float32": torch.float32, "bfloat16": torch.bfloat16}[precision]
     with quiet():
         network, report = type(layout.network).from_pretrained(
             None,
             config=_vision(settings),
             state_dict=state,
-            dtype={"float32": torch.float32, "bfloat16": torch.bfloat16}[precision],
+            dtype=dtype,
             ignore_mismatched_sizes=True,  # so that the report names them; they are refused below
             output_loading_info=True,
         )
-    _check(report, network, found.path, card.name, needs_pooler="pooler" in card.taps)
-    return _tapped(card.name, network.to(device).eval().requires_grad_(False), layout, card.view)
+    layout = layout if "pooler" in card.taps else layout.without_untrained_pooler()
+    _check(report, network, found.path, card.name, needs_pooler=layout.pooler)
+    network = network.to(device).eval().requires_grad_(False)
+    return _tapped(card.name, network, layout, card.view, None if projection is None else projection.to(device, dtype))
 
 
 @dataclass(frozen=True)
@@ -112,16 +128,17 @@ class Layout:
 
     network: Foreign
     """The model on the meta device."""
-    is_map: bool
-    """It ends in a feature map (b, c, h, w), not in tokens."""
-    prefix: int
-    """Tokens before the patches: the class token first, then registers."""
     pooler: bool
+    is_map: bool = False
+    """It ends in a feature map (b, c, h, w), not in tokens."""
+    tokens: Tokens = NO_TOKENS
+    places: Mapping[int, Place] = field(default_factory=dict)
+    """Of the blocks of tokens."""
 
     def without_untrained_pooler(self) -> "Layout":
         """The same without a `pooler` that has weights of its own: a checkpoint may lack them."""
         untrained = any(key.startswith("pooler.") for key in self.network.state_dict())
-        return Layout(self.network, self.is_map, self.prefix, self.pooler and not untrained)
+        return replace(self, pooler=self.pooler and not untrained)
 
 
 def layout_of(name: str, settings: dict[str, Any], side: int) -> Layout:
@@ -142,13 +159,17 @@ def layout_of(name: str, settings: dict[str, Any], side: int) -> Layout:
     if network.main_input_name != "pixel_values":
         raise ModelError(f"{name}: a {config.model_type!r} model takes no images.")
     with torch.inference_mode():
-        output = network(torch.zeros(1, 3, side, side, device="meta"))
+        run = partial(network, torch.zeros(1, 3, side, side, device="meta"))
+        output, places = survey(network, _blocks(network), run)
     hidden = output.last_hidden_state
     pooler = getattr(output, "pooler_output", None) is not None
     if hidden.ndim == 4:
-        return Layout(network, True, 0, pooler)
-    grid = (side // int(config.patch_size)) ** 2
-    return Layout(network, False, max(0, hidden.shape[1] - grid), pooler)
+        return Layout(network, pooler, is_map=True)
+    length = hidden.shape[1]
+    prefix = max(0, length - (side // int(config.patch_size)) ** 2)
+    registers = getattr(config, "num_register_tokens", 0)
+    tokens = Tokens(prefix, has_cls=prefix > registers, registers=registers if prefix else 0)
+    return Layout(network, pooler, tokens=tokens, places=of_tokens(places, length, prefix))
 
 
 def weights_in(folder: Path) -> Path:
@@ -215,26 +236,27 @@ def quiet() -> "Iterator[None]":
             logging.enable_progress_bar()
 
 
-def _tapped(name: str, network: Foreign, layout: Layout, view: View) -> TappedNetwork:
-    """`cls`, `mean` and the blocks of tokens; `mean` of a feature map; `pooler` where there is one."""
-    taps: dict[str, Tap] = {}
+def _tapped(name: str, network: Foreign, layout: Layout, view: View, projection: "Tensor | None") -> TappedNetwork:
+    """Tokens and their blocks, or the mean of a feature map; `pooler` and `proj` where there is one.
+
+    `proj` is what `get_image_features` gives, not L2-normalised.
+    """
+    import torch
+
     if layout.is_map:
-        taps["mean"] = Tap(network, lambda out, _: out.last_hidden_state.float().mean((2, 3)))
+        taps = map_taps(network, lambda out: out.last_hidden_state.permute(0, 2, 3, 1))
     else:
-        unnormed = network.config.model_type in CLS_WITHOUT_NORM
-        norm = network.post_layernorm if unnormed else lambda hidden: hidden
-        mean = mean_of_patches(layout.prefix)
-        if layout.prefix:
-            taps["cls"] = Tap(network, lambda out, _: norm(out.last_hidden_state[:, 0]))
-        taps["mean"] = Tap(network, lambda out, sizes: mean(norm(out.last_hidden_state), sizes))
-        taps |= token_taps(_blocks(network), layout.prefix, has_cls=layout.prefix > 0)
+        norm = network.post_layernorm if network.config.model_type in CLS_WITHOUT_NORM else lambda hidden: hidden
+        taps = final_taps(network, layout.tokens, lambda out: out.last_hidden_state, norm=norm)
+        taps |= block_taps(blocks_at(network, layout.places), layout.tokens)
     if layout.pooler:
         taps["pooler"] = Tap(network, lambda out, _: out.pooler_output.flatten(1))
+    if projection is not None:
+        taps["proj"] = Tap(network, lambda out, _: torch.nn.functional.linear(out.pooler_output, projection))
     any_size = layout.is_map or network.config.model_type.startswith("dinov")
     assert view.normalize is not None
-    return TappedNetwork(
-        name, network, taps, square(name, view.normalize, network.dtype, None if any_size else view.crop)
-    )
+    prepare = square(name, view.normalize, network.dtype, None if any_size else view.crop)
+    return TappedNetwork(name, network, taps, prepare, token_side=view.crop or 224)
 
 
 def _blocks(network: Foreign) -> "list[Module]":

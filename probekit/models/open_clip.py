@@ -8,14 +8,16 @@ from probekit import models
 from probekit.errors import ModelError, UsageError, WeightsError
 from probekit.models import FrozenModel, Model, ModelCard, Weights, weights
 from probekit.models.taps import (
+    Block,
     Foreign,
     Tap,
     TappedNetwork,
+    Tokens,
+    block_taps,
+    final_taps,
     first,
     images_per_unit,
-    mean_of_patches,
     square,
-    token_taps,
 )
 from probekit.registry import unknown_name
 from probekit.views import OPENAI_CLIP, Interpolation, Normalize, Policy, View
@@ -62,7 +64,7 @@ def find_tower(name: str, arch: str, tag: str, file: Path | None) -> Model:
         source=source,
         license="MIT" if tag == "openai" else "see its page",
         view=view,
-        taps=network.widths(_side(name, config["vision_cfg"])),
+        taps=network.shapes(_side(name, config["vision_cfg"])),
         default_tap="proj",
         unit=images_per_unit(network.network),
         settings={"quick_gelu": quick_gelu},
@@ -98,14 +100,13 @@ def _skeleton(name: str, config: dict[str, Any], quick_gelu: bool, view: View) -
 
 
 def _tapped(name: str, network: Foreign, view: View) -> TappedNetwork:
-    """`proj` of every tower; `cls`, `mean` (after `ln_post`) and blocks of open_clip's own transformer."""
+    """`proj` of every tower, as it is put out; class token, patches and blocks of open_clip's own transformer."""
     taps = {"proj": Tap(network, lambda out, _: first(out))}
     if hasattr(network, "ln_post"):
+        tokens = Tokens(prefix=1, has_cls=True)
         if network.attn_pool is None:
-            norm, mean = network.ln_post, mean_of_patches(1)
-            taps["cls"] = Tap(network.transformer, lambda out, _: norm(out[:, 0]))
-            taps["mean"] = Tap(network.transformer, lambda out, sizes: mean(norm(out), sizes))
-        taps |= token_taps(network.transformer.resblocks, prefix=1, has_cls=True)
+            taps |= final_taps(network.transformer, tokens, first, norm=network.ln_post)
+        taps |= block_taps(dict(enumerate(Block(b, b.ln_2) for b in network.transformer.resblocks)), tokens)
     normalize = view.normalize or OPENAI_CLIP
     dtype = next(network.parameters()).dtype
     return TappedNetwork(name, network, taps, square(name, normalize, dtype, view.crop))

@@ -57,7 +57,7 @@ def _find(name: str, kind: str, file: Path | None) -> Model:
         source=source,
         license="Apache-2.0",
         view=View("longest", resize=side, crop=side, interpolation="bilinear", normalize=IMAGENET),
-        taps=_tapped(name, encoder.eval()).widths(side),
+        taps=_tapped(name, encoder.eval()).shapes(side),
         default_tap="mean",
         unit=UNITS.get(kind, 8),
     )
@@ -75,11 +75,30 @@ def load(card: ModelCard, found: Weights, device: str, precision: str, *, kind: 
 
 
 def _tapped(name: str, encoder: Foreign) -> TappedNetwork:
-    """`mean` after the neck (256 channels), `mean@i` after block i: over valid positions only."""
+    """`mean` and `patches` after the neck (256 channels), `mean@i`, `ln2@i` and `patches@i` of block i.
+
+    Means are over valid positions only. Patches are all 64 × 64 positions, as the encoder gives them: where an image is
+    not square, those on its right or below it are padding, and tell its aspect ratio.
+    """
     patch = encoder.patch_embed.proj.kernel_size[0]
-    taps = {"mean": Tap(encoder, lambda out, sizes: mean_of_valid(out.permute(0, 2, 3, 1), sizes, patch))}
-    for i, block in enumerate(encoder.blocks):
-        taps[f"mean@{i}"] = Tap(block, lambda out, sizes: mean_of_valid(out, sizes, patch))
+
+    def grid(out: "Tensor") -> "Tensor":
+        return out.permute(0, 2, 3, 1)
+
+    def mean(out: "Tensor", sizes: "Tensor") -> "Tensor":
+        return mean_of_valid(out, sizes, patch)
+
+    def patches(out: "Tensor", _: "Tensor") -> "Tensor":
+        return out.flatten(1, 2)
+
+    blocks = dict(enumerate(encoder.blocks))
+    taps = {
+        "mean": Tap(encoder, lambda out, sizes: mean(grid(out), sizes)),
+        "patches": Tap(encoder, lambda out, sizes: patches(grid(out), sizes), tokens=True),
+    }
+    taps |= {f"mean@{i}": Tap(block, mean) for i, block in blocks.items()}
+    taps |= {f"ln2@{i}": Tap(block.norm2, mean) for i, block in blocks.items()}
+    taps |= {f"patches@{i}": Tap(block, patches, tokens=True) for i, block in blocks.items()}
     dtype = next(encoder.parameters()).dtype
     return TappedNetwork(name, encoder, taps, lambda batch: padded(name, batch, encoder.img_size, dtype))
 
@@ -113,4 +132,5 @@ def mean_of_valid(grid: "Tensor", sizes: "Tensor", patch: int) -> "Tensor":
     import torch
 
     kept = [(max(int(h) // patch, 1), max(int(w) // patch, 1)) for h, w in sizes]
-    return torch.stack([positions[:h, :w].float().mean((0, 1)) for positions, (h, w) in zip(grid, kept, strict=True)])
+    valid = [positions[:h, :w] for positions, (h, w) in zip(grid, kept, strict=True)]
+    return torch.stack([positions.mean((0, 1), dtype=torch.float32) for positions in valid])

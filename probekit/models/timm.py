@@ -1,8 +1,9 @@
 """`timm:NAME`: any image model of timm (Wightman 2019) that has pretrained weights or is given some."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,14 +11,18 @@ from typing import TYPE_CHECKING, Any
 from probekit import models
 from probekit.errors import ModelError, WeightsError
 from probekit.models import FrozenModel, Model, ModelCard, Weights, weights
+from probekit.models.blocks import Place, blocks_at, of_tokens, survey
 from probekit.models.taps import (
     Foreign,
     Tap,
     TappedNetwork,
+    Tokens,
+    block_taps,
+    final_taps,
+    first,
     images_per_unit,
-    mean_of_patches,
+    map_taps,
     square,
-    token_taps,
 )
 from probekit.registry import unknown_name
 from probekit.views import Interpolation, Normalize, Policy, View
@@ -53,20 +58,21 @@ def find(name: str, file: Path | None) -> Model:
         files = [config["hf_hub_filename"]] if config.get("hf_hub_filename") else WEIGHT_FILES
         source, found = f"hf:{repo}", weights.measure(weights.from_hub(name, repo, files))
     view = _view(name, config)
-    skeleton = _tapped(name, network.eval(), view)
+    layout = _layout(network.eval(), config["input_size"])
+    skeleton = _tapped(name, network, view, layout)
     card = ModelCard(
         name=name,
         source=source,
         license=config.get("license") or "see its page",
         view=view,
-        taps=skeleton.widths(config["input_size"][-1]),
+        taps=skeleton.shapes(config["input_size"][-1]),
         default_tap="pool",
         unit=images_per_unit(network),
     )
-    return Model(card, found, partial(load, arch=arch))
+    return Model(card, found, partial(load, arch=arch, layout=layout))
 
 
-def load(card: ModelCard, found: Weights, device: str, precision: str, *, arch: str) -> FrozenModel:
+def load(card: ModelCard, found: Weights, device: str, precision: str, *, arch: str, layout: "Layout") -> FrozenModel:
     """The model with the weights through timm's own conversion for its architecture, which may rename them.
 
     Raises:
@@ -85,7 +91,7 @@ def load(card: ModelCard, found: Weights, device: str, precision: str, *, arch: 
     if reason := _other_shape(state, network.state_dict(), resampled):
         raise weights.misfit(found.path, card.name, reason)
     network.pretrained_cfg.pop("state_dict", None)
-    return _tapped(card.name, weights.place(network, device, precision), card.view)
+    return _tapped(card.name, weights.place(network, device, precision), card.view, layout)
 
 
 def _create(name: str, arch: str, **options: object) -> Foreign:
@@ -144,25 +150,53 @@ def _classifiers(arch: str) -> tuple[str, ...]:
     return (names,) if isinstance(names, str) else tuple(names or ())
 
 
-def _tapped(name: str, model: Foreign, view: View) -> TappedNetwork:
-    """`pool`, timm's own embedding (the classifier's input); `mean`; `cls` and the blocks of tokens."""
+@dataclass(frozen=True)
+class Layout:
+    """What a run on the meta device tells of a model."""
+
+    shape: tuple[int, ...]
+    """Of what `forward_features` gives for one image."""
+    tokens: Tokens
+    places: Mapping[int, Place]
+
+
+def _layout(model: Foreign, size: tuple[int, int, int]) -> Layout:
+    """How the features of a model on the meta device are laid out."""
+    import torch
+
+    prefix = getattr(model, "num_prefix_tokens", 0)
+    registers = getattr(model, "reg_token", None)
+    tokens = Tokens(
+        prefix,
+        has_cls=prefix > 0 and getattr(model, "cls_token", None) is not None,
+        registers=0 if registers is None else registers.shape[1],
+    )
+    blocks = getattr(model, "blocks", None)
+    listed = list(blocks) if isinstance(blocks, (torch.nn.ModuleList, torch.nn.Sequential)) else []
+    with torch.inference_mode():
+        features, places = survey(model, listed, lambda: model.forward_features(torch.zeros(1, *size, device="meta")))
+    shape = tuple(features.shape[1:])
+    return Layout(shape, tokens, of_tokens(places, shape[0], prefix) if len(shape) == 2 else {})
+
+
+def _tapped(name: str, model: Foreign, view: View, layout: Layout) -> TappedNetwork:
+    """`pool`, timm's own embedding (the classifier's input); tokens and their blocks, or the mean of a feature map.
+
+    What is final is what `forward_features` gives: models that norm after pooling have not done so there.
+    """
     network = _features(model)
     config = model.pretrained_cfg
     taps = {"pool": Tap(network, lambda out, _: model.forward_head(out, pre_logits=True))}
-    prefix = getattr(model, "num_prefix_tokens", None)
-    if prefix is None:
-        axes = (1, 2) if getattr(model, "output_fmt", "NCHW") == "NHWC" else (2, 3)
-        taps["mean"] = Tap(network, lambda out, _: out.float().mean(axes))
-    else:
-        has_cls = getattr(model, "cls_token", None) is not None
-        if has_cls:
-            taps["cls"] = Tap(network, lambda out, _: out[:, 0])
-        taps["mean"] = Tap(network, mean_of_patches(prefix))
-        taps |= token_taps(model.blocks, prefix, has_cls)
+    if len(layout.shape) == 2:
+        taps |= final_taps(network, layout.tokens, first, norm=lambda tokens: tokens)
+        taps |= block_taps(blocks_at(model, layout.places), layout.tokens)
+    elif len(layout.shape) == 3:
+        axes = (0, 1, 2, 3) if getattr(model, "output_fmt", "NCHW") == "NHWC" else (0, 2, 3, 1)
+        taps |= map_taps(network, lambda out: out.permute(axes))
     assert view.normalize is not None
     side = config["input_size"][-1] if config.get("fixed_input_size") else None
     dtype = next(model.parameters()).dtype
-    return TappedNetwork(name, network, taps, square(name, view.normalize, dtype, side))
+    return TappedNetwork(name, network, taps, square(name, view.normalize, dtype, side), token_side=view.crop)
 
 
 def _features(model: Foreign) -> "Module":

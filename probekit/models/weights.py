@@ -9,6 +9,7 @@ import textwrap
 import warnings
 import zipfile
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -40,10 +41,16 @@ def measure(path: Path) -> Weights:
         WeightsError: a file is missing or cannot be read.
     """
     try:
-        hashes = [hash_file(file) for file in shards(path)]
+        hashes = [_hash(file, status.st_size, status.st_mtime_ns) for file in shards(path) if (status := file.stat())]
     except OSError as error:
         raise WeightsError(f"{error.filename or path}: {error.strerror or error}. Check --weights.") from error
     return Weights(path, hashes[0] if len(hashes) == 1 else fingerprint(hashes))
+
+
+@lru_cache(maxsize=256)
+def _hash(file: Path, size: int, mtime_ns: int) -> str:
+    """Hash of a file that is asked for several times in one run; a file that changed is read again."""
+    return hash_file(file)
 
 
 def shards(path: Path) -> list[Path]:
@@ -171,22 +178,22 @@ def read(path: Path) -> "dict[str, Tensor]":
     return unwrap(state, path)
 
 
-def names(path: Path) -> list[str]:
-    """The names of the tensors, from the header alone where the format has one.
+def shapes(path: Path) -> dict[str, tuple[int, ...]]:
+    """Name → shape of the tensors, from the header alone where the format has one.
 
     Raises:
         WeightsError: the file holds something else, or code.
     """
     from safetensors import SafetensorError, safe_open
 
-    found: list[str] = []
+    found: dict[str, tuple[int, ...]] = {}
     for file in shards(path):
         if file.suffix != ".safetensors":
-            found += _read_torch(file)
+            found |= {name: tuple(tensor.shape) for name, tensor in _read_torch(file).items()}
             continue
         try:
             with safe_open(file, "pt") as content:
-                found += content.keys()
+                found |= {name: tuple(content.get_slice(name).get_shape()) for name in content.keys()}  # noqa: SIM118
         except (SafetensorError, OSError) as error:
             raise WeightsError(f"{file}: not a safetensors file: {_short(error)}. Fetch it again.") from error
     return found

@@ -112,7 +112,7 @@ def test_a_convnet_gives_the_mean_of_its_map(tmp_path, crops):
     found = model.load("cpu", "float32")(batch, ["mean", "pooler"])
     with torch.inference_mode():
         expected = library(library_input(batch))
-    assert model.card.taps == {"mean": 32, "pooler": 32}
+    assert model.card.taps == {"mean": (32,), "patches": (4, 32), "pooler": (32,)}
     assert_allclose(found["mean"], expected.last_hidden_state.mean((2, 3)), rtol=1e-4, atol=1e-5)
     assert_allclose(found["pooler"], expected.pooler_output, rtol=1e-4, atol=1e-5)
 
@@ -156,7 +156,7 @@ def test_a_weights_file_brings_the_configuration_beside_it(tmp_path):
     by_file = models.find("hf:facebook/dinov2-base", tmp_path / "model.safetensors")
     by_folder = models.find("hf:facebook/dinov2-base", tmp_path)
     assert by_file == by_folder or by_file.card == by_folder.card
-    assert by_file.card.taps["cls"] == 32
+    assert by_file.card.taps["cls"] == (32,)
 
 
 @pytest.mark.parametrize(
@@ -182,7 +182,7 @@ def test_weights_that_do_not_fit_are_named(damage, message, tmp_path):
 def test_dinov2_is_the_large_model_with_its_authors_view(tmp_path):
     save(CLASSES["dinov2"](), tmp_path)
     model = models.find("dinov2", tmp_path / "model.safetensors")
-    assert (model.card.taps["cls"], model.card.taps["cls@23"], model.card.default_tap) == (1024, 1024, "cls")
+    assert (model.card.taps["cls"], model.card.taps["cls@23"], model.card.default_tap) == ((1024,), (1024,), "cls")
     assert model.card.view == View("resize", resize=256, crop=224, interpolation="bicubic", normalize=IMAGENET)
     assert model.card.unit == 64
 

@@ -69,10 +69,10 @@ def test_final_taps_are_those_of_the_last_block_after_ln_post(pair, crops):
 def test_the_card_knows_every_tap_and_its_width_before_the_weights_are_read(pair, crops):
     _, model = pair
     assert model.card.default_tap == "proj"
-    assert model.card.taps["proj"] == 24
+    assert model.card.taps["proj"] == (24,)
     assert {"cls", "mean", "cls@0", "cls@2", "mean@2"} < set(model.card.taps)
     found = model.load("cpu", "float32")(crops(), list(model.card.taps))
-    assert {tap: rows.shape[1] for tap, rows in found.items()} == dict(model.card.taps)
+    assert {tap: rows.shape[1:] for tap, rows in found.items()} == dict(model.card.taps)
 
 
 def test_quickgelu_gives_other_numbers_and_another_address(tmp_path, crops):
@@ -90,9 +90,9 @@ def test_openai_weights_always_get_quickgelu(name, tmp_path):
     assert card.settings["quick_gelu"] is True
     assert (card.default_tap, card.taps["proj"], card.taps["cls"], card.taps["cls@23"]) == (
         "proj",
-        768,
-        1024,
-        1024,
+        (768,),
+        (1024,),
+        (1024,),
     )
     assert card.view == View("resize", resize=224, crop=224, interpolation="bicubic", normalize=OPENAI_CLIP)
 

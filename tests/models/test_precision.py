@@ -46,7 +46,7 @@ def test_bfloat16_is_whole_model_and_close_to_float32(model_and_side, crops):
     a, b = exact(crops(side=side), taps), half(crops(side=side), taps)
     for tap in taps:
         assert b[tap].dtype == torch.float32
-        assert torch.cosine_similarity(a[tap], b[tap]).min() > 0.999, tap
+        assert torch.cosine_similarity(a[tap], b[tap], dim=-1).min() > 0.999, tap
 
 
 def test_features_of_a_sample_do_not_depend_on_its_neighbours_or_place(model_and_side, crops):
@@ -74,6 +74,8 @@ def test_a_tap_is_the_same_alone_and_among_all(model_and_side, crops):
     model, side = model_and_side
     net = model.load("cpu", "float32")
     everything = net(crops(side=side), list(model.card.taps))
-    for tap, rows in everything.items():
-        assert torch.equal(net(crops(side=side), [tap])[tap], rows)
+    one_of_a_kind = {tap.partition("@")[0] + "@" * ("@" in tap): tap for tap in everything}
+    assert {"cls", "cls@", "mean", "mean@", "ln2@", "patches", "patches@"} < set(one_of_a_kind)
+    for tap in one_of_a_kind.values():
+        assert torch.equal(net(crops(side=side), [tap])[tap], everything[tap])
     assert not any(module._forward_hooks for module in net.network.modules())

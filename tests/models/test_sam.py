@@ -99,8 +99,9 @@ def test_a_crop_larger_than_the_encoder_is_refused(tiny):
 def test_cards_know_the_native_size_and_every_tap(name, width, blocks, tiny, tmp_path):
     card = models.find(name, tmp_path / "sam.pth").card
     assert (card.view.policy, card.view.resize, card.default_tap) == ("longest", 1024, "mean")
-    assert (card.taps["mean"], card.taps["mean@0"], card.taps[f"mean@{blocks - 1}"]) == (256, width, width)
-    assert len(card.taps) == 1 + blocks
+    assert (card.taps["mean"], card.taps["mean@0"], card.taps[f"ln2@{blocks - 1}"]) == ((256,), (width,), (width,))
+    assert (card.taps["patches"], card.taps["patches@0"]) == ((4096, 256), (4096, width))
+    assert len(card.taps) == 2 + 3 * blocks
 
 
 def test_weights_of_another_size_are_refused(tiny, tmp_path):

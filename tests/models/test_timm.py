@@ -13,6 +13,7 @@ from torchvision.transforms.v2.functional import normalize
 from probekit import models
 from probekit.errors import UnknownNameError, UsageError, WeightsError
 from probekit.models import Batch
+from probekit.models.requests import expand_taps
 from probekit.views import HALF, View
 
 
@@ -81,7 +82,7 @@ def test_mean_of_a_map_is_its_global_average(name, axes, tmp_path, crops):
     with torch.inference_mode():
         expected = library.forward_features(library_input(batch, library))
         pooled = library.forward_head(expected, pre_logits=True)
-    assert set(model.card.taps) == {"mean", "pool"}
+    assert set(model.card.taps) == {"mean", "patches", "pool"}
     assert_allclose(found["mean"], expected.mean(axes), rtol=1e-3, atol=1e-4)
     assert_allclose(found["pool"], pooled, rtol=1e-3, atol=1e-4)
 
@@ -141,9 +142,9 @@ def test_a_misspelt_model_or_tag_lists_the_nearest(name, near):
 
 def test_an_unknown_tap_lists_those_of_the_model(tmp_path, crops):
     _, model = saved("vit_tiny_patch16_224", tmp_path)
-    message = r"has no tap 'cls@12'. It has pool, cls, mean, cls@0-11, mean@0-11\."
+    message = r"has no tap 'cls@12'. It has pool, cls, mean, patches, cls@0-11, mean@0-11, ln2@0-11, patches@0-11\."
     with pytest.raises(UsageError, match=message):
-        model.card.check_taps(["cls", "cls@12"])
+        expand_taps(model.card, ["cls", "cls@12"])
     with pytest.raises(UsageError, match=message):
         model.load("cpu", "float32")(crops(side=224), ["cls@12"])
 
