@@ -3,27 +3,52 @@
 Reading a million files to learn their keys takes hours, so the cache remembers (path, size, mtime_ns) → SHA-256 in
 `cache/keys/`. The index is a set of Parquet parts, each written whole by one process and never changed: any number of
 processes may add to it at once, on any file system. It is only a memory: deleting it costs time, never a feature.
+
+A member of an archive is remembered as ARCHIVE, a zero byte, MEMBER, which no path can be, with the size and time of
+the archive.
+
+A look-up holds no index: it streams the parts past the names it wants, each known by 128 bits of its BLAKE2b hash. That
+two of a billion names share one has a chance of 10⁻²¹.
 """
 
 import contextlib
+import functools
 import hashlib
 import os
 import stat
 import time
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 
-from probekit.arrays import Int, Keys, Mask
+from probekit.arrays import Int, Keys, Mask, Shaped
 from probekit.errors import StoreError
+from probekit.files import whole
 
-MAX_PARTS = 64  # more parts than this are merged into one when the index is loaded for writing
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+MAX_PARTS = 64  # more parts than this are merged into one
 PARTS = "[!.]*.parquet"  # a name that begins with a point is a draft
+TRIES = 10  # of opening the parts while other processes merge them
 DAY = 86400  # a draft that old is left from a process that was killed
+
+_COLUMNS = ("path", "size", "mtime_ns", "sha256")
+_NEVER = np.iinfo(np.int64).min
+_BATCH = 32_768  # names and entries that are Python objects at one time
+_STATS = 65_536  # archives that are looked at once in a look-up, however many members are asked for
+
+NameHashes = Shaped[np.ndarray, "n 2"]
+"""uint64, 128 bits a name."""
+
+
+def entry_name(path: str, member: str = "") -> str:
+    """What the index calls a file or a member of an archive."""
+    return f"{path}\0{member}" if member else path
 
 
 @dataclass
@@ -31,40 +56,35 @@ class KeyIndex:
     """The remembered SHA-256 of files; look-ups stat the files, so a changed file is unknown."""
 
     folder: Path
-    _entries: pd.DataFrame = field(default_factory=lambda: _frame([], [], [], []))
-    _unseen: list[pd.DataFrame] = field(default_factory=list)
-    """Written since the last look-up, and not yet among the entries."""
-    _fresh: list[tuple[str, int, int, bytes]] = field(default_factory=list)
+    _fresh: dict[str, tuple[int, int, bytes]] = field(default_factory=dict)
     """Not written yet."""
 
     @classmethod
     def open(cls, cache: Path) -> "KeyIndex":
         """The index of a cache folder; an empty one where there is none yet."""
-        folder = cache / "keys"
-        return cls(folder, _load(folder))
+        return cls(cache / "keys")
 
-    def look_up(self, paths: Sequence[str]) -> "KnownFiles":
-        """What is known of these absolute paths now."""
-        if self._unseen:
-            self._entries = _newest(pd.concat([frame for frame in (self._entries, *self._unseen) if len(frame)]))
-            self._unseen.clear()
-        at = self._entries.index.get_indexer(pd.Index(list(paths), dtype="object"))
-        remembered = at >= 0
-        digests = np.zeros((len(paths), 32), np.uint8)
-        packed = b"".join(self._entries["sha256"].to_numpy()[at[remembered]])
-        digests[remembered] = np.frombuffer(packed, np.uint8).reshape(-1, 32)
-        sizes, times = _stat(paths)
+    def look_up(self, names: Sequence[str]) -> "KnownFiles":
+        """What is known now of these files, named by absolute path or as `entry_name` has them.
+
+        An archive that many names share is looked at once.
+
+        Raises:
+            StoreError: a part of the index is damaged.
+        """
+        hashes, sizes, times = _look_at(names)
+        digests, known_sizes, known_times = self._recall(hashes)
+        remembered = known_times != _NEVER
         readable = sizes > 0
+        may_read = functools.lru_cache(_STATS)(lambda path: os.access(path, os.R_OK))
         for row in np.flatnonzero(readable & ~remembered):
-            readable[row] = os.access(paths[int(row)], os.R_OK)
-        unchanged = remembered & readable
-        for column, now in (("size", sizes), ("mtime_ns", times)):
-            unchanged[remembered] &= self._entries[column].to_numpy()[at[remembered]] == now[remembered]
+            readable[row] = may_read(_file_of(names[int(row)]))
+        unchanged = remembered & readable & (known_sizes == sizes) & (known_times == times)
         return KnownFiles(digests, remembered=remembered, readable=readable, unchanged=unchanged)
 
-    def add(self, path: str, status: os.stat_result, digest: bytes) -> None:
-        """Remember a file that was just read; `status` was taken before reading."""
-        self._fresh.append((path, status.st_size, status.st_mtime_ns, digest))
+    def add(self, name: str, status: os.stat_result, digest: bytes) -> None:
+        """Remember a file or member that was just read; `status`, of the file or archive, was taken before reading."""
+        self._fresh[name] = (status.st_size, status.st_mtime_ns, digest)
 
     def flush(self, at_least: int = 1) -> None:
         """Write what was added since the last flush as one new part, if it is enough to be worth a file.
@@ -74,18 +94,82 @@ class KeyIndex:
         """
         if len(self._fresh) < at_least:
             return
-        fresh = _frame(*(list(column) for column in zip(*self._fresh, strict=True)))
-        _write(fresh, self.folder)
-        self._unseen.append(fresh)
+        import pyarrow as pa
+
+        sizes, times, digests = zip(*self._fresh.values(), strict=True)
+        columns = [
+            pa.array(list(self._fresh), pa.large_string()),
+            pa.array(sizes, pa.int64()),
+            pa.array(times, pa.int64()),
+            pa.array(digests, pa.binary(32)),
+        ]
+        _write([pa.record_batch(columns, names=list(_COLUMNS))], self.folder, f"{time.time_ns():020d}")
         self._fresh.clear()
         if sum(1 for _ in self.folder.glob(PARTS)) > MAX_PARTS:
             self._merge()
 
-    def _merge(self) -> None:
-        parts = sorted(self.folder.glob(PARTS))
-        _write(_load(self.folder), self.folder)
-        for part in parts:  # another process may have merged them too: its part holds them as well
-            part.unlink(missing_ok=True)
+    def remembered(self) -> Iterator[tuple[str, bytes]]:
+        """Every name and the digest that is remembered for it; of a name that was read again, the newest comes last."""
+        for _, part in _open_parts(self.folder):
+            for batch, _ in part:
+                yield from zip(batch["path"].to_pylist(), batch["sha256"].to_pylist(), strict=True)
+
+    def gone(self, keep: Collection[str]) -> list[str]:
+        """Names that are remembered though their file or archive is there no more, but for those to keep."""
+        names = dict.fromkeys(name for name, _ in self.remembered() if name not in keep)
+        exists = functools.lru_cache(_STATS)(os.path.lexists)
+        return [name for name in names if not exists(_file_of(name))]
+
+    def forget(self, names: Collection[str]) -> None:
+        """Write the index anew without these names.
+
+        Raises:
+            StoreError: the cache cannot be written; nothing is forgotten.
+        """
+        self._merge(forgotten=names)
+
+    def _recall(self, hashes: NameHashes) -> tuple[Keys, Int[np.ndarray, " n"], Int[np.ndarray, " n"]]:
+        """Digest, size and mtime_ns of each name where the index has it; mtime_ns is _NEVER where it has not."""
+        high, first, which = np.unique(hashes[:, 0], return_index=True, return_inverse=True)
+        digests = np.zeros((len(hashes), 32), np.uint8)
+        sizes, times = np.full(len(hashes), -1, np.int64), np.full(len(hashes), _NEVER, np.int64)
+        if not len(hashes):
+            return digests, sizes, times
+        for _, part in _open_parts(self.folder):
+            for batch, stored in part:
+                place = np.minimum(np.searchsorted(high, stored[:, 0]), len(high) - 1)
+                rows = first[place]
+                found = np.flatnonzero((hashes[rows] == stored).all(axis=1))
+                if len(found):
+                    rows, entries = rows[found], batch.take(found)
+                    sizes[rows], times[rows] = entries["size"].to_numpy(), entries["mtime_ns"].to_numpy()
+                    digests[rows] = np.frombuffer(b"".join(entries["sha256"].to_pylist()), np.uint8).reshape(-1, 32)
+        again = np.flatnonzero(first[which] != np.arange(len(which)))  # names asked for more than once
+        same = again[(hashes[first[which[again]]] == hashes[again]).all(axis=1)]
+        for column in (digests, sizes, times):
+            column[same] = column[first[which[same]]]
+        return digests, sizes, times
+
+    def _merge(self, forgotten: Collection[str] = ()) -> None:
+        """One part in place of many, the newest entry of each name in it; no more than a batch is held.
+
+        It is as new as the newest of them, so what other processes write meanwhile is newer.
+        """
+        parts = _open_parts(self.folder)
+        if not parts:
+            return
+        hashes = np.concatenate([stored for _, part in parts for _, stored in part])
+        order = np.lexsort((hashes[:, 1], hashes[:, 0]))  # stable: the newest of equal names comes last
+        newest = np.ones(len(order), bool)
+        newest[:-1] = (hashes[order[1:]] != hashes[order[:-1]]).any(axis=1)
+        kept = np.zeros(len(order), bool)
+        kept[order[newest]] = True
+        if forgotten:
+            kept &= [n not in forgotten for _, part in parts for batch, _ in part for n in batch["path"].to_pylist()]
+        newest_time = parts[-1][0].stem.partition("-")[0]
+        _write(_filtered((batch for _, part in parts for batch, _ in part), kept), self.folder, newest_time)
+        for path, _ in parts:  # another process may have merged them too: its part holds them as well
+            path.unlink(missing_ok=True)
         for draft in self.folder.glob(".*.parquet"):
             with contextlib.suppress(FileNotFoundError):
                 if time.time() - draft.stat().st_mtime > DAY:
@@ -94,15 +178,15 @@ class KeyIndex:
 
 @dataclass(frozen=True)
 class KnownFiles:
-    """One row a path: digests (n, 32), and what is true of the file now."""
+    """One row a name: digests (n, 32), and what is true of the file now."""
 
     digests: Keys
     remembered: Mask
-    """A digest is known for the path, though perhaps of an earlier content."""
+    """A digest is known for the name, though perhaps of an earlier content."""
     readable: Mask
-    """There is a regular file that is not empty and may be read."""
+    """There is a regular file (for a member: the archive) that is not empty and may be read."""
     unchanged: Mask
-    """The file exists with the size and time that the digest was taken from."""
+    """The file or archive exists with the size and time that the digest was taken from."""
 
 
 def file_digest(data: bytes) -> bytes:
@@ -123,55 +207,106 @@ def sample_key(digest: bytes, part: Mapping[str, int] | None = None) -> bytes:
     return hashlib.sha256(digest + spelled.encode()).digest()
 
 
-def _stat(paths: Sequence[str]) -> tuple[Int[np.ndarray, " n"], Int[np.ndarray, " n"]]:
-    """Size and mtime_ns of each file; -1 for what is no regular file."""
-    sizes, times = np.full(len(paths), -1, np.int64), np.full(len(paths), -1, np.int64)
-    for row, path in enumerate(paths):
-        with contextlib.suppress(OSError, ValueError):
-            status = os.stat(path)  # noqa: PTH116  # a Path object a file costs more than the call itself
-            if stat.S_ISREG(status.st_mode):
-                sizes[row], times[row] = status.st_size, status.st_mtime_ns
-    return sizes, times
+def name_hashes(names: Sequence[str]) -> NameHashes:
+    """uint64 (n, 2): 128 bits of each name's BLAKE2b hash, by which names are told apart in little memory."""
+    blake2b = hashlib.blake2b
+    packed = b"".join([blake2b(name.encode("utf-8", "surrogatepass"), digest_size=16).digest() for name in names])
+    return np.frombuffer(packed, np.uint64).reshape(-1, 2)
 
 
-def _frame(paths: list[str], sizes: list[int], times: list[int], digests: list[bytes]) -> pd.DataFrame:
-    return pd.DataFrame(
-        {
-            "size": pd.array(sizes, dtype="int64"),
-            "mtime_ns": pd.array(times, dtype="int64"),
-            "sha256": np.array([*digests, None], dtype=object)[:-1],
-        },
-        index=pd.Index(paths, name="path", dtype="object"),
-    )
+def _file_of(name: str) -> str:
+    return name.partition("\0")[0]
 
 
-def _newest(entries: pd.DataFrame) -> pd.DataFrame:
-    return entries[~entries.index.duplicated(keep="last")]
+def _look_at(names: Sequence[str]) -> tuple[NameHashes, Int[np.ndarray, " n"], Int[np.ndarray, " n"]]:
+    """Hash of each name, size and mtime_ns of each file; -1 for what is no regular file."""
+    look_once = functools.lru_cache(_STATS)(_size_and_time)
+    hashes = np.empty((len(names), 2), np.uint64)
+    sizes, times = np.empty(len(names), np.int64), np.empty(len(names), np.int64)
+    for start in range(0, len(names), _BATCH):
+        batch = names[start : start + _BATCH]
+        rows = slice(start, start + len(batch))
+        hashes[rows] = name_hashes(batch)
+        seen = [look_once(_file_of(name)) if "\0" in name else _size_and_time(name) for name in batch]
+        sizes[rows], times[rows] = zip(*seen, strict=True)
+    return hashes, sizes, times
 
 
-def _load(folder: Path) -> pd.DataFrame:
+def _size_and_time(path: str) -> tuple[int, int]:
+    try:
+        status = os.stat(path)  # noqa: PTH116  # a Path object a file costs more than the call itself
+    except (OSError, ValueError):
+        return -1, -1
+    return (status.st_size, status.st_mtime_ns) if stat.S_ISREG(status.st_mode) else (-1, -1)
+
+
+class _Part:
+    """One Parquet file, read in batches with the hashes of their names, any number of times."""
+
+    def __init__(self, path: Path) -> None:
+        import pyarrow.parquet as pq
+
+        self._path = path
+        with _named(path):
+            self._file = pq.ParquetFile(path, page_checksum_verification=True)
+            self._file.schema_arrow.field("path")
+
+    def __iter__(self) -> "Iterator[tuple[pa.RecordBatch, NameHashes]]":
+        batches = self._file.iter_batches(_BATCH, columns=list(_COLUMNS), use_threads=False)
+        while True:
+            with _named(self._path):
+                batch = next(batches, None)
+            if batch is None:
+                return
+            yield batch, name_hashes(batch["path"].to_pylist())
+
+
+def _open_parts(folder: Path) -> list[tuple[Path, _Part]]:
+    """Every part, the newest last, as names begin with their time; all are open before any is read.
+
+    Raises:
+        StoreError: a part is damaged.
+    """
+    for _ in range(TRIES):
+        with contextlib.suppress(FileNotFoundError):  # merged by another process: its entries are in a part not listed
+            return [(path, _Part(path)) for path in sorted(folder.glob(PARTS))]
+    raise StoreError(f"{folder} is being merged by other processes without end: try again.")
+
+
+@contextlib.contextmanager
+def _named(part: Path) -> Iterator[None]:
+    import pyarrow as pa
+
+    try:
+        yield
+    except FileNotFoundError:
+        raise
+    except (pa.ArrowException, OSError, KeyError) as error:
+        raise StoreError(f"{part} is damaged ({error}): delete it; its files are then read again.") from error
+
+
+def _filtered(batches: "Iterator[pa.RecordBatch]", kept: Mask) -> "Iterator[pa.RecordBatch]":
+    start = 0
+    for batch in batches:
+        yield batch.take(np.flatnonzero(kept[start : start + len(batch)]))
+        start += len(batch)
+
+
+def _write(batches: "Iterable[pa.RecordBatch]", folder: Path, time_of_entries: str) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    frames = []
-    for part in sorted(folder.glob(PARTS)):  # names begin with their time: the newest comes last
-        try:
-            frames.append(pq.read_table(part, page_checksum_verification=True).to_pandas().set_index("path"))
-        except FileNotFoundError:
-            continue  # merged by another process a moment ago
-        except (pa.ArrowException, OSError, KeyError) as error:
-            raise StoreError(f"{part} is damaged ({error}): delete it; its files are then read again.") from error
-    return _newest(pd.concat(frames)) if frames else _frame([], [], [], [])
-
-
-def _write(entries: pd.DataFrame, folder: Path) -> None:
-    name = f"{time.time_ns():020d}-{uuid.uuid4().hex[:8]}.parquet"
+    types = (pa.large_string(), pa.int64(), pa.int64(), pa.binary(32))
+    schema = pa.schema(list(zip(_COLUMNS, types, strict=True)))
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        entries.reset_index().to_parquet(folder / f".{name}", index=False, write_page_checksum=True)
-        (folder / f".{name}").rename(folder / name)
+        with (
+            whole(folder / f"{time_of_entries}-{uuid.uuid4().hex[:8]}.parquet") as draft,
+            pq.ParquetWriter(draft, schema, write_page_checksum=True) as file,
+        ):
+            for batch in batches:
+                file.write_table(pa.Table.from_batches([batch]).cast(schema))
     except OSError as error:
-        (folder / f".{name}").unlink(missing_ok=True) if folder.is_dir() else None
         raise StoreError(
             f"{folder} cannot be written ({error.strerror}): make room or choose another --cache."
         ) from error

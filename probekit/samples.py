@@ -1,48 +1,144 @@
-"""Samples as extraction and questions address them: an absolute path and, perhaps, a part of that file."""
+"""Samples as extraction and questions address them: rows of a manifest, each an image, a member, a frame or a box.
+
+A manifest may have millions of rows, so a sample is no object of its own until it is asked for: what is held are the
+manifest's own columns and, where some rows are left out, the numbers of the others.
+"""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import cached_property
+from typing import Any, overload
 
 import numpy as np
+import pandas as pd
 
-from probekit.arrays import Keys, Mask
-from probekit.errors import ManifestError
-from probekit.keys import KeyIndex, sample_key
+from probekit.arrays import Int, Keys, Mask
+from probekit.keys import KeyIndex, entry_name, name_hashes, sample_key
 from probekit.manifest import Manifest
-from probekit.manifest.columns import BOX
+from probekit.manifest.columns import BOX, IDENTITY, are_odd
+from probekit.sources import Sample
 
-UNREAD_COLUMNS = ("member", "frame")
-
-Part = tuple[tuple[str, int], ...]
+_BATCH = 32_768  # samples that are Python objects at one time
 
 
-@dataclass(frozen=True)
-class Samples:
-    """Absolute path of each sample, and its box where only a part of the image is meant."""
+@dataclass(frozen=True, eq=False)
+class Samples(Sequence[Sample]):
+    """The samples of a manifest: `samples[row]` makes one, with its absolute path."""
 
-    paths: Sequence[str]
-    parts: Sequence[Mapping[str, int] | None]
+    root: str
+    """Absolute, where relative paths start."""
+    columns: Mapping[str, Any]
+    """Those of the manifest's columns that tell samples apart, as pandas arrays shared with it."""
+    rows: Int[np.ndarray, " n"] | None = None
+    """The rows of the manifest that are meant; None means all."""
 
     @classmethod
     def of_rows(cls, manifest: Manifest) -> "Samples":
         """One sample for each row of the manifest."""
-        return cls(_paths(manifest), [dict(part) if part else None for part in _parts(manifest)])
+        root = os.path.abspath(manifest.root)  # noqa: PTH100  # joined below as text: a Path object a row takes seconds
+        return cls(root, {name: manifest.table[name].array for name in IDENTITY if name in manifest.table})
 
     @classmethod
     def distinct(cls, manifest: Manifest) -> "Samples":
-        """The samples of a manifest in its order, each once."""
-        found = dict.fromkeys(zip(_paths(manifest), _parts(manifest), strict=True))
-        return cls([path for path, _ in found], [dict(part) if part else None for _, part in found])
+        """The samples of a manifest in its order, each once: no two agree in path, member, frame and box."""
+        samples = cls.of_rows(manifest)
+        if len(samples.columns) == 1 and samples._below_root and not manifest.table["path"].duplicated().any():
+            return samples  # as good as always, and in a tenth of the time
+        hashes = np.empty((len(samples), 2), np.uint64)
+        for start in range(0, len(samples), _BATCH):
+            batch = samples._identities(slice(start, start + _BATCH))
+            hashes[start : start + len(batch)] = name_hashes(batch)
+        order = np.lexsort((hashes[:, 1], hashes[:, 0]))  # stable: of equals, the first row comes first
+        repeated = order[1:][(hashes[order[1:]] == hashes[order[:-1]]).all(axis=1)]
+        if not len(repeated):
+            return samples
+        return cls(samples.root, samples.columns, np.delete(np.arange(len(samples)), repeated))
 
-    def __len__(self) -> int:
-        return len(self.paths)
+    @property
+    def entries(self) -> Sequence[str]:
+        """What the key index calls each sample's file; made when asked for, as the samples are."""
+        return _Entries(self)
 
     def name(self, row: int) -> str:
         """How an error or a table calls the sample: its path, and its part if there is one."""
-        part = self.parts[row]
-        return self.paths[row] + ("".join(f" {name}={value}" for name, value in part.items()) if part else "")
+        return self[row].name
+
+    def __len__(self) -> int:
+        return len(self.columns["path"]) if self.rows is None else len(self.rows)
+
+    @overload
+    def __getitem__(self, row: int) -> Sample: ...
+
+    @overload
+    def __getitem__(self, row: slice) -> list[Sample]: ...
+
+    def __getitem__(self, row: int | slice) -> Sample | list[Sample]:
+        which = row if self.rows is None else self.rows[row]
+        if isinstance(row, slice):
+            return self._samples({name: column[which].tolist() for name, column in self.columns.items()})
+        return self._samples({name: [column[which]] for name, column in self.columns.items()})[0]
+
+    def cells(self, column: str, rows: slice) -> list[Any]:
+        """One column of these samples, quicker than the samples; paths are absolute."""
+        found = self.columns[column][rows if self.rows is None else self.rows[rows]].tolist()
+        return self._absolute(found) if column == "path" else found
+
+    @cached_property
+    def _below_root(self) -> bool:
+        """Whether every path is relative and as short as can be: then it only has to be put behind the root."""
+        paths = pd.Series(self.columns["path"])
+        return not (paths.str.startswith("/").any() or are_odd(paths).any() or os.sep != "/")
+
+    def _absolute(self, paths: list[str]) -> list[str]:
+        join, normpath, root = os.path.join, os.path.normpath, self.root
+        if self._below_root:
+            start = join(root, "")
+            return [start + path for path in paths]
+        if len(self.columns) == 1:
+            return [normpath(join(root, path)) for path in paths]
+        known = {path: normpath(join(root, path)) for path in dict.fromkeys(paths)}  # many share an archive or video
+        return [known[path] for path in paths]
+
+    def _samples(self, cells: Mapping[str, list[Any]]) -> list[Sample]:
+        paths = self._absolute(cells["path"])
+        if len(cells) == 1:
+            return [Sample(path) for path in paths]
+        nothing = [None] * len(paths)
+        members = cells.get("member", nothing)
+        frames = cells.get("frame", nothing)
+        boxes = zip(*(cells.get(name, nothing) for name in BOX), strict=True)
+        return [
+            Sample(path, member or "", _number(frame), _box(box))
+            for path, member, frame, box in zip(paths, members, frames, boxes, strict=True)
+        ]
+
+    def _identities(self, rows: slice) -> Sequence[str]:
+        if self.columns.keys() <= {"path", "member"}:
+            return self.entries[rows]
+        return [f"{sample.entry}\0\0{sample.part}" for sample in self[rows]]
+
+
+class _Entries(Sequence[str]):
+    def __init__(self, samples: Samples) -> None:
+        self._samples = samples
+
+    def __len__(self) -> int:
+        return len(self._samples)
+
+    @overload
+    def __getitem__(self, row: int) -> str: ...
+
+    @overload
+    def __getitem__(self, row: slice) -> list[str]: ...
+
+    def __getitem__(self, row: int | slice) -> str | list[str]:
+        if not isinstance(row, slice):
+            return self._samples[row].entry
+        paths = self._samples.cells("path", row)
+        if "member" not in self._samples.columns:
+            return paths
+        return list(map(entry_name, paths, self._samples.cells("member", row)))
 
 
 @dataclass(frozen=True)
@@ -60,33 +156,29 @@ class KnownKeys:
 
 def known_keys(samples: Samples, index: KeyIndex) -> KnownKeys:
     """What the index knows of these samples; no file is read, each is looked at for its size and time."""
-    files = index.look_up(samples.paths)
-    keys = files.digests.copy()
-    for row, part in enumerate(samples.parts):
-        if part and files.remembered[row]:
-            keys[row] = np.frombuffer(sample_key(keys[row].tobytes(), part), np.uint8)
+    files = index.look_up(samples.entries)
+    keys = files.digests
+    if samples.columns.keys() - {"path", "member"}:
+        for row, part in _parts(samples):
+            if files.remembered[row]:
+                keys[row] = np.frombuffer(sample_key(keys[row].tobytes(), part), np.uint8)
     return KnownKeys(keys, known=files.unchanged, remembered=files.remembered, readable=files.readable)
 
 
-def _paths(manifest: Manifest) -> list[str]:
-    root = os.path.abspath(manifest.root)  # noqa: PTH100  # a Path object for each of a million rows takes seconds
-    return [os.path.normpath(os.path.join(root, path)) for path in manifest.table["path"]]  # noqa: PTH118
+def _parts(samples: Samples) -> Iterator[tuple[int, Mapping[str, int]]]:
+    """Row and part of the samples that are not the whole of their file."""
+    for start in range(0, len(samples), _BATCH):
+        for row, sample in enumerate(samples[start : start + _BATCH], start):
+            if sample.part:
+                yield row, sample.part
 
 
-def _parts(manifest: Manifest) -> list[Part]:
-    """Box of every row as (name, value) pairs; empty where the whole image is meant."""
-    table = manifest.table
-    for column in UNREAD_COLUMNS:
-        named = [value for value in table[column] if value] if column in table else []
-        if named:
-            raise ManifestError(
-                f"{manifest.name}: column {column!r} names {named[0]!r}, but archives and videos are not read: "
-                "unpack them and import the files."
-            )
-    columns: list[tuple[str, list[Any]]] = [(name, table[name].tolist()) for name in BOX if name in table]
-    if not columns:
-        return [()] * len(table)
-    return [
-        tuple((name, int(values[row])) for name, values in columns if str(values[row]) not in ("<NA>", "nan", ""))
-        for row in range(len(table))
-    ]
+def _number(cell: Any) -> int | None:  # noqa: ANN401  # a cell of a manifest may be text or a number
+    return int(cell) if pd.notna(cell) and cell != "" else None
+
+
+def _box(cells: tuple[Any, ...]) -> tuple[int, int, int, int] | None:
+    if any(_number(cell) is None for cell in cells):
+        return None
+    x0, y0, x1, y1 = map(int, cells)
+    return x0, y0, x1, y1

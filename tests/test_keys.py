@@ -5,8 +5,9 @@ import os
 import numpy as np
 import pytest
 
+from probekit import keys
 from probekit.errors import StoreError
-from probekit.keys import MAX_PARTS, KeyIndex, file_digest, sample_key
+from probekit.keys import MAX_PARTS, KeyIndex, entry_name, file_digest, sample_key
 
 
 def remember(index: KeyIndex, path, data: bytes) -> bytes:
@@ -70,7 +71,7 @@ def test_a_damaged_part_is_named(tmp_path):
     (part,) = (tmp_path / "keys").glob("*.parquet")
     part.write_bytes(part.read_bytes()[:-20])
     with pytest.raises(StoreError, match=f"{part.name} is damaged"):
-        KeyIndex.open(tmp_path)
+        KeyIndex.open(tmp_path).look_up([str(tmp_path / "a.png")])
 
 
 def test_a_box_or_frame_has_a_key_of_its_own():
@@ -79,3 +80,81 @@ def test_a_box_or_frame_has_a_key_of_its_own():
     assert sample_key(digest, {"x0": 1, "y0": 2}) == sample_key(digest, {"y0": 2, "x0": 1})
     assert len({sample_key(digest, part) for part in ({}, {"frame": 1}, {"frame": 2}, {"x0": 1})}) == 4
     assert len(np.frombuffer(sample_key(digest, {"frame": 1}), np.uint8)) == 32
+
+
+def test_members_are_known_by_their_archive_and_names_asked_for_twice_are_answered_twice(tmp_path):
+    archive = tmp_path / "a.zip"
+    archive.write_bytes(b"an archive")
+    index = KeyIndex.open(tmp_path)
+    for number, part in enumerate("abab"):
+        index.add(entry_name(str(archive), f"{part}.png"), archive.stat(), file_digest(str(number).encode()))
+        index.flush()
+    names = [entry_name(str(archive), f"{part}.png") for part in "aabc"] + [str(archive)]
+    known = index.look_up(names)
+    assert known.unchanged.tolist() == [True, True, True, False, False]
+    assert known.readable.all()
+    assert [row.tobytes() for row in known.digests[:3]] == [file_digest(b"2"), file_digest(b"2"), file_digest(b"3")]
+    os.utime(archive, (1, 1))
+    assert not index.look_up(names).unchanged.any()
+    assert len(index.look_up([]).digests) == 0
+
+
+def test_merging_keeps_the_newest_digest_of_every_name(tmp_path):
+    path = tmp_path / "a.png"
+    index = KeyIndex.open(tmp_path)
+    for number in range(MAX_PARTS + 3):
+        digest = remember(index, path, b"%d" % number)
+        remember(index, tmp_path / f"{number}.png", b"x")
+        index.flush()
+    known = KeyIndex.open(tmp_path).look_up([str(path)])
+    assert known.digests[0].tobytes() == digest
+    assert known.unchanged.all()
+
+
+def indexed(tmp_path, count):
+    paths = [tmp_path / f"{number}.png" for number in range(count)]
+    for path in paths:
+        remember(index := KeyIndex.open(tmp_path), path, path.name.encode())
+        index.flush()
+    return paths
+
+
+def test_a_look_up_while_another_process_merges_forgets_nothing(tmp_path, monkeypatch):
+    paths = indexed(tmp_path, 3)
+    open_part, opened = keys._Part.__init__, []
+
+    def overtaken(self, path):
+        open_part(self, path)
+        opened.append(path)
+        if len(opened) == 1:  # the others are listed, and not open yet
+            KeyIndex.open(tmp_path).forget(["nothing"])
+
+    monkeypatch.setattr(keys._Part, "__init__", overtaken)
+    assert KeyIndex.open(tmp_path).look_up([str(path) for path in paths]).unchanged.all()
+    assert len(list((tmp_path / "keys").iterdir())) == 1
+
+
+def test_what_is_added_while_parts_are_merged_is_newer_than_they(tmp_path, monkeypatch):
+    (path, _) = indexed(tmp_path, 2)
+    write, digests = keys._write, []
+
+    def late(*arguments):
+        monkeypatch.undo()
+        digests.append(remember(index := KeyIndex.open(tmp_path), path, b"changed"))
+        index.flush()
+        write(*arguments)
+
+    monkeypatch.setattr(keys, "_write", late)
+    KeyIndex.open(tmp_path).forget(["nothing"])
+    assert len(list((tmp_path / "keys").iterdir())) == 2
+    known = KeyIndex.open(tmp_path).look_up([str(path)])
+    assert known.unchanged[0]
+    assert known.digests[0].tobytes() == digests[0]
+
+
+def test_a_part_reaches_the_disk_before_it_gets_its_name(tmp_path, monkeypatch):
+    fsync, replace, calls = os.fsync, os.replace, []
+    monkeypatch.setattr(os, "fsync", lambda file: (calls.append("synced"), fsync(file)))
+    monkeypatch.setattr(os, "replace", lambda *paths: (calls.append("named"), replace(*paths)))
+    indexed(tmp_path, 1)
+    assert calls == ["synced", "named", "synced"]  # the file, its name, the folder

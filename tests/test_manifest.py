@@ -17,6 +17,7 @@ from probekit.manifest import (
     assign_splits,
     check,
     default_folds,
+    files,
     find,
     split_report,
     summarise,
@@ -74,6 +75,25 @@ def test_quotes_commas_byte_order_marks_and_other_alphabets_are_read(tmp_path):
     path = tmp_path / "m.csv"
     path.write_bytes('\ufeffpath,label,generator\r\n"a, ""b"".png",0,real\r\nПривет/图像.png,1,Köln\r\n'.encode())
     assert Manifest.read(path).table["path"].tolist() == ['a, "b".png', "Привет/图像.png"]
+
+
+@settings(max_examples=40)
+@given(
+    st.lists(
+        st.tuples(*[st.text(st.characters(exclude_categories=("Cs", "Cc")), max_size=6) for _ in range(3)]),
+        min_size=1,
+        max_size=5,
+    )
+)
+def test_a_plain_file_reads_the_same_by_either_way(tmp_path_factory, rows):
+    """The quick way is taken only where it agrees with the careful one, cell for cell and row for row."""
+    path = tmp_path_factory.mktemp("plain") / "m.csv"
+    pd.DataFrame(rows, columns=["path", "generator", "note"]).to_csv(path, index=False)
+    quoted = '"' in path.read_text(encoding="utf-8")
+    assert files._is_plain(path) == (not quoted)
+    if not quoted and (quick := files._read_plain_csv(path)) is not None:
+        pd.testing.assert_frame_equal(quick, files._read_any_csv(path), check_index_type=False)
+    assert len(files.read_table(path)) == sum(any(row) for row in rows)
 
 
 def test_parquet_and_csv_hold_the_same_manifest(tmp_path):
@@ -499,7 +519,10 @@ def test_boxes_beyond_the_image_and_members_of_archives_are_reported(tmp_path):
     table = samples(3, x0=0, y0=0, x1=[8, 9, 8], y1=6, member=["", "", "b.png"])
     for seed, path in enumerate(table["path"]):
         save(tmp_path / path, seed)
-    assert problems_of(table, tmp_path) == [("002.png", "not a file"), ("001.png", "box outside")]
+    assert problems_of(table, tmp_path) == [
+        ("002.png member=b.png x0=0 y0=0 x1=8 y1=6", "unreadable"),
+        ("001.png x0=0 y0=0 x1=9 y1=6", "box outside"),
+    ]
 
 
 def test_a_summary_counts_each_generator_of_each_domain(tmp_path):

@@ -1,20 +1,23 @@
-"""Loading: threads read, hash, decode and crop the next unit while the models work on the current one."""
+"""Loading: threads read, hash, decode and crop ahead of the models."""
 
 import os
+import threading
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from probekit import images
+from probekit import sources
 from probekit.errors import ImageError
 from probekit.extract.plan import Plan, Unit
-from probekit.keys import file_digest, sample_key
 from probekit.views import View
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+AHEAD_BYTES = 512 << 20  # of crops that wait for the models, about
+CHUNK = 64  # samples handed over together: one look into the stores for all of them
 
 
 @dataclass(frozen=True)
@@ -23,67 +26,136 @@ class Loaded:
 
     row: int
     digest: bytes | None = None
-    status: os.stat_result | None = None
+    stat: os.stat_result | None = None
+    """Of its file, taken before it was read."""
     key: bytes | None = None
-    crops: "dict[View, Tensor]" = field(default_factory=dict)
-    refused: dict[View, str] = field(default_factory=dict)
+    crops: "Mapping[View, list[Tensor]]" = field(default_factory=dict)
+    refused: Mapping[View, str] = field(default_factory=dict)
     """Views that cannot show this image, and why."""
     reason: str | None = None
     """Why no model can see it."""
 
+    def shows(self, view: View) -> bool:
+        """Whether it has crops of this view, or a reason why there are none."""
+        return self.reason is not None or view in self.crops or view in self.refused
+
+    @property
+    def size(self) -> int:
+        """Bytes of its crops."""
+        return sum(crop.numel() for crops in self.crops.values() for crop in crops)
+
 
 def stream(units: Iterable[Unit], plan: Plan, workers: int) -> Iterator[tuple[Unit, list[Loaded]]]:
-    """Each unit with its samples loaded; while one is used, the next is loading."""
+    """Samples of the units in order, some of one unit at a time, while threads load what follows.
+
+    How far they load ahead is bounded: by two units, so that other processes find units to claim, and by
+    `AHEAD_BYTES`, because one image of a tiling view may be hundreds of crops.
+    """
+    samples = ((unit, at) for unit in units for at in range(len(unit.rows)))
+    waiting: deque[tuple[Unit, Future[Loaded]]] = deque()
+    room, submitted = _Room(AHEAD_BYTES), 0
     with ThreadPoolExecutor(workers, thread_name_prefix="load") as pool:
-        current: tuple[Unit, list[Future[Loaded]]] | None = None
         try:
-            for unit in units:
-                following = (unit, [pool.submit(_load, int(row), plan, unit) for row in unit.rows])
-                if current:
-                    yield current[0], [future.result() for future in current[1]]
-                current = following
-            if current:
-                yield current[0], [future.result() for future in current[1]]
+            while True:
+                while len(waiting) < max(workers + 1, 2 * plan.unit_size) and (following := next(samples, None)):
+                    unit, at = following
+                    waiting.append((unit, pool.submit(_load_in, room, submitted, unit, at, plan)))
+                    submitted += 1
+                if not waiting:
+                    return
+                unit, chunk = _ready(waiting)
+                room.hand_over(len(chunk), sum(sample.size for sample in chunk))
+                yield unit, chunk
         finally:
+            room.close()
             pool.shutdown(cancel_futures=True)
 
 
-def _load(row: int, plan: Plan, unit: Unit) -> Loaded:
-    path = Path(plan.samples.paths[row])
+class _Room:
+    """Room for crops that wait for the models; while there is none, only the sample that is waited for is loaded."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._bytes = 0
+        self._first = 0  # number of the sample that is handed over next
+        self._closed = False
+        self._changed = threading.Condition()
+
+    def enter(self, number: int) -> bool:
+        """True once there is room for the crops of this sample; False when nobody wants them any more."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._closed or number <= self._first or self._bytes < self._limit)
+            return not self._closed
+
+    def fill(self, size: int) -> None:
+        """Note crops that wait now."""
+        with self._changed:
+            self._bytes += size
+
+    def hand_over(self, samples: int, size: int) -> None:
+        """Note that the first samples are gone, with their crops."""
+        with self._changed:
+            self._first += samples
+            self._bytes -= size
+            self._changed.notify_all()
+
+    def close(self) -> None:
+        """Let every thread go."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+
+
+def _ready(waiting: "deque[tuple[Unit, Future[Loaded]]]") -> tuple[Unit, list[Loaded]]:
+    """The first sample, waited for, and those of its unit after it that are ready too."""
+    unit, first = waiting.popleft()
+    chunk = [first.result()]
+    while waiting and len(chunk) < CHUNK and waiting[0][0] is unit and waiting[0][1].done():
+        chunk.append(waiting.popleft()[1].result())
+    return unit, chunk
+
+
+def _load_in(room: _Room, number: int, unit: Unit, at: int, plan: Plan) -> Loaded:
+    if not room.enter(number):
+        return Loaded(int(unit.rows[at]))
+    loaded = _load(unit, at, plan)
+    room.fill(loaded.size)
+    return loaded
+
+
+def _load(unit: Unit, at: int, plan: Plan) -> Loaded:
+    row = int(unit.rows[at])
     try:
-        status = path.stat()
-        data = images.read_bytes(path)
-    except FileNotFoundError:
-        return Loaded(row, reason="there is no such file")
+        content = sources.read(plan.samples[row])
     except ImageError as error:
-        return Loaded(row, reason=str(error).removeprefix(f"{path}: "))
-    except (OSError, ValueError) as error:  # a name that is too long, or holds a zero byte
-        return Loaded(row, reason=f"it cannot be opened ({error})")
-    digest = file_digest(data)
-    key = sample_key(digest, plan.samples.parts[row])
+        return Loaded(row, reason=str(error))
+    digest, stat, key = content.digest, content.stat, content.key
+    targets = [target for target in unit.targets_of(at) if plan.known[row] or not plan.has(target, key)]
+    if not targets:
+        return Loaded(row, digest, stat, key)
+    views = {target.view for target in targets}
     try:
-        pixels = _box(images.decode(data), plan.samples.parts[row])
+        pixels = content.decode(plan.device if any(view.decoder for view in views) else None)
     except ImageError as error:
-        return Loaded(row, digest, status, key, reason=str(error))
-    crops, refused = {}, {}
-    for view in {target.view for target in unit.targets}:
+        return Loaded(row, digest, stat, key, reason=str(error))
+    crops, refused = _look(pixels, views, key)
+    return Loaded(row, digest, stat, key, crops, refused)
+
+
+def _look(pixels: "Tensor", views: set[View], key: bytes) -> "tuple[dict[View, list[Tensor]], dict[View, str]]":
+    """What each view shows of an image, or why it cannot; a perturbation is done once for all views that share it."""
+    crops: dict[View, list[Tensor]] = {}
+    refused: dict[View, str] = {}
+    for perturbation in {view.perturbation for view in views}:
+        alike = [view for view in views if view.perturbation == perturbation]
         try:
-            crops[view] = view.apply(pixels)[0]
-        except ImageError as error:  # of this view alone: other models may see the image
-            refused[view] = str(error)
-    return Loaded(row, digest, status, key, crops, refused)
-
-
-def _box(pixels: "Tensor", part: Mapping[str, int] | None) -> "Tensor":
-    """The part of an image inside the manifest's box (half-open, pixels), or all of it.
-
-    Raises:
-        ImageError: the box reaches beyond the image.
-    """
-    if not part or "x0" not in part:
-        return pixels
-    x0, y0, x1, y1 = (part[name] for name in ("x0", "y0", "x1", "y1"))
-    height, width = pixels.shape[1:]
-    if x0 < 0 or y0 < 0 or x1 > width or y1 > height:
-        raise ImageError(f"its box {x0},{y0},{x1},{y1} reaches beyond the image ({width} × {height})")
-    return pixels[:, y0:y1, x0:x1]
+            perturbed = perturbation.apply(pixels, key)
+        except ImageError as error:
+            refused |= dict.fromkeys(alike, str(error))
+            continue
+        for view in alike:
+            try:
+                crops[view] = view.crops(perturbed)
+            except ImageError as error:  # of this view alone: other models may see the image
+                refused[view] = str(error)
+    return crops, refused

@@ -1,26 +1,27 @@
 """A target of an extraction: one model, its view and taps, and the store that they fill."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-import numpy as np
+from typing import TYPE_CHECKING, Literal
 
 from probekit import models
-from probekit.arrays import Float
+from probekit.errors import ModelError
 from probekit.fingerprint import plain
 from probekit.models import compute
-from probekit.store import Rows, Store, StoreSettings
+from probekit.models.requests import expand_taps
+from probekit.store import Store, StoreSettings
 from probekit.views import View
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-BATCH_SIZE = 32
-COMMIT_SECONDS = 60.0  # a kill loses no more work than this
+BATCH_SIZE = {"cpu": 32, "cuda": 128}
+"""Crops in one forward pass of a new store, by the kind of device."""
+UNIT = 256  # images that a process claims together where an image takes no time to speak of
+GPU_SPEED = 16  # times a small CPU, at least: what is a minute's work there is more on a GPU
 
 
 @dataclass(eq=False)
@@ -33,7 +34,11 @@ class Target:
     precision: str
     device: str
     batch_size: int
+    """Crops in one forward pass; halved when the device has no memory for it."""
     store: Store
+    compiled: bool = False
+    sharing: "Target | None" = None
+    """A target of the same model under another perturbation: the weights are in memory once."""
     seconds: float = field(default=0.0, init=False)
     """Time spent in forward passes."""
     computed: int = field(default=0, init=False)
@@ -42,73 +47,52 @@ class Target:
     @cached_property
     def net(self) -> models.FrozenModel:
         """The loaded model."""
-        return compute.load(self.model, self.device, self.precision)
+        if self.sharing is not None:
+            return self.sharing.net
+        return compute.load(self.model, self.device, self.precision, self.compiled)
 
-    def compute(self, images: "Sequence[ImageCrops]", unit: str, *, on_batch: Callable[[float], None]) -> None:
-        """Run the model on these images and commit them; all are safe when this returns.
+    @property
+    def unit(self) -> int:
+        """Images that a process should claim together."""
+        return self.model.card.unit if self.device == "cpu" else min(UNIT, GPU_SPEED * self.model.card.unit)
 
-        Args:
-            images: distinct images that the store lacks, and failures to record.
-            unit: the claim to keep alive while it lasts.
-            on_batch: called with the share of the images that is done, 0 to 1.
+    @property
+    def ahead(self) -> int:
+        """Forward passes to start before the first of them is waited for."""
+        return 0 if self.device == "cpu" else 1
+
+    def launch(self, crops: "Sequence[Tensor]") -> compute.Launched:
+        """The forward pass of at most `batch_size` crops, under way.
+
+        Raises:
+            MemoryError: the device has no room for so many, and a smaller number may fit: `batch_size` is halved now.
+            ModelError: it has no room for a single one.
         """
-        batches = [images[begin : begin + self.batch_size] for begin in range(0, len(images), self.batch_size)]
-        waiting: list[tuple[Sequence[ImageCrops], dict[str, Float[np.ndarray, "n ..."]]]] = []
-        began = time.monotonic()
-        for number, batch in enumerate(batches, start=1):
-            waiting.append((batch, self._forward(batch)))
-            if number == len(batches) or time.monotonic() - began > COMMIT_SECONDS:
-                self._commit(waiting)
-                self.store.claims.show_life(unit)
-                waiting, began = [], time.monotonic()
-            on_batch(number / len(batches))
-
-    def _forward(self, images: "Sequence[ImageCrops]") -> dict[str, Float[np.ndarray, "n ..."]]:
-        """Features of one batch, NaN for images that failed."""
-        readable = [row for row, image in enumerate(images) if image.pixels is not None]
-        pixels = [image.pixels for image in images if image.pixels is not None]
-        if not pixels:
-            return {tap: np.full((len(images), *self._width(tap)), np.nan, np.float32) for tap in self.taps}
+        padded = list(crops)
         if not self.model.card.per_image:  # one batch shape, one rounding: features do not depend on what is left to do
-            pixels += [pixels[-1]] * (self.batch_size - len(pixels))
+            padded += [crops[-1]] * (self.batch_size - len(crops))
         net = self.net
         began = time.perf_counter()
-        computed = compute.forward(net, pixels, self.taps, self.device)
+        try:
+            launched = compute.launch(net, padded, self.taps, self.device)
+        except MemoryError as error:
+            if self.batch_size == 1:
+                height, width = crops[0].shape[1:]
+                raise ModelError(
+                    f"{self.model.card.name}: {self.device} has no memory for one crop of {width} × {height}: "
+                    "choose a smaller --view, or --device cpu."
+                ) from error
+            self.batch_size //= 2
+            raise
         self.seconds += time.perf_counter() - began
-        self.computed += len(readable)
-        features = {}
-        for tap, values in computed.items():
-            features[tap] = np.full((len(images), *values.shape[1:]), np.nan, np.float32)
-            features[tap][readable] = values[: len(readable)]
-        return features
+        return launched
 
-    def _commit(self, batches: "Sequence[tuple[Sequence[ImageCrops], Mapping[str, np.ndarray]]]") -> None:
-        images = [image for batch, _ in batches for image in batch]
-        rows = Rows(
-            keys=np.stack([np.frombuffer(image.key, np.uint8) for image in images]),
-            crops=np.zeros(len(images), np.int16),
-            features={tap: np.concatenate([features[tap] for _, features in batches]) for tap in self.taps},
-            reasons={image.key: image.reason for image in images if image.reason is not None},
-        )
-        self.store.commit(rows, [image.path for image in images])
-
-    def _width(self, tap: str) -> tuple[int, ...]:
+    def width(self, tap: str) -> tuple[int, ...]:
         """Shape of one row of a tap, which a batch of failures alone cannot tell."""
         if tap in self.store.taps:
             return self.store.taps[tap]
         declared = self.model.card.taps.get(tap)
-        return (declared,) if declared is not None else compute.width(self.net, tap, self.view.crop or 64, self.device)
-
-
-@dataclass(frozen=True)
-class ImageCrops:
-    """What a model sees of one image, or why it sees nothing."""
-
-    key: bytes
-    path: str
-    pixels: "Tensor | None"
-    """uint8 (3, H, W)."""
-    reason: str | None = None
+        return declared if declared is not None else compute.width(self.net, tap, self.view.crop or 64, self.device)
 
 
 def open_target(
@@ -116,23 +100,29 @@ def open_target(
     *,
     taps: Sequence[str],
     view: str | None,
+    perturb: str,
+    decoder: Literal["", "nvjpeg"],
     precision: str | None,
+    compiled: bool,
     dtype: str,
     cache: Path,
     weights: Path | None,
     device: str,
     batch_size: int | None,
+    sharing: Target | None = None,
 ) -> Target:
     """The model found, its store opened or made; nothing heavy is loaded.
 
     Raises:
-        UsageError: an unknown model, tap or view.
+        UsageError: an unknown model, tap, view or perturbation.
         WeightsError: the weights cannot be had.
         StoreError: the cache cannot be written.
     """
-    model = models.find(name, weights)
+    model = sharing.model if sharing else models.find(name, weights)
     card = model.card
-    looked_at = card.view.with_policy(view) if view else card.view
+    looked_at = (card.view.with_policy(view) if view else card.view).with_perturbation(perturb)
+    looked_at = replace(looked_at, decoder=decoder)
+    compiled = compiled and not card.per_image  # those are no networks
     computed_in = "float32" if card.per_image else precision or compute.default_precision(device)
     settings = StoreSettings(
         model=card.name,
@@ -141,17 +131,17 @@ def open_target(
         view_name=looked_at.name,
         precision=computed_in,
         dtype=dtype,  # type: ignore[arg-type]  # checked by the command line
-        model_settings=plain(card.settings),  # type: ignore[arg-type]  # a mapping stays an object
+        model_settings=plain(dict(card.settings) | ({"compiled": True} if compiled else {})),  # type: ignore[arg-type]  # an object
     )
+    kind = device.partition(":")[0]
     facts = {
         "default_tap": card.default_tap,
         "source": card.source,
         "license": card.license,
-        "batch_size": batch_size or min(BATCH_SIZE, card.unit),
+        "batch_size": batch_size or min(BATCH_SIZE[kind], card.unit * (1 if kind == "cpu" else GPU_SPEED)),
         "device": device,
     }
-    chosen = tuple(taps) if taps and tuple(taps) != ("final",) else (card.default_tap,)
-    model.card.check_taps(chosen)
+    chosen = expand_taps(card, taps)
     store = Store.create(cache, settings, facts)
     recorded = int(store.facts["batch_size"])
-    return Target(model, chosen, looked_at, computed_in, device, batch_size or recorded, store)
+    return Target(model, chosen, looked_at, computed_in, device, batch_size or recorded, store, compiled, sharing)

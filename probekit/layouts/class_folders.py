@@ -12,7 +12,17 @@ import pandas as pd
 from probekit.errors import UsageError
 from probekit.layouts import layouts
 from probekit.layouts.classes import SPLIT_NAMES
-from probekit.layouts.listing import IgnoredFile, ImportOptions, Listing, is_image, list_files, not_an_image
+from probekit.layouts.listing import (
+    File,
+    IgnoredFile,
+    ImportOptions,
+    Listing,
+    is_image,
+    list_files,
+    list_samples,
+    not_an_image,
+    table_of,
+)
 
 _IMAGES = "images"
 
@@ -20,32 +30,40 @@ _IMAGES = "images"
 @layouts.add("class-folders")
 def class_folders(root: Path, options: ImportOptions) -> Listing:
     """Every image below a folder of ROOT; the folder's name is its class."""
-    files, ignored = list_files(root)
+    base, _, files, ignored = list_files(root)
     rows, expected = [], Counter[tuple[str, str]]()
     masks: dict[str, str] = {}
-    for path in files:
-        place = [part for part in path.parts if part not in (options.masks, _IMAGES)]
-        place[-1] = path.stem
+    for file in files:
+        place = [part for part in file.place.parts if part not in (options.masks, _IMAGES)]
+        place[-1] = file.place.stem
         if len(place) == 1:
-            ignored.append(IgnoredFile(str(path), "lies in no class folder"))
+            ignored.append(IgnoredFile(file.name, "lies in no class folder"))
             continue
         key = "/".join(place)
-        is_mask = options.masks in path.parts[:-1]
-        expected[place[0], ""] += not is_mask
-        if not is_image(path):
-            ignored.append(not_an_image(path))
-        elif not is_mask:
-            rows.append({"path": str(path), "class": place[0], "key": "/".join(place[1:]), "place": key})
-        elif masks.setdefault(key, str(path)) != str(path):
-            ignored.append(IgnoredFile(str(path), f"a second mask beside {masks[key]}"))
-    table = pd.DataFrame(rows, columns=["path", "class", "key", "place"], dtype="str")
+        if options.masks in file.place.parts[:-1]:
+            _take_mask(file, key, masks, ignored)
+            continue
+        samples = list_samples(file, base, options, ignored)
+        expected[place[0], ""] += max(len(samples), 1)
+        about = {"class": place[0], "key": "/".join(place[1:]), "place": key}
+        rows += [sample | about for sample in samples]
+    table = table_of(rows, ["path", "class", "key", "place"])
     notes = _check_folders(table, root)
     if masks:
         table["mask"] = [masks.get(key, "") for key in table["place"]]
         unused = sorted(set(masks.values()) - set(table["mask"]))
         ignored += [IgnoredFile(path, "a mask of no image") for path in unused]
         notes += _mask_notes(table)
-    return Listing(root, table.drop(columns="place"), sorted(ignored), notes, expected, source=str(root))
+    return Listing(base, table.drop(columns="place"), sorted(ignored), notes, expected, source=str(root))
+
+
+def _take_mask(file: File, key: str, masks: dict[str, str], ignored: list[IgnoredFile]) -> None:
+    if not is_image(file.place):
+        ignored.append(not_an_image(file))
+    elif file.member:
+        ignored.append(IgnoredFile(file.name, "a mask inside an archive is not read: unpack it"))
+    elif masks.setdefault(key, file.path) != file.path:
+        ignored.append(IgnoredFile(file.name, f"a second mask beside {masks[key]}"))
 
 
 def _check_folders(table: pd.DataFrame, root: Path) -> list[str]:

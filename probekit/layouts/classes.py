@@ -32,6 +32,16 @@ def name_splits(rows: pd.DataFrame) -> pd.DataFrame:
     return rows.assign(split=[SPLIT_NAMES.get(name.lower(), name) for name in rows["split"].astype("str")])
 
 
+def class_names(rows: pd.DataFrame) -> "pd.Series[str]":
+    """What a listing calls each row's class: its generator, else its label, 0 and 1 being `real` and `fake`."""
+    generators = rows["generator"].astype("str") if "generator" in rows else pd.Series("", rows.index)
+    if "label" not in rows:
+        return generators
+    names = rows["label"].astype("str")
+    names = names.mask(names == "0", "real")
+    return generators.where(generators != "", names.mask(names.isin(["1", *FAKE_NAMES]), "fake"))
+
+
 def label_classes(rows: pd.DataFrame, options: ImportOptions) -> tuple[pd.DataFrame, list[str]]:
     """The rows with label, generator, domain, and `source` where classes become `real`; and what to know.
 

@@ -6,6 +6,7 @@ from pathlib import PurePosixPath
 import pandas as pd
 
 from probekit.errors import UsageError
+from probekit.manifest.columns import file_names
 
 SHARED = 0.5
 """Two classes are related when this share of the smaller one's names occurs in the other."""
@@ -32,9 +33,9 @@ def group_rows(rows: pd.DataFrame, policy: str) -> tuple[pd.DataFrame, list[str]
 
 def _part(rows: pd.DataFrame, name: str) -> list[str]:
     if name == "stem":
-        return [PurePosixPath(path).stem for path in rows["path"]]
+        return [PurePosixPath(path).stem for path in file_names(rows)]
     if name == "parent":
-        return [str(PurePosixPath(path).parent) for path in rows["path"]]
+        return [str(PurePosixPath(path).parent) for path in file_names(rows)]
     if name not in rows or name == "key":
         there = ", ".join(column for column in rows.columns if column != "key")
         raise UsageError(f"--group {name}: there is no such column ({there}): give auto, stem, parent or none.")
@@ -61,7 +62,7 @@ def _group_related(rows: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
     related = {name for name in keys if list(family.values()).count(family[name]) > 1}
     several = len({family[name] for name in related}) > 1
     groups = []
-    for name, key, path in zip(classes, rows["key"], rows["path"], strict=True):
+    for name, key, path in zip(classes, rows["key"], file_names(rows), strict=True):
         prefix = f"{family[name][0]}/" if several else ""
         groups.append(prefix + key if name in related else path)
     return rows.assign(group=groups), [*notes, "use --group none if equal names mean nothing"]

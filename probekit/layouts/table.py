@@ -10,9 +10,10 @@ import pandas as pd
 
 from probekit.errors import ManifestError, UsageError
 from probekit.layouts import layouts
-from probekit.layouts.classes import FAKE_NAMES
+from probekit.layouts.classes import class_names
 from probekit.layouts.listing import IgnoredFile, ImportOptions, Listing
 from probekit.manifest import read_table
+from probekit.manifest.columns import file_names
 
 
 @layouts.add("table")
@@ -26,8 +27,8 @@ def table(root: Path, options: ImportOptions) -> Listing:
     if rows.empty:
         raise ManifestError(f"{source}: the listing has no rows: it needs one for every image.")
     rows["path"] = rows["path"].astype("str")
-    rows["class"] = _classes(rows)
-    rows["key"] = [PurePosixPath(path).stem for path in rows["path"]]
+    rows["class"] = class_names(rows)
+    rows["key"] = [PurePosixPath(path).stem for path in file_names(rows)]
     split = rows["split"].astype("str") if "split" in rows else pd.Series("", rows.index)
     classes = list(zip(rows["class"], split, strict=True))
     expected = Counter(classes)
@@ -62,11 +63,3 @@ def _rename(rows: pd.DataFrame, options: ImportOptions, source: Path) -> pd.Data
             "name them with --column path=NAME."
         )
     return rows
-
-
-def _classes(rows: pd.DataFrame) -> "pd.Series[str]":
-    if "generator" in rows:
-        return rows["generator"].astype("str")
-    names = rows["label"].astype("str")
-    names = names.mask(names == "0", "real")
-    return names.mask(names.isin(["1", *FAKE_NAMES]), "fake")

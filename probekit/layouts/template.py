@@ -8,36 +8,45 @@ them, `{label}` takes 0, 1 or a name, others are carried along. Without an exten
 import re
 from pathlib import Path, PurePosixPath
 
-import pandas as pd
-
 from probekit.errors import UsageError
 from probekit.images import EXTENSIONS
 from probekit.layouts import layouts
-from probekit.layouts.listing import IgnoredFile, ImportOptions, Listing, is_image, list_files, not_an_image
+from probekit.layouts.listing import (
+    IgnoredFile,
+    ImportOptions,
+    Listing,
+    list_files,
+    list_samples,
+    not_an_image,
+    table_of,
+)
+from probekit.sources import VIDEOS
 
 _TOKEN = re.compile(r"\{(?P<field>[^{}]*)\}|(?P<folders>\*\*/)|(?P<any>\*\*?)|(?P<literal>.)", re.DOTALL)
-_RESERVED = ("path", "class", "key")
+_RESERVED = ("path", "member", "frame", "class", "key")
+_ENDINGS = EXTENSIONS | VIDEOS
 
 
 @layouts.add("template")
 def template(root: Path, options: ImportOptions) -> Listing:
-    """Every image whose path fits `options.template`; the others are ignored, and counted."""
+    """Every image and video whose path fits `options.template`; the others are ignored, and counted."""
     if not options.template:
         raise UsageError("layout 'template' needs --template, such as '{generator}/{split}/{group}.png'.")
     pattern, suffix = compile_template(options.template)
-    files, ignored = list_files(root)
-    rows = []
-    for path in files:
-        if not is_image(path):
-            ignored.append(not_an_image(path))
-        elif suffix in ("", path.suffix.lower()) and (match := pattern.fullmatch(str(path.with_suffix("")))):
-            rows.append({**match.groupdict(), "path": str(path), "key": path.stem})
+    base, _, files, ignored = list_files(root)
+    rows: list[dict[str, str]] = []
+    for file in files:
+        place = file.place
+        if place.suffix.lower() not in _ENDINGS:
+            ignored.append(not_an_image(file))
+        elif suffix in ("", place.suffix.lower()) and (match := pattern.fullmatch(str(place.with_suffix("")))):
+            about = {**match.groupdict(), "key": place.stem}
+            rows += [about | sample for sample in list_samples(file, base, options, ignored)]
         else:
-            ignored.append(IgnoredFile(str(path), "does not fit the template"))
-    columns = ["path", "key", *pattern.groupindex]
-    table = pd.DataFrame(rows, columns=columns, dtype="str")
+            ignored.append(IgnoredFile(file.name, "does not fit the template"))
+    table = table_of(rows, ["path", "key", *pattern.groupindex])
     table["class"] = table["generator" if "generator" in table else "label"]
-    return Listing(root, table, sorted(ignored), source=str(root))
+    return Listing(base, table, sorted(ignored), source=str(root))
 
 
 def compile_template(text: str) -> tuple[re.Pattern[str], str]:
@@ -47,7 +56,7 @@ def compile_template(text: str) -> tuple[re.Pattern[str], str]:
         UsageError: a field's name is unusable, or neither {generator} nor {label} is there.
     """
     path = PurePosixPath(text)
-    suffix = path.suffix.lower() if path.suffix.lower() in EXTENSIONS else ""
+    suffix = path.suffix.lower() if path.suffix.lower() in _ENDINGS else ""
     body = text[: -len(suffix)] if suffix else text.removesuffix(".{ext}").removesuffix(".*")
     pattern, fields = "", set[str]()
     for token in _TOKEN.finditer(body):

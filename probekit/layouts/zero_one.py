@@ -11,7 +11,7 @@ import pandas as pd
 
 from probekit.layouts import layouts
 from probekit.layouts.classes import SPLIT_NAMES
-from probekit.layouts.listing import IgnoredFile, ImportOptions, Listing, is_image, list_files, not_an_image
+from probekit.layouts.listing import IgnoredFile, ImportOptions, Listing, list_files, list_samples, table_of
 
 _LABELS = {"0_real": "0", "1_fake": "1"}
 
@@ -19,26 +19,24 @@ _LABELS = {"0_real": "0", "1_fake": "1"}
 @layouts.add("zero-one")
 def zero_one(root: Path, options: ImportOptions) -> Listing:
     """Every image below a folder 0_real or 1_fake; what lies elsewhere is ignored."""
-    files, ignored = list_files(root)
+    base, title, files, ignored = list_files(root)
     rows, expected = [], Counter[tuple[str, str]]()
-    for path in files:
-        row = _row(path, root)
+    for file in files:
+        row = _row(file.place, title)
         if row is None:
-            ignored.append(IgnoredFile(str(path), "lies in no folder 0_real or 1_fake"))
+            ignored.append(IgnoredFile(file.name, "lies in no folder 0_real or 1_fake"))
             continue
-        expected[row["class"], row["split"]] += 1
-        if is_image(path):
-            rows.append(row)
-        else:
-            ignored.append(not_an_image(path))
+        samples = list_samples(file, base, options, ignored)
+        expected[row["class"], row["split"]] += max(len(samples), 1)
+        rows += [sample | row for sample in samples]
     columns = ["path", "class", "key", "label", "domain", "split", "category"]
-    table = pd.DataFrame(rows, columns=columns, dtype="str")
+    table = table_of(rows, columns)
     notes = _settle_domains(table)
     optional = [column for column in ("split", "category") if not (table[column] != "").any()]
-    return Listing(root, table.drop(columns=optional), sorted(ignored), notes, expected, source=str(root))
+    return Listing(base, table.drop(columns=optional), sorted(ignored), notes, expected, source=str(root))
 
 
-def _row(path: PurePosixPath, root: Path) -> dict[str, str] | None:
+def _row(path: PurePosixPath, title: str) -> dict[str, str] | None:
     folders = path.parts[:-1]
     marks = [place for place, name in enumerate(folders) if name.lower() in _LABELS]
     if not marks:
@@ -46,9 +44,8 @@ def _row(path: PurePosixPath, root: Path) -> dict[str, str] | None:
     mark = marks[-1]
     above = [name for name in folders[:mark] if name.lower() not in SPLIT_NAMES]
     splits = [name for name in folders[:mark] if name.lower() in SPLIT_NAMES]
-    generator = above[0] if above else root.resolve().name
+    generator = above[0] if above else title
     return {
-        "path": str(path),
         "class": generator,
         "key": "/".join([*folders[:mark], *folders[mark + 1 :], path.stem]),
         "label": _LABELS[folders[mark].lower()],

@@ -1,25 +1,23 @@
 """What a manifest holds, and what is wrong with its images: unreadable, duplicate, leaking between splits."""
 
-import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from probekit import images
+from probekit import images, sources
 from probekit.errors import ImageError
 from probekit.manifest.columns import BOX, SPLITS
 from probekit.manifest.files import Manifest
 from probekit.manifest.splits import FEWEST_GROUPS
+from probekit.sources import Sample
 
 KINDS = {
-    "unreadable": "the file is missing, empty, truncated or no image",
+    "unreadable": "the file, member or frame is missing, empty, truncated or no image",
     "no mask": "the mask is named but cannot be read",
     "mask size": "the mask's size is not the image's",
-    "not a file": "members of archives and frames of videos are not read",
     "box outside": "the box reaches beyond the image",
     "same bytes, other label": "one picture is called both real and fake",
     "same bytes, other generator": "one picture is said to be made by two generators",
@@ -46,9 +44,9 @@ class CheckReport:
     name: str
     samples: int
     files: int
-    """Different files among the samples."""
+    """Different files and members of archives among the samples."""
     size: int
-    """Bytes of all readable files."""
+    """Bytes of all of them that are readable."""
     problems: pd.DataFrame
     """path (empty where none is meant), kind (one of `KINDS`), detail."""
 
@@ -81,7 +79,7 @@ class _File:
 
 
 def check(manifest: Manifest, progress: Progress | None = None, pixels: bool = False, workers: int = 8) -> CheckReport:
-    """Problems of a manifest's images and splits; every file is read, hashed, and its header opened.
+    """Problems of a manifest's images and splits; every file is read and hashed, its header opened.
 
     Args:
         manifest: whose rows to check.
@@ -89,19 +87,24 @@ def check(manifest: Manifest, progress: Progress | None = None, pixels: bool = F
         pixels: decode every image too, which also finds those that are truncated.
         workers: threads that read files.
     """
+    from probekit.samples import Samples  # which knows manifests
+
+    samples = Samples.of_rows(manifest)
     table = manifest.table
-    paths = manifest.absolute_paths()
-    files = _read_all(paths, progress, pixels, workers)
-    rows = [files[path] for path in paths]
-    problems = [*_unreadable(table, rows)]
-    problems += [*_masks(manifest, rows), *_boxes(table, rows)]
-    problems += [*_duplicates(table, rows), *_divided_groups(table), *_lonely_generators(manifest)]
+    names = [sample._replace(path=path).name for sample, path in zip(samples, table["path"], strict=True)]
+    wholes = [sample._replace(box=None) for sample in samples]
+    files = _read_all(wholes, progress, pixels, workers)
+    rows = [files[whole] for whole in wholes]
+    problems = [(name, "unreadable", file.reason) for name, file in zip(names, rows, strict=True) if file.reason]
+    problems += [*_masks(manifest, names, rows), *_boxes(table, names, rows)]
+    problems += [*_duplicates(table, names, rows), *_divided_groups(table), *_lonely_generators(manifest)]
+    sizes = {whole.entry: file.size for whole, file in files.items()}
     problems += [("", kind, detail) for kind, detail in unanswerable(table)]
     return CheckReport(
         name=manifest.name,
         samples=len(table),
-        files=len(files),
-        size=sum(file.size for file in files.values()),
+        files=len(sizes),
+        size=sum(sizes.values()),
         problems=pd.DataFrame(problems, columns=["path", "kind", "detail"], dtype="str"),
     )
 
@@ -141,44 +144,39 @@ def unanswerable(table: pd.DataFrame) -> list[tuple[str, str]]:
 _Problem = tuple[str, str, str]
 
 
-def _read_all(paths: Sequence[Path], progress: Progress | None, pixels: bool, workers: int) -> dict[Path, _File]:
-    distinct = list(dict.fromkeys(paths))
-    files: dict[Path, _File] = {}
+def _read_all(samples: Sequence[Sample], progress: Progress | None, pixels: bool, workers: int) -> dict[Sample, _File]:
+    distinct = list(dict.fromkeys(samples))
+    files: dict[Sample, _File] = {}
     with ThreadPoolExecutor(workers) as pool:
         for start in range(0, len(distinct), _BATCH):  # a million futures at once would take a gigabyte
             batch = distinct[start : start + _BATCH]
-            for path, file in zip(batch, pool.map(lambda path: _read(path, pixels), batch), strict=True):
-                files[path] = file
+            for sample, file in zip(batch, pool.map(lambda sample: _read(sample, pixels), batch), strict=True):
+                files[sample] = file
                 if progress:
                     progress(len(files), len(distinct))
     return files
 
 
-def _read(path: Path, pixels: bool) -> _File:
+def _read(sample: Sample, pixels: bool) -> _File:
     try:
-        data = images.read_bytes(path)
-        header = images.inspect(data)
-        if pixels:
-            images.decode(data)
+        content = sources.read(sample)
+        if content.damage:
+            return _File(reason=content.damage)
+        if content.data is None or pixels:
+            height, width = content.decode().shape[1:]
+        if content.data is not None:
+            header = images.inspect(content.data)
+            width, height = header.width, header.height
     except ImageError as error:
-        return _File(reason=str(error).removeprefix(f"{path}: "))
-    return _File("", hashlib.sha256(data).hexdigest(), len(data), header.width, header.height)
+        return _File(reason=str(error))
+    size = content.stat.st_size if content.data is None else len(content.data)
+    return _File("", content.digest.hex(), size, width, height)
 
 
-def _unreadable(table: pd.DataFrame, rows: Sequence[_File]) -> Iterator[_Problem]:
-    within = [column for column in ("member", "frame") if column in table]
-    parts = table[within].agg(" ".join, axis=1).str.strip() if within else pd.Series("", table.index)
-    for path, part, file in zip(table["path"], parts, rows, strict=True):
-        if part:
-            yield path, "not a file", f"{part!r} lies inside it: unpack it and import the folder."
-        elif file.reason:
-            yield path, "unreadable", file.reason
-
-
-def _masks(manifest: Manifest, rows: Sequence[_File]) -> Iterator[_Problem]:
+def _masks(manifest: Manifest, names: Sequence[str], rows: Sequence[_File]) -> Iterator[_Problem]:
     if "mask" not in manifest.table:
         return
-    for path, mask, file in zip(manifest.table["path"], manifest.table["mask"], rows, strict=True):
+    for path, mask, file in zip(names, manifest.table["mask"], rows, strict=True):
         if not mask:
             continue
         try:
@@ -191,24 +189,24 @@ def _masks(manifest: Manifest, rows: Sequence[_File]) -> Iterator[_Problem]:
             yield path, "mask size", f"{mask} is {sizes}."
 
 
-def _boxes(table: pd.DataFrame, rows: Sequence[_File]) -> Iterator[_Problem]:
+def _boxes(table: pd.DataFrame, names: Sequence[str], rows: Sequence[_File]) -> Iterator[_Problem]:
     if not set(BOX) <= set(table.columns):
         return
-    for path, x1, y1, file in zip(table["path"], table["x1"], table["y1"], rows, strict=True):
+    for path, x1, y1, file in zip(names, table["x1"], table["y1"], rows, strict=True):
         if not file.reason and pd.notna(x1) and (x1 > file.width or y1 > file.height):
             yield path, "box outside", f"it ends at {x1} {y1}, the image at {file.width} {file.height}."
 
 
-def _duplicates(table: pd.DataFrame, rows: Sequence[_File]) -> Iterator[_Problem]:
+def _duplicates(table: pd.DataFrame, names: Sequence[str], rows: Sequence[_File]) -> Iterator[_Problem]:
     """Each repetition against the first; equal bytes with another frame or box are another sample."""
-    parts = [column for column in ("member", "frame", *BOX) if column in table]
+    parts = [column for column in ("frame", *BOX) if column in table]
     identities = table[parts].astype("str").itertuples(index=False, name=None) if parts else [()] * len(table)
     samples: Iterator[Any] = table.itertuples()
-    firsts: dict[tuple[str, ...], Any] = {}
-    for row, file, identity in zip(samples, rows, identities, strict=True):
+    firsts: dict[tuple[str, ...], tuple[str, Any]] = {}
+    for name, row, file, identity in zip(names, samples, rows, identities, strict=True):
         if file.reason:
             continue
-        first = firsts.setdefault((file.sha256, *identity), row)
+        first_name, first = firsts.setdefault((file.sha256, *identity), (name, row))
         if first is row:
             continue
         kind = "same bytes"
@@ -219,7 +217,7 @@ def _duplicates(table: pd.DataFrame, rows: Sequence[_File]) -> Iterator[_Problem
         elif first.split != row.split:
             kind = "same bytes, other split"
         here, there = f"{row.generator} in {row.split}", f"{first.generator} in {first.split}"
-        yield row.path, kind, f"{here}; {first.path} is {there}."
+        yield name, kind, f"{here}; {first_name} is {there}."
 
 
 def _divided_groups(table: pd.DataFrame) -> Iterator[_Problem]:

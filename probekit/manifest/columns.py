@@ -5,12 +5,13 @@ from pathlib import Path
 
 import pandas as pd
 
+from probekit.arrays import Mask
 from probekit.errors import ManifestError
 
 REQUIRED = ("path", "label", "generator")
 FILLED_IN = ("domain", "split", "group")
-"""Always there once a manifest is read: without a column, `domain` is empty and `group` is the path."""
-TEXTS = ("path", "generator", "domain", "split", "group", "family", "mask", "member", "frame")
+"""Always there once a manifest is read: without a column, `domain` is empty and `group` is the file or member."""
+TEXTS = ("path", "generator", "domain", "split", "group", "family", "mask", "member")
 BOX = ("x0", "y0", "x1", "y1")
 IDENTITY = ("path", "member", "frame", *BOX)
 """Two rows that agree in these are the same sample."""
@@ -38,14 +39,15 @@ def validate(table: pd.DataFrame, source: Path | str) -> pd.DataFrame:
     table = table.copy()
     for column in TEXTS:
         if column in table:
-            table[column] = pd.Series([_text(value) for value in table[column]], table.index, dtype="str")
+            table[column] = _texts(table[column])
     _check_names(table, source)
     _check_labels(table, source)
+    _check_frames(table, source)
     _check_boxes(table, source)
     for column in ("domain", "group"):
         if column not in table:
             table[column] = ""
-    table["group"] = table["group"].where(table["group"] != "", table["path"])
+    table["group"] = table["group"].where(table["group"] != "", file_names(table))
     _check_duplicates(table, source)
     known = [column for column in (*REQUIRED, *FILLED_IN) if column in table]
     others = [column for column in table.columns if column not in known]
@@ -67,7 +69,7 @@ def _check_names(table: pd.DataFrame, source: Path | str) -> None:
 
 def _check_labels(table: pd.DataFrame, source: Path | str) -> None:
     """Turn labels into integers; only label 0 is called real."""
-    labels = table["label"].map(_text)
+    labels = _texts(table["label"])
     for row, found in labels[~labels.isin(["0", "1"])].items():
         remedy = f"Map it with --label {found}=1." if found else "Fill it in."
         raise ManifestError(f"{source} row {row}: label is {found!r}, expected 0 or 1. {remedy}")
@@ -82,6 +84,24 @@ def _check_labels(table: pd.DataFrame, source: Path | str) -> None:
         raise ManifestError(
             f"{source} row {row}: label is 1 (fake), but generator is 'real'. Name what made the image, or set label 0."
         )
+
+
+def file_names(table: pd.DataFrame) -> "pd.Series[str]":
+    """The path of each row, and behind it the member where that is meant: one name for all frames of a video."""
+    if "member" not in table:
+        return table["path"]
+    members = table["member"].fillna("").astype("str")
+    return table["path"].mask(members != "", table["path"] + "/" + members)
+
+
+def _check_frames(table: pd.DataFrame, source: Path | str) -> None:
+    """Turn frame numbers into nullable integers."""
+    if "frame" not in table:
+        return
+    frames = table["frame"].map(_text)
+    for row, found in frames[~frames.str.fullmatch(r"[0-9]{0,9}")].items():
+        raise ManifestError(f"{source} row {row}: frame is {found!r}, expected a whole number from 0, or nothing.")
+    table["frame"] = pd.Series([int(value) if value else None for value in frames], table.index, dtype="Int64")
 
 
 def _check_boxes(table: pd.DataFrame, source: Path | str) -> None:
@@ -113,7 +133,7 @@ def _check_box(box: tuple[str, ...], where: str) -> None:
 
 def _check_duplicates(table: pd.DataFrame, source: Path | str) -> None:
     identity = table[[column for column in IDENTITY if column in table]].astype("str")
-    identity["path"] = [os.path.normpath(path) for path in identity["path"]]
+    identity["path"] = normal_paths(identity["path"])
     repeated = identity.duplicated().to_numpy()
     if repeated.any():
         second = int(repeated.argmax())
@@ -122,6 +142,30 @@ def _check_duplicates(table: pd.DataFrame, source: Path | str) -> None:
             f"{source} row {table.index[second]}: path {table['path'].iloc[second]!r} "
             f"is already in row {table.index[first]}: delete one of them."
         )
+
+
+def normal_paths(paths: pd.Series) -> pd.Series:
+    """The paths without `//`, `/./` and `/../`, so that equal files have equal paths.
+
+    Only those that need it are looked at one by one: of a million it is seldom one.
+    """
+    odd = are_odd(paths)
+    if odd.any():
+        paths = paths.copy()
+        paths[odd] = [os.path.normpath(path) for path in paths[odd]]
+    return paths
+
+
+def are_odd(paths: pd.Series) -> Mask:
+    """Which of the paths `os.path.normpath` may change."""
+    return paths.str.contains(r"(?:^|/)\.{1,2}(?:/|$)|//|./$", regex=True).to_numpy(bool)
+
+
+def _texts(cells: pd.Series) -> pd.Series:
+    """Cells as text."""
+    if isinstance(cells.dtype, pd.StringDtype):
+        return cells.fillna("").astype("str")
+    return pd.Series([_text(value) for value in cells], cells.index, dtype="str")
 
 
 def _text(value: object) -> str:

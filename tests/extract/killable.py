@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 from probekit import models
-from probekit.extract import ExtractSettings, extract
+from probekit.extract import ExtractSettings, extract, lane, work
 from probekit.store import store
 from tests.extract.conftest import manifest_of
 
@@ -41,9 +41,8 @@ def wait_for_the_others(gate: Path) -> None:
 def main(root: Path, cache: Path, log: Path, unit_size: int, gate: Path | None) -> None:
     from dataclasses import replace
 
-    extract_module = sys.modules[extract.__module__]
-    extract_module.FOLD_PARTS = store.FOLD_PARTS = 2  # so that a short life folds, and remembers keys
-    extract_module.INDEX_PART = 2 * unit_size
+    lane.FOLD_PARTS = store.FOLD_PARTS = 2  # so that a short life folds, and remembers keys
+    work.INDEX_PART = 2 * unit_size
     found = models.find
     models.find = lambda name, weights=None: (
         model := found(name, weights),

@@ -213,14 +213,6 @@ def test_a_vanished_folder_is_one_line_and_its_features_still_answer(make_manife
     assert extract(moved, SRM, cache=tmp_path / "cache", device="cpu").models[0].computed == 0
 
 
-@pytest.mark.parametrize("column", ["frame", "member"])
-def test_frames_and_archive_members_are_refused_rather_than_read_as_whole_files(tmp_path, column):
-    write_image(tmp_path / "images" / "a.png", 0)
-    manifest = manifest_of(tmp_path / "images", ["a.png", "a.png"], **{column: ["1", "2"]})
-    with pytest.raises(ManifestError, match=f"column '{column}' names '1'"):
-        extract(manifest, SRM, cache=tmp_path / "cache", device="cpu")
-
-
 def test_an_image_that_one_view_cannot_show_fails_for_that_model_only(tmp_path, monkeypatch):
     from probekit import models
 

@@ -1,0 +1,141 @@
+"""An extraction in one process: the stores opened, what is lacking computed, and what came of it."""
+
+import contextlib
+import os
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from probekit.extract.plan import Plan
+from probekit.extract.results import ExtractResult, ModelExtraction
+from probekit.extract.settings import ExtractSettings
+from probekit.extract.target import Target, open_target
+from probekit.extract.work import Progress, Work
+from probekit.keys import KeyIndex
+from probekit.manifest import Manifest
+from probekit.perturbations import NONE, parse_all
+from probekit.samples import Samples
+from probekit.store import DONE, FAILED
+
+
+@dataclass(frozen=True)
+class Job:
+    """The arguments of `extract` that are the same on every device."""
+
+    manifest: Manifest
+    settings: ExtractSettings
+    cache: Path
+    weights: Mapping[str, Path]
+    batch_size: int | None
+    workers: int | None
+    unit_size: int | None
+    retry_failed: bool
+    rehash: bool
+
+
+def extract_here(
+    job: Job,
+    device: str,
+    *,
+    shard: tuple[int, int] = (0, 1),
+    on_progress: Callable[[Progress], None] | None = None,
+) -> ExtractResult:
+    """The job done on one device; it ends when everything is done, by this process or by others.
+
+    Args:
+        job: what to do.
+        device: where.
+        shard: (i, n) for every n-th unit of work first, from number i on, and whatever is left of others after it.
+        on_progress: called several times a second.
+    """
+    began = time.monotonic()
+    samples = Samples.distinct(job.manifest)
+    targets = _open_targets(job, device)
+    sizes = {target: target.batch_size for target in targets}
+    index = KeyIndex.open(job.cache)
+    plan = Plan(
+        samples,
+        targets,
+        index,
+        unit_size=job.unit_size or min(target.unit for target in targets),
+        retry_failed=job.retry_failed,
+        rehash=job.rehash,
+        shard=shard,
+    )
+    with contextlib.closing(Work(plan, index, job.workers or os.cpu_count() or 1, on_progress)) as work:
+        work.until_complete()
+    for target in targets:
+        target.store.fold()
+    return ExtractResult(
+        models=tuple(_summary(target, plan) for target in targets),
+        failed=_failures(plan),
+        seconds=time.monotonic() - began,
+        images=work.images,
+        notes=tuple(
+            f"{target.model.card.name}: no memory for batches of {size} on {target.device}, so they were halved to "
+            f"{target.batch_size}; features agree with those of other sizes within rounding."
+            for target, size in sizes.items()
+            if target.batch_size < size
+        ),
+    )
+
+
+def _open_targets(job: Job, device: str) -> list[Target]:
+    """Every model under every perturbation; those of one model share its weights."""
+    settings = job.settings
+    targets: list[Target] = []
+    for name in dict.fromkeys(settings.models):
+        first: Target | None = None
+        for chain in parse_all(settings.perturb or (NONE,)):
+            target = open_target(
+                name,
+                taps=settings.taps,
+                view=settings.view,
+                perturb=chain.name,
+                decoder=settings.decoder,
+                precision=settings.precision,
+                compiled=settings.compile,
+                dtype=settings.dtype,
+                cache=job.cache,
+                weights=job.weights.get(name),
+                device=device,
+                batch_size=job.batch_size,
+                sharing=first,
+            )
+            first = first or target
+            targets.append(target)
+    return targets
+
+
+def _summary(target: Target, plan: Plan) -> ModelExtraction:
+    status = plan.status(target)
+    return ModelExtraction(
+        model=target.model.card.name,
+        taps=target.taps,
+        view=target.view.name,
+        perturb=target.view.perturbation.name,
+        precision=target.precision,
+        batch_size=target.batch_size,
+        device=target.device,
+        address=target.store.settings.address,
+        name=target.store.path.name,
+        rows=len(plan.samples),
+        done=int(np.count_nonzero(status == DONE)),
+        failed=int(np.count_nonzero(status == FAILED)),
+        computed=target.computed,
+        seconds=round(target.seconds, 3),
+    )
+
+
+def _failures(plan: Plan) -> pd.DataFrame:
+    failures = []
+    for target in plan.targets:
+        reasons = target.store.reasons()
+        for row in np.flatnonzero(plan.status(target) == FAILED):
+            reason = plan.unreadable.get(int(row)) or reasons.get(plan.keys[row].tobytes(), "cannot be read")
+            failures.append((plan.samples.name(int(row)), target.model.card.name, target.view.name, reason))
+    return pd.DataFrame(failures, columns=["path", "model", "view", "reason"])
