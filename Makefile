@@ -4,12 +4,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help install demo check test test-slow lock clean
+.PHONY: help install demo check test test-slow bench lock clean
 
 help:
 	@echo "make demo       the whole road on real photographs, offline (creates $(VENV) first)"
 	@echo "make test       the test suite; make test-slow runs the marked, longer tests"
 	@echo "make check      ruff, mypy --strict, import-linter, codespell"
+	@echo "make bench      speed and memory, side by side with peers (about half an hour); make bench ONLY='NAME --quick' …"
 	@echo "make lock       refresh constraints.txt from pyproject.toml"
 
 install: $(READY)
@@ -36,6 +37,9 @@ test: $(READY)
 
 test-slow: $(READY)
 	$(BIN)/python -m pytest -m slow
+
+bench: $(READY)
+	$(BIN)/python -m tests.benchmarks $(ONLY)
 
 lock: $(READY)
 	$(BIN)/uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 --upgrade \

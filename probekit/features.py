@@ -1,18 +1,24 @@
 """Features for a question: the rows of a manifest joined, by identity, with the rows of a store."""
 
-from dataclasses import dataclass
+import itertools
+import shlex
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pandas as pd
 
-from probekit import images
+from probekit import sources
 from probekit.arrays import Float, Int
 from probekit.errors import ImageError, MissingFeaturesError, UsageError
 from probekit.keys import KeyIndex
 from probekit.manifest import Manifest
+from probekit.models.requests import FINAL, compact, expand, gives_tokens, means_several
 from probekit.registry import unknown_name
 from probekit.samples import Samples, known_keys
+from probekit.sources import Sample
 from probekit.store import ABSENT, DONE, FAILED, Store, find_stores
 
 
@@ -38,16 +44,24 @@ class FeatureSet:
     """As typed: `clip#cls@20` or `npr+srm`."""
     sources: tuple[Source, ...]
     samples: pd.DataFrame
-    """Manifest rows in manifest order, index 0…n-1: path, label, generator, domain, split, group, …"""
+    """Manifest rows in manifest order, index 0…n-1: path, label, generator, domain, split, group, …
+
+    Where the crops of an image are kept apart, one row a crop, told apart by the column `crop`.
+    """
     blocks: tuple[Float[np.ndarray, "n _"], ...]
     """float32, one array per part of the reference; conditions are fitted to each part on its own."""
     excluded: pd.DataFrame
-    """Samples without features: path, generator, reason."""
+    """Samples without features: path (with the member, frame or box that is meant), generator, reason."""
 
     @property
     def name(self) -> str:
         """Model and tap of each part, whether or not the reference spelled them: `npr#blocks+srm#blocks`."""
         return "+".join(f"{source.model}#{source.tap}" for source in self.sources)
+
+    @property
+    def title(self) -> str:
+        """The name and the views, for headings: `npr#blocks · jpeg75-native512`."""
+        return f"{self.name} · {', '.join(dict.fromkeys(source.view for source in self.sources))}"
 
     @property
     def widths(self) -> tuple[int, ...]:
@@ -69,12 +83,19 @@ class Selector:
     precision: str | None = None
     store: str | None = None
     """The beginning of a store's address or folder name."""
+    perturb: str | None = None
+    """Canonical name of a perturbation; unperturbed images where neither it nor `store` says otherwise."""
+    crops: Literal["mean", "all"] = "mean"
+    """Of a view with several crops an image: their mean, or each as a sample of its own."""
 
     def admits(self, store: Store) -> bool:
         """Whether the store is one of those meant."""
         settings = store.settings
+        named = self.store is not None or self.view == settings.view_name
+        perturb = settings.view.get("perturb", "")
         return (
-            (self.view is None or self.view in (settings.view_name, settings.view.get("policy")))
+            (perturb == (self.perturb or "") or (named and self.perturb is None))
+            and (self.view is None or self.view in (settings.view_name, settings.view.get("policy")))
             and (self.precision is None or self.precision == settings.precision)
             and (
                 self.store is None or settings.address.startswith(self.store) or store.path.name.startswith(self.store)
@@ -93,9 +114,11 @@ class Join:
         self.stores, self.damaged = find_stores(cache)
         self._keys = found.keys
         self._crops = np.zeros(len(samples), np.int16)
-        self._paths = samples.paths
+        self._samples = samples
         self._known = found.known | (found.remembered & ~found.readable)  # the features outlive their files
         self._unreadable = ~found.readable & ~found.remembered
+        for row in np.flatnonzero(found.readable & ~found.remembered):
+            self._unreadable[row] = bool(sources.why_never_readable(samples[int(row)]))
 
     def load(self, reference: str, selector: Selector | None = None, *, allow_missing: bool = False) -> FeatureSet:
         """The features that a reference such as `clip#cls@20` or `npr+srm` names.
@@ -111,7 +134,9 @@ class Join:
             StoreCorruptError: stored bytes are damaged.
         """
         table = self.manifest.table
-        parts = [self._resolve(part, selector or Selector()) for part in reference.split("+")]
+        selector = selector or Selector()
+        parts = [self._resolve(part, selector) for part in reference.split("+")]
+        _require_vectors(parts)
         reasons: dict[int, str] = {}
         for store, tap in parts:
             absent = np.flatnonzero(self._status(store, tap) == ABSENT)
@@ -124,13 +149,52 @@ class Join:
                 f"{self.manifest.name}: no sample has features of {reference} (first: {reasons[0]})."
             )
         excluded = table.iloc[sorted(reasons)][["path", "generator"]].reset_index(drop=True)
+        excluded["path"] = [self._name(row) for row in sorted(reasons)]
+        counts = [self._crop_counts(store, tap, kept) for store, tap in parts]
+        blocks = [self._read(store, tap, kept, count) for (store, tap), count in zip(parts, counts, strict=True)]
+        samples = table.iloc[kept].reset_index(drop=True)
+        if selector.crops == "all":
+            if any((count != counts[0]).any() for count in counts):
+                raise UsageError(
+                    f"{reference}: its parts have different numbers of crops an image, so they cannot stand side by "
+                    "side crop by crop: take their means with --crops mean."
+                )
+            samples = samples.loc[np.repeat(samples.index, counts[0])].reset_index(drop=True)
+            samples["crop"] = _numbered(counts[0])
+        else:
+            blocks = [_means(block, count) for block, count in zip(blocks, counts, strict=True)]
         return FeatureSet(
             reference=reference,
             sources=tuple(_source(store, tap) for store, tap in parts),
-            samples=table.iloc[kept].reset_index(drop=True),
-            blocks=tuple(store.read(self._keys[kept], self._crops[kept], tap) for store, tap in parts),
+            samples=samples,
+            blocks=tuple(blocks),
             excluded=excluded.assign(reason=[reasons[row] for row in sorted(reasons)]),
         )
+
+    def expand(self, name: str, requests: Sequence[str], selector: Selector) -> list[str]:
+        """References to all that requests such as `cls@all`, `cls@0-11`, `all` mean of the stores that fit.
+
+        Args:
+            name: a model, or several joined by `+`: a request means the taps that all of them have; or `MODEL#REQUEST`.
+            requests: as `probekit.models.requests` reads them; none leaves the name as it is.
+            selector: which stores.
+
+        Raises:
+            UsageError: a request means no tap.
+        """
+        if not requests and "#" in name and "+" not in name:
+            model, _, request = name.partition("#")
+            return self.expand(model, [request], selector) if means_several(request) else [name]
+        models = name.split("+")
+        fitting = [[s for s in self.stores if s.settings.model == m and selector.admits(s)] for m in models]
+        known = [{tap: shape for store in stores for tap, shape in store.taps.items()} for stores in fitting]
+        shared = {tap: shape for tap, shape in known[0].items() if all(tap in taps for taps in known)}
+        found = []
+        for request in requests:
+            several = means_several(request) and all(known)  # what is not there at all, `load` says best
+            for tap in expand(f"{name} in {self.cache}", shared, [request], FINAL) if several else [request]:
+                found.append(name if tap == FINAL else "+".join(f"{model}#{tap}" for model in models))
+        return list(dict.fromkeys(found)) or [name]
 
     def covering(self, selector: Selector | None = None, *, allow_missing: bool = False) -> list[tuple[str, Selector]]:
         """Reference and selector of each store that has every sample, done or failed, in its default tap.
@@ -148,7 +212,8 @@ class Join:
                 continue
             absent = np.flatnonzero(self._status(store, tap) == ABSENT)
             if len(absent) == 0 or (allow_missing and len(absent) < len(self._keys)):
-                found.append((f"{store.settings.model}#{tap}", Selector(store=store.settings.address)))
+                chosen = replace(selector or Selector(), store=store.settings.address)
+                found.append((f"{store.settings.model}#{tap}", chosen))
             elif len(absent) < len(self._keys):
                 lacking.append((len(absent), self._missing(store, tap, absent)))
         if not found and lacking:
@@ -159,6 +224,23 @@ class Join:
                 f"--manifest {self.manifest.name}` first."
             )
         return found
+
+    def _crop_counts(self, store: Store, tap: str, rows: Int[np.ndarray, " n"]) -> Int[np.ndarray, " n"]:
+        """How many crops the store has of each of these rows, at least one."""
+        counts = np.ones(len(rows), np.int64)
+        for crop in itertools.count(1):
+            more = np.flatnonzero(counts == crop)
+            found = store.look_up(self._keys[rows[more]], np.full(len(more), crop, np.int16), [tap])[:, 0] == DONE
+            if not found.any():
+                return counts
+            counts[more[found]] += 1
+        raise AssertionError("unreachable")
+
+    def _read(
+        self, store: Store, tap: str, rows: Int[np.ndarray, " n"], counts: Int[np.ndarray, " n"]
+    ) -> Float[np.ndarray, "m _"]:
+        """Features of all crops of these rows, those of one image one after another."""
+        return store.read(np.repeat(self._keys[rows], counts, axis=0), _numbered(counts).astype(np.int16), tap)
 
     def _status(self, store: Store, tap: str) -> Int[np.ndarray, " n"]:
         """ABSENT, DONE or FAILED for every row; a file that cannot be read counts as failed."""
@@ -174,7 +256,7 @@ class Join:
             if status[row] == ABSENT:
                 reasons[row] = f"never extracted with {store.settings.model}#{tap}"
             elif self._unreadable[row]:
-                reasons[row] = _why_unreadable(self._paths[row])
+                reasons[row] = _why_unreadable(self._samples[row])
             else:
                 reasons[row] = failures.get(self._keys[row].tobytes(), "cannot be read")
         return reasons
@@ -189,8 +271,11 @@ class Join:
             raise unknown_name(f"model in {self.cache}", model, {store.settings.model for store in self.stores})
         admitted = [store for store in of_model if selector.admits(store)]
         if not admitted:
-            names = "; ".join(store.path.name for store in of_model)
-            raise UsageError(f"no store of {model} fits --view, --precision and --store: there are {names}.")
+            views = dict.fromkeys(f"{store.settings.view_name} in {store.settings.precision}" for store in of_model)
+            raise UsageError(
+                f"no store of {model} fits --view, --perturb (none unless given), --precision and --store: "
+                f"it was extracted as {', '.join(views)} (`probekit cache ls` shows more)."
+            )
         wanted = [(store, tap or str(store.facts["default_tap"])) for store in admitted]
         fitting = [(store, tap) for store, tap in wanted if tap in store.taps]
         if len(fitting) > 1:
@@ -201,14 +286,27 @@ class Join:
         taps = {name for store in admitted for name in store.taps}
         if not taps:
             raise UsageError(f"{admitted[0].path.name} has no rows yet: run `probekit extract --model {model}` again.")
-        raise unknown_name(f"tap of {model} in {self.cache}", wanted[0][1], taps)
+        if tap and "@" not in tap:
+            raise unknown_name(f"tap of {model} in {self.cache}", tap, taps)
+        raise UsageError(
+            f"{self.cache} has no tap {wanted[0][1]!r} of {model}; it has {', '.join(compact(sorted(taps)))}. Ask one "
+            f"of them as {model}#TAP, or run `probekit extract --model {model} --taps {wanted[0][1]}` first."
+        )
+
+    def _name(self, row: int) -> str:
+        """The sample as the manifest calls it, with its part."""
+        return self._samples[row]._replace(path=str(self.manifest.table["path"].iloc[row])).name
 
     def _missing(self, store: Store, tap: str, absent: Int[np.ndarray, " m"]) -> str:
-        manifest, model = self.manifest, store.settings.model
+        manifest, settings = self.manifest, store.settings
+        how = shlex.join(["--manifest", manifest.name, "--taps", tap, *settings.words()])
+        run = f"probekit extract --model {settings.model} {how}"
+        if settings.view.get("imported"):
+            run = f"probekit cache import FILE --model {settings.model} --manifest {manifest.name}"
         return (
-            f"{len(absent)} of {len(manifest.table)} samples of {manifest.name} have no features of {model}#{tap} "
-            f"(first: {manifest.table['path'].iloc[int(absent[0])]}). Run: probekit extract --model {model} "
-            f"--manifest {manifest.name}, or go on without them: --allow-missing"
+            f"{len(absent)} of {len(manifest.table)} samples of {manifest.name} have no features of "
+            f"{settings.model}#{tap} (first: {self._name(int(absent[0]))}). Run: {run}, or go on without them: "
+            "--allow-missing"
         )
 
 
@@ -219,11 +317,41 @@ def load_features(
     return Join(manifest, cache).load(reference, selector, allow_missing=allow_missing)
 
 
-def _why_unreadable(path: str) -> str:
+def _numbered(counts: Int[np.ndarray, " n"]) -> Int[np.ndarray, " m"]:
+    """0 … counts[0] - 1, 0 … counts[1] - 1, and so on."""
+    numbers: Int[np.ndarray, " m"] = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
+    return numbers
+
+
+def _means(features: Float[np.ndarray, "m d"], counts: Int[np.ndarray, " n"]) -> Float[np.ndarray, "n d"]:
+    """Mean over the crops of each image."""
+    if (counts == 1).all():
+        return features
+    sums = np.add.reduceat(features, np.cumsum(counts) - counts, axis=0, dtype=np.float64)
+    means: Float[np.ndarray, "n d"] = (sums / counts[:, None]).astype(np.float32)
+    return means
+
+
+def _require_vectors(parts: Iterable[tuple[Store, str]]) -> None:
+    """Nothing, if each tap gives one vector an image, which every question needs.
+
+    Raises:
+        UsageError: one gives many.
+    """
+    for store, tap in parts:
+        if gives_tokens(shape := store.taps[tap]):
+            model, mean = store.settings.model, tap.replace("patches", "mean", 1)
+            raise UsageError(
+                f"{model}#{tap} gives {shape[0]} vectors an image, and a question needs one: ask {model}#{mean} "
+                f"(probekit extract --model {model} --taps {mean}), or read the store's array yourself."
+            )
+
+
+def _why_unreadable(sample: Sample) -> str:
     try:
-        images.read_bytes(Path(path))
+        sources.read(sample)
     except ImageError as error:
-        return str(error).removeprefix(f"{path}: ")
+        return str(error)
     return "could not be read"
 
 

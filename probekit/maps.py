@@ -16,6 +16,7 @@ from probekit.arrays import Features, Float, Groups, Int
 from probekit.errors import UsageError
 from probekit.features import FeatureSet
 from probekit.fingerprint import JSONValue, plain
+from probekit.manifest.columns import IDENTITY
 from probekit.probes.conditions import fit_condition
 from probekit.protocols import require_finite
 
@@ -109,7 +110,8 @@ def embed_map(features: FeatureSet, settings: MapSettings, progress: Progress | 
     generator = features.samples["generator"].to_numpy(dtype=object)[sample]
     near = min(settings.neighbours, len(sample) - 1)
     trusted = min(5, (len(sample) - 1) // 2)
-    columns = ["path", "label", "generator", "domain", "split", "group"]
+    where = [column for column in IDENTITY if column in features.samples]
+    columns = [*where, "label", "generator", "domain", "split", "group"]
     return MapResult(
         reference=features.reference,
         settings=settings,

@@ -9,7 +9,7 @@ import sys
 import typer
 
 from probekit.errors import ProbekitError
-from probekit_cli import cache, demo, extract, manifest, map_, probe, report, retrieve
+from probekit_cli import cache, demo, extract, manifest, map_, predict, probe, report, retrieve
 
 app = typer.Typer(
     name="probekit",
@@ -26,6 +26,7 @@ app.add_typer(manifest.app, name="manifest")
 app.command()(extract.extract)
 app.add_typer(cache.app, name="cache")
 app.command()(probe.probe)
+app.command()(predict.predict)
 app.command()(retrieve.retrieve)
 app.command("map")(map_.map_)
 app.command("tsne", hidden=True)(map_.map_)
@@ -52,6 +53,9 @@ def main() -> None:
         _fail(str(error))
     except BrokenPipeError:  # the reader of our output went away: `probekit … | head`
         os._exit(0)  # at once, or the interpreter complains that it cannot flush
+    except MemoryError as error:
+        reason = str(error).partition("\n")[0] or "no more could be had"
+        _fail(f"out of memory ({reason}): use fewer --workers, a smaller --batch-size or --view. What is done is kept.")
     except OSError as error:  # the disk is full, a folder became unreadable …
         _fail(f"{error.filename or 'a file'}: {error.strerror or error}. What was recorded before is kept.")
     except Exception:  # noqa: BLE001  # not to go on, but to tell a bug from "some samples failed", which is exit code 1

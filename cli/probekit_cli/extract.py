@@ -19,16 +19,37 @@ def extract(
     ],
     manifest: options.Manifest = None,
     taps: Annotated[
-        str, typer.Option(help="Where features leave the model: `final` or names with commas between.")
+        str,
+        typer.Option(
+            metavar="[MODEL#]TAP[,…]",
+            help="Where features leave the model: final, all (each that is one vector), proj, cls, mean, registers, "
+            "cls@all, mean@0-11, ln2@23 (blocks count from 0), patches, patches@20 (large: many vectors an image); "
+            "clip#cls@all asks clip alone.",
+        ),
     ] = "final",
     view: Annotated[
         str | None,
         typer.Option(
-            help="How pixels reach the model: resize, center, squash, native, longest. Default: the model's own."
+            metavar="POLICY",
+            help="How pixels reach the model: resize, center, squash, native, longest, tencrop, tile, or texture:N for "
+            "the N crops with the most texture. Default: the model's own.",
+        ),
+    ] = None,
+    perturb: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="CHAIN[,CHAIN]",
+            help="What is done to the images first, one store for each: jpeg:75, webp:80, blur:sigma=2, "
+            "blur:k=9,sigma=3, resize:0.5, resize:to=512, noise:var=10, crop:0.1, chained by +; none for the clean "
+            "view too; or a preset: ufd, sidbench, rine, ua5.",
         ),
     ] = None,
     weights: Annotated[
         list[str] | None, typer.Option(metavar="[MODEL=]FILE", help="Local checkpoint, in place of a hub's.")
+    ] = None,
+    decoder: Annotated[
+        str | None,
+        typer.Option(metavar="nvjpeg", help="Decode JPEG files on the GPU; its pixels differ a little: another store."),
     ] = None,
     precision: Annotated[
         str | None,
@@ -36,8 +57,15 @@ def extract(
             help="float32 or bfloat16 (default where the hardware is fast at it); weight-free features are float32."
         ),
     ] = None,
+    compile_: Annotated[
+        bool,
+        typer.Option("--compile", help="Let torch.compile translate networks: quicker on GPUs, and another store."),
+    ] = False,
     dtype: Annotated[str, typer.Option(help="Number format in the store: float16 or float32.")] = "float16",
-    device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1 … Default: a GPU if there is one.")] = None,
+    device: Annotated[
+        str | None,
+        typer.Option(help="cpu, cuda:1 …; several with commas: a process each. Default: all GPUs, else the CPU."),
+    ] = None,
     batch_size: Annotated[int | None, typer.Option(min=1, help="Images in one forward pass.")] = None,
     workers: Annotated[
         int | None, typer.Option(min=1, help="Threads that read and decode. Default: one per processor.")
@@ -57,7 +85,9 @@ def extract(
 ) -> None:
     """Run frozen models over every image of a manifest and keep the features.
 
-    Safe to interrupt: running the same command again does only what is missing.
+    Safe to interrupt: running the same command again does only what is missing. With
+    --perturb none,jpeg:75,blur:sigma=2+jpeg:50 each model fills three stores: of the clean images, of compressed
+    ones, and of blurred and then compressed ones.
 
     Example: probekit extract --model srm,npr --manifest demo
     """
@@ -65,6 +95,7 @@ def extract(
     from probekit.extract import ExtractSettings
     from probekit.extract import extract as extract_features
     from probekit.manifest import Manifest
+    from probekit.perturbations import parse_all
 
     names = _split(model)
     chosen = Manifest.read(manifest)
@@ -72,7 +103,10 @@ def extract(
         models=names,
         taps=() if taps == "final" else _split(taps),
         view=view,
+        perturb=tuple(chain.name for chain in parse_all(perturb or [])),
+        decoder=_one_of("--decoder", decoder, ("nvjpeg",)) if decoder else "",  # type: ignore[arg-type]  # checked
         precision=_one_of("--precision", precision, ("float32", "bfloat16")) if precision else None,  # type: ignore[arg-type]  # checked
+        compile=compile_,
         dtype=_one_of("--dtype", dtype, ("float16", "float32")),  # type: ignore[arg-type]  # one of the two
     )
     with records.start("extract", settings, runs=runs) as run:
@@ -90,6 +124,7 @@ def extract(
                     retry_failed=retry_failed,
                     rehash=rehash,
                     on_progress=lambda progress: show(progress.done, progress.total),
+                    on_remark=output.remark,
                 )
         except KeyboardInterrupt:
             output.remark("interrupted: what was committed is kept, and the same command goes on from there.")
@@ -102,15 +137,19 @@ def extract(
         output.print_json(result.to_json() | {"run": str(run.path)})
     else:
         _show(result.models, result.images_per_second, cache)
+    for note in result.notes:
+        output.remark(f"note: {note}")
     if len(result.failed):
-        failures = list(zip(result.failed["path"], result.failed["reason"], strict=True))
-        output.remark(f"{output.count(result.failed['path'].nunique(), 'sample')} failed and have no features:")
+        failures = list(result.failed[["path", "reason"]].drop_duplicates().itertuples(index=False, name=None))
+        output.remark(f"{output.count(result.failed['path'].nunique(), 'sample')} without features:")
         output.listing(failures, rest=str(run.path / "tables" / "failed.csv"))
         raise typer.Exit(1)
 
 
 def _show(models: "tuple[object, ...]", rate: float | None, cache: Path) -> None:
     import pandas as pd
+
+    from probekit.models.requests import compact
 
     columns = {
         "model": "model",
@@ -122,7 +161,7 @@ def _show(models: "tuple[object, ...]", rate: float | None, cache: Path) -> None
         "name": "store",
     }
     frame = pd.DataFrame([{shown: getattr(model, name) for name, shown in columns.items()} for model in models])
-    frame["taps"] = [",".join(taps) for taps in frame["taps"]]
+    frame["taps"] = [",".join(compact(taps)) for taps in frame["taps"]]
     output.print_table(frame, title=f"Features in {cache}" + (f" ({rate:,.1f} images/s)" if rate else ""))
 
 

@@ -16,9 +16,11 @@ Which = Annotated[
 
 @app.command("import")
 def import_(
-    root: Annotated[Path, typer.Argument(help="Folder of images, or a listing (layout table).")],
+    root: Annotated[Path, typer.Argument(help="Folder of images, archive, or a listing (layout table).")],
     name: Annotated[str, typer.Option("--name", help="Of the manifest: manifests/NAME.csv.")],
-    layout: Annotated[str, typer.Option(help="class-folders, zero-one, template or table.")] = "class-folders",
+    layout: Annotated[
+        str, typer.Option(help="class-folders, zero-one, template, table or webdataset.")
+    ] = "class-folders",
     label: Annotated[
         list[str] | None, typer.Option(metavar="CLASS=0|1", help="Call a class real (0) or fake (1).")
     ] = None,
@@ -37,6 +39,7 @@ def import_(
     column: Annotated[
         list[str] | None, typer.Option(metavar="OURS=THEIRS", help="A column of the listing by its name there (table).")
     ] = None,
+    frames: Annotated[int, typer.Option(min=0, help="Frames of each video, evenly spaced; 0 leaves videos out.")] = 8,
     skip_missing: Annotated[
         bool, typer.Option("--skip-missing", help="Leave out listed files that are not there.")
     ] = False,
@@ -47,7 +50,9 @@ def import_(
     force: Annotated[bool, typer.Option("--force", help="Replace a manifest of that name.")] = False,
     as_json: options.AsJson = False,
 ) -> None:
-    """Make a manifest of a data set; nothing is copied, what is not understood is reported.
+    """Make a manifest of a data set; nothing is copied or unpacked, what is not understood is reported.
+
+    A .zip or .tar counts as a folder of its members.
 
     Folders named real, 0_real, nature, original or real_… are real, all others are generators.
 
@@ -64,6 +69,7 @@ def import_(
         template=template,
         listing=listing,
         columns=_pairs("--column", column),
+        frames=frames,
         skip_missing=skip_missing,
     )
     manifest, found = import_manifest(root, layout, name, chosen, seed)

@@ -1,6 +1,6 @@
 """`probekit map` (alias `tsne`)."""
 
-from pathlib import Path
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -8,10 +8,9 @@ import typer
 from probekit_cli import options, output, questions
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from probekit.features import FeatureSet
     from probekit.maps import MapSettings
+    from probekit.samples import Samples
 
 THUMBNAILS = 3000  # more would make the page too heavy to open
 THUMBNAIL_SIDE = 96
@@ -26,6 +25,8 @@ def map_(
     view: options.View = None,
     precision: options.Precision = None,
     store: options.Store = None,
+    perturb: options.Perturb = None,
+    crops: options.Crops = "mean",
     allow_missing: options.AllowMissing = False,
     seed: options.Seed = 0,
     cache: options.Cache = options.DEFAULT_CACHE,
@@ -38,7 +39,9 @@ def map_(
     """
     from probekit.maps import MapSettings
 
-    where = questions.Where(manifest, model, taps, view, precision, store, allow_missing, cache, runs)
+    where = questions.Where(
+        manifest, model, taps, questions.selector(view, precision, store, perturb, crops), allow_missing, cache, runs
+    )
     settings = MapSettings(condition=condition, perplexity=questions.finite("--perplexity", perplexity), seed=seed)
     with questions.session("map", settings, where) as session:
         for features in session.feature_sets():
@@ -49,30 +52,33 @@ def map_(
 def _map(session: questions.Session, features: "FeatureSet", settings: "MapSettings") -> None:
     from probekit import figures, reports
     from probekit.maps import embed_map
+    from probekit.samples import Samples
 
     with output.progress(f"mapping {features.name}") as show:
         result = embed_map(features, settings, show)
     session.answer(result.to_json(), features)
     session.table("map", result.points, features)
-    points, classes = result.points[["x", "y"]].to_numpy(), result.points["generator"].to_numpy()
-    title = f"t-SNE · {features.name}"
-    picture = figures.scatter_map(points, classes, title=title, caption=result.caption)
+    places, classes = result.points[["x", "y"]].to_numpy(), result.points["generator"].to_numpy()
+    title = f"t-SNE · {features.title}"
+    picture = figures.scatter_map(places, classes, title=title, caption=result.caption)
     session.figure("map", picture, f"{title}: {result.caption}", features)
-    thumbnails = _thumbnails(result.points, session.manifest.root)
-    page = reports.map_page(result.points, title, thumbnails, result.caption)
+    samples = Samples.of_rows(replace(session.manifest, table=features.samples))
+    paths = zip(samples, features.samples["path"], strict=True)
+    points = result.points.assign(path=[sample._replace(path=path).name for sample, path in paths])
+    page = reports.map_page(points, title, _thumbnails(samples), result.caption)
     session.figure("map", page.encode(), f"{title}: {result.caption}", features, extension="html")
     session.show(lambda: output.stdout().print(f"{title}: {result.caption}", markup=False, soft_wrap=True))
 
 
-def _thumbnails(points: "pd.DataFrame", root: Path) -> list[bytes | None]:
+def _thumbnails(samples: "Samples") -> list[bytes | None]:
     """Small JPEGs of the first samples; None for the rest and for files that are gone."""
-    from probekit import images
+    from probekit import sources
     from probekit.errors import ImageError
 
     found: list[bytes | None] = []
-    for path in points["path"]:
+    for sample in samples:
         try:
-            found.append(images.thumbnail(root / path, THUMBNAIL_SIDE) if len(found) < THUMBNAILS else None)
+            found.append(sources.thumbnail(sample, THUMBNAIL_SIDE) if len(found) < THUMBNAILS else None)
         except ImageError:  # gone since its features were extracted: the map does without its picture
             found.append(None)
     return found

@@ -29,9 +29,20 @@ Model = Annotated[
         help="Features to ask; a+b puts two side by side. Default: all that cover the manifest.",
     ),
 ]
-Taps = Annotated[str | None, typer.Option("--taps", metavar="TAP[,TAP]", help="Taps to ask of each model.")]
+Taps = Annotated[
+    str | None,
+    typer.Option(
+        "--taps", metavar="TAP[,TAP]", help="Taps to ask of each model: cls@23, cls@all, mean@0-11, all that there are."
+    ),
+]
 View = Annotated[str | None, typer.Option("--view", help="Which view, where several were extracted.")]
 Precision = Annotated[str | None, typer.Option("--precision", help="Which precision, where several were extracted.")]
+Perturb = Annotated[
+    str | None, typer.Option("--perturb", metavar="CHAIN", help="Which perturbation. Default: unperturbed images.")
+]
+Crops = Annotated[
+    str, typer.Option("--crops", help="Views of several crops an image: their mean, or all as samples of their own.")
+]
 Store = Annotated[
     str | None, typer.Option("--store", metavar="HASH", help="Which store: the beginning of its name or address.")
 ]

@@ -42,6 +42,8 @@ def probe(
     view: options.View = None,
     precision: options.Precision = None,
     store: options.Store = None,
+    perturb: options.Perturb = None,
+    crops: options.Crops = "mean",
     allow_missing: options.AllowMissing = False,
     seed: options.Seed = 0,
     bootstrap: options.Bootstrap = 1000,
@@ -58,7 +60,9 @@ def probe(
     from probekit.pairs import PairSettings
     from probekit.registry import unknown_name
 
-    where = questions.Where(manifest, model, taps, view, precision, store, allow_missing, cache, runs)
+    where = questions.Where(
+        manifest, model, taps, questions.selector(view, precision, store, perturb, crops), allow_missing, cache, runs
+    )
     questions.finite("--C", inverse_regularisation)
     if task not in TASKS:
         raise unknown_name("task", task, TASKS)
@@ -115,7 +119,7 @@ def _pairs(session: questions.Session, features: "FeatureSet", settings: "PairSe
     session.table("pairs", result.pairs, features)
     session.table("scores", result.scores, features)
     auc, counts = result.matrix("auc"), result.matrix("n_test")
-    title = f"AUC · {features.name}, {result.selection['evaluation']}"
+    title = f"AUC · {features.title}, {result.selection['evaluation']}"
     caption = f"{title}: trained on the row's generator, tested on the column's."
     session.figure("auc", figures.matrix(auc, title=title, counts=counts), caption, features)
     session.show(lambda: _show_pairs(auc, result.pairs, title))
@@ -140,7 +144,7 @@ def _attribution(session: questions.Session, features: "FeatureSet", settings: "
     session.answer(result.to_json(), features)
     session.table("per_class", result.per_class, features)
     session.table("predictions", result.predictions, features)
-    how = f"{features.name}, {result.selection['evaluation']}"
+    how = f"{features.title}, {result.selection['evaluation']}"
     title = f"Attribution · {how} · accuracy {result.overall['acc']:.3f}"
     caption = f"Attribution by {how}: images of each class (row) by what they were called (column)."
     session.figure("confusion", figures.confusion(result.confusion, title=title), caption, features)

@@ -26,9 +26,7 @@ class Where:
     manifest_name: str | None
     model: str | None
     taps: str | None
-    view: str | None
-    precision: str | None
-    store: str | None
+    selector: "Selector"
     allow_missing: bool
     cache: Path
     runs: Path
@@ -47,21 +45,41 @@ class Where:
     def references(self, join: "Join") -> "list[tuple[str, Selector]]":
         """What is asked for, else every store that covers the manifest.
 
-        `clip,dinov2` with taps `cls@1,cls@2` are four references; in `a+b` a tap belongs to both parts.
+        `clip,dinov2` with taps `cls@1,cls@2` are four references; in `a+b` a tap belongs to both parts. `cls@all` and
+        `all` mean what the stores have.
         """
         from probekit.errors import UsageError
-        from probekit.features import Selector
+        from probekit.models.requests import asked_of, check_models
 
-        selector = Selector(view=self.view, precision=self.precision, store=self.store)
         names = [name.strip() for name in (self.model or "").split(",") if name.strip()]
         taps = [tap.strip() for tap in (self.taps or "").split(",") if tap.strip()]
         if taps and (not names or any("#" in name for name in names)):
             raise UsageError(f"--taps {self.taps}: name the models with --model, without a #TAP of their own.")
-        if taps:
-            names = ["+".join(f"{part}#{tap}" for part in name.split("+")) for name in names for tap in taps]
-        if names:
-            return [(name, selector) for name in names]
-        return join.covering(selector, allow_missing=self.allow_missing)
+        check_models(taps, names)
+        references = [
+            reference
+            for name in names
+            for reference in join.expand(name, asked_of(name, taps) if taps else [], self.selector)
+        ]
+        if references:
+            return [(reference, self.selector) for reference in references]
+        return join.covering(self.selector, allow_missing=self.allow_missing)
+
+
+def selector(view: str | None, precision: str | None, store: str | None, perturb: str | None, crops: str) -> "Selector":
+    """Which stores are meant and how their crops are taken, as the options say."""
+    from probekit.errors import UsageError
+    from probekit.features import Selector
+    from probekit.perturbations import parse_chains
+    from probekit.registry import unknown_name
+
+    if crops not in ("mean", "all"):
+        raise unknown_name("--crops", crops, ("mean", "all"))
+    chains = parse_chains(perturb) if perturb else ()
+    if len(chains) > 1:
+        raise UsageError(f"--perturb {perturb} means several: ask one of {', '.join(chain.name for chain in chains)}.")
+    name = chains[0].name if chains and chains[0].operations else None
+    return Selector(view, precision, store, name, crops)  # type: ignore[arg-type]  # one of the two
 
 
 @dataclass
@@ -153,6 +171,8 @@ def session(verb: str, settings: object, where: Where) -> Iterator[Session]:
     join = Join(where.manifest, where.cache)
     for problem in join.damaged.values():
         output.remark(f"note: a store is left out: {problem}")
+    if where.selector.crops == "all":
+        output.remark("note: every crop counts as a sample; those of one image share its group, and are alike.")
     asked = where.references(join)
     identity = {
         "question": plain(settings),

@@ -30,6 +30,8 @@ def retrieve(
     view: options.View = None,
     precision: options.Precision = None,
     store: options.Store = None,
+    perturb: options.Perturb = None,
+    crops: options.Crops = "mean",
     allow_missing: options.AllowMissing = False,
     seed: options.Seed = 0,
     bootstrap: options.Bootstrap = 1000,
@@ -47,7 +49,9 @@ def retrieve(
     from probekit.registry import unknown_name
     from probekit.retrieval import RetrievalSettings
 
-    where = questions.Where(manifest, model, taps, view, precision, store, allow_missing, cache, runs)
+    where = questions.Where(
+        manifest, model, taps, questions.selector(view, precision, store, perturb, crops), allow_missing, cache, runs
+    )
     for flag, value in (("--gallery", gallery), ("--query", query)):
         if value is not None and value not in ROWS:
             raise unknown_name(flag, value, ROWS)
@@ -80,15 +84,15 @@ def _retrieve(session: questions.Session, features: "FeatureSet", settings: "Ret
     session.table("queries", result.queries, features)
     caption = f"{features.name}: queries by their class (row) and that of their first neighbour (column)."
     picture = figures.confusion(
-        result.confusion, title=f"First neighbours · {features.name}", answer_axis="generator of the first neighbour"
+        result.confusion, title=f"First neighbours · {features.title}", answer_axis="generator of the first neighbour"
     )
     session.figure("neighbours", picture, caption, features)
     if len(result.scores):
         pools = {str(pool): rows["score"].to_numpy() for pool, rows in result.scores.groupby("pool", sort=False)}
-        picture = figures.histograms(pools, title=f"Open set · {features.name}")
+        picture = figures.histograms(pools, title=f"Open set · {features.title}")
         session.figure("pools", picture, f"{features.name}: similarity of the nearest registered image.", features)
         session.table("open_set_scores", result.scores, features)
-    session.show(lambda: _show(result, features.name))
+    session.show(lambda: _show(result, features.title))
     for note in result.notes:
         output.remark(f"note: {note}")
     if len(result.per_class) == 1 or result.per_class["n_gallery"].gt(0).sum() < 2:
