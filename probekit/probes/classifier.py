@@ -1,43 +1,56 @@
-"""What a linear probe learns: a matrix, a bias, and how well its fit converged."""
+"""What a probe learns: something that scores features, and how well its fit converged."""
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
 import numpy as np
 
 from probekit.arrays import Features, Float, Int, Labels
+from probekit.errors import ProbeError
 
 
-@dataclass(frozen=True)
-class LinearClassifier:
-    """Scores are affine in the features: one column for two classes, one column a class for more."""
+@dataclass(frozen=True, eq=False)
+class Classifier(ABC):
+    """Scores features of the kind it was fitted to. Its fields are arrays and plain values, so that it can be saved."""
 
-    weights: Float[np.ndarray, "d k"]
-    """k = 1 for two classes (positive means the second), else the number of classes."""
-    bias: Float[np.ndarray, " k"]
     classes: Int[np.ndarray, " c"]
-    gradient: float
-    """max |Xᵀ(p − y)/n + w/(C n)| where the fit stopped, over all weights and the bias."""
-    iterations: int
+    """Class numbers, ascending."""
+    probabilistic: bool
+    """Whether decisions are log-odds (logits) of probabilities; if not, only their order and sign mean something."""
     converged: bool
-    """Whether the gradient came below the probe's tolerance."""
+    """Whether the fit ended where it should; always so for a closed form."""
 
+    @abstractmethod
     def decision_function(self, features: Features) -> Float[np.ndarray, " n"] | Float[np.ndarray, "n k"]:
-        """Log-odds of the second class (n,) for two classes, else logits (n, k)."""
-        logits = self._logits(features)
-        return logits[:, 0] if len(self.classes) == 2 else logits
+        """For two classes (n,), positive for the second; else one column a class (n, k), the highest wins."""
 
     def predict_proba(self, features: Features) -> Float[np.ndarray, "n c"]:
         """Probability of every class, in the order of `classes`; rows sum to 1."""
         return probabilities(self.decision_function(features))
 
     def predict(self, features: Features) -> Labels:
-        """The most probable class of every row; a tie goes to the earlier class."""
-        predicted: Labels = self.classes[self.predict_proba(features).argmax(axis=1)]
+        """The class of every row; a tie goes to the earlier one."""
+        decisions = self.decision_function(features)
+        best = (decisions > 0).astype(np.int64) if decisions.ndim == 1 else decisions.argmax(axis=1)
+        predicted: Labels = self.classes[best]
         return predicted
 
-    def _logits(self, features: Features) -> Float[np.ndarray, "n k"]:
+
+@dataclass(frozen=True, eq=False)
+class LinearClassifier(Classifier):
+    """Scores are affine in the features: one column for two classes, one column a class for more."""
+
+    weights: Float[np.ndarray, "d k"]
+    """k = 1 for two classes (positive means the second), else the number of classes."""
+    bias: Float[np.ndarray, " k"]
+    gradient: float = 0.0
+    """The largest entry of the gradient where the fit stopped, over all weights and the bias; 0 for a closed form."""
+    iterations: int = 0
+
+    def decision_function(self, features: Features) -> Float[np.ndarray, " n"] | Float[np.ndarray, "n k"]:
+        """Log-odds of the second class (n,) for two classes, else logits (n, k)."""
         logits: Float[np.ndarray, "n k"] = features @ self.weights + self.bias
-        return logits
+        return logits[:, 0] if len(self.classes) == 2 else logits
 
 
 def probabilities(decisions: Float[np.ndarray, " n"] | Float[np.ndarray, "n k"]) -> Float[np.ndarray, "n c"]:
@@ -46,3 +59,28 @@ def probabilities(decisions: Float[np.ndarray, " n"] | Float[np.ndarray, "n k"])
     odds: Float[np.ndarray, "n c"] = np.exp(logits - logits.max(axis=1, keepdims=True))
     odds /= odds.sum(axis=1, keepdims=True)
     return odds
+
+
+def trainable_classes(features: Features, labels: Labels) -> Int[np.ndarray, " c"]:
+    """The classes among the labels, ascending.
+
+    Raises:
+        ProbeError: one class only, or a feature that is not finite.
+    """
+    finite = np.isfinite(features).all(axis=1)
+    if not finite.all():
+        raise ProbeError(
+            f"{np.sum(~finite)} of {len(finite)} rows have a feature that is not finite, the first is row "
+            f"{np.argmin(finite)}: leave these samples out or extract them again."
+        )
+    classes = np.unique(labels)
+    if len(classes) < 2:
+        only = f"only class {classes[0]}" if len(classes) else "no samples"
+        raise ProbeError(f"a probe needs two classes to learn from, the training rows hold {only}: add the other.")
+    return classes
+
+
+def indicators(labels: Labels, classes: Int[np.ndarray, " c"]) -> Float[np.ndarray, "k n"]:
+    """0/1 rows: one for the second of two classes, else one a class."""
+    targets = (labels == classes[:, None]).astype(np.float64)
+    return targets[1:] if len(classes) == 2 else targets

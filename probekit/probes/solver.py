@@ -103,17 +103,6 @@ def solve(
     )
 
 
-def log_loss(logits: Float[np.ndarray, "p k n"], targets: Float[np.ndarray, "k n"]) -> Float[np.ndarray, "p n"]:
-    """−log probability of each row's own class, in nats and float64."""
-    logits = logits.astype(np.float64)
-    losses: Float[np.ndarray, "p n"]
-    if len(targets) == 1:
-        losses = np.logaddexp(0.0, np.where(targets[0] > 0, -logits[:, 0], logits[:, 0]))
-    else:
-        losses = np.logaddexp.reduce(logits, axis=1) - (logits * targets).sum(axis=1)
-    return losses
-
-
 def _solve(batch: "_Batch", tol: float, max_iterations: int) -> Solution:
     theta = np.zeros_like(batch.theta)
     gradient = np.zeros(len(theta))
