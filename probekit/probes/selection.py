@@ -1,8 +1,7 @@
-"""Training a probe as a question does: condition, choice of C, fit, all from the training rows alone."""
+"""Selection: which condition and which value of its parameter a probe gets, chosen on held-out rows."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 
@@ -10,210 +9,219 @@ from probekit import probes
 from probekit.arrays import Features, Float, Int, Labels, Mask
 from probekit.errors import ProbeError
 from probekit.fingerprint import JSONValue
-from probekit.probes.classifier import LinearClassifier
-from probekit.probes.conditions import Condition, fit_condition
+from probekit.probes.conditions import CONDITIONS, Condition, fit_condition
+from probekit.probes.criteria import CRITERIA, Decisions
+from probekit.registry import unknown_name
 
-GRID = tuple(np.logspace(-6, 5, 45).tolist())  # DINOv2's evaluation (Oquab et al. 2023)
-PLATEAU = 1e-4  # losses this close, relatively, are equal: the smallest C among them is taken
+PLATEAU = 1e-4  # losses this close, relatively, are equal: the most regularised among them is taken
+BEST = "best"
+"""A condition that is none: all of them are tried."""
 
 
 @dataclass(frozen=True)
 class Selection:
-    """How C was chosen, to stand beside every number that the probe gives."""
+    """How a probe's choices were made, to stand beside every number that it gives."""
 
-    C: float
+    parameter: str | None
+    """`C`, `k` …; None for a probe that has nothing to choose."""
+    value: float | None
+    condition: str
     by: str
     """`5-fold group cross-validation on train`, or `given`."""
     metric: str | None
-    """`log-loss`, the mean over all held-out rows; None where C was given."""
+    """What the choice was made by, a name in `probes.criteria`; None where everything was given."""
     grid: tuple[float, ...]
     loss: float | None
-    """The metric at the chosen C."""
+    """The criterion at the choice; lower is better."""
     fits: int
     unconverged: int
     """How many of the fits on the grid had not converged when they were compared."""
 
-
-@dataclass(frozen=True)
-class TrainedProbe:
-    """Raw features in, scores out, with the record of how it was made."""
-
-    probe: str
-    condition: Condition
-    classifier: LinearClassifier
-    selection: Selection
-
-    def decision_function(self, features: Features) -> Float[np.ndarray, " n"] | Float[np.ndarray, "n k"]:
-        """Log-odds of the second class (n,) for two classes, else logits (n, k)."""
-        return self.classifier.decision_function(self.condition.apply(features))
-
-    def predict_proba(self, features: Features) -> Float[np.ndarray, "n c"]:
-        """Probability of every class; rows sum to 1."""
-        return self.classifier.predict_proba(self.condition.apply(features))
+    @property
+    def oracle(self) -> bool:
+        """Whether the choice was made on test samples."""
+        return self.by.startswith("ORACLE")
 
     def record(self) -> dict[str, JSONValue]:
-        """How C was chosen and how well the fit converged, in JSON's own types; without the grid."""
+        """The choice in JSON's own types, without the grid."""
         return {
-            "C": self.selection.C,
-            "by": self.selection.by,
-            "loss": self.selection.loss,
-            "fits": self.selection.fits,
-            "unconverged_fits": self.selection.unconverged,
-            "gradient": self.classifier.gradient,
-            "iterations": self.classifier.iterations,
-            "converged": self.classifier.converged,
+            **({self.parameter: self.value} if self.parameter else {}),
+            "condition": self.condition,
+            "by": self.by,
+            "loss": self.loss,
+            "fits": self.fits,
+            "unconverged_fits": self.unconverged,
         }
 
 
-class Turn(Protocol):
-    """What one probe learns from and what it scores."""
+@dataclass(frozen=True, eq=False)
+class HeldOut:
+    """What probes of the chosen kind say of rows that they did not learn from."""
+
+    rows: Int[np.ndarray, " h"]
+    """Positions among the rows that choices may look at; a row may be held out more than once."""
+    decisions: Decisions
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What is to be chosen, and from what."""
+
+    probe: str
+    condition: str
+    """A name in `CONDITIONS`, or `best`."""
+    value: float | None = None
+    """Of the probe's parameter; None chooses it."""
+    criterion: str | None = None
+    """A name in `CRITERIA`; None takes the probe's own."""
+    grid: tuple[float, ...] | None = None
+    """None takes the probe's own."""
+
+    def __post_init__(self) -> None:
+        if self.criterion is not None and self.criterion not in CRITERIA:
+            raise unknown_name("criterion", self.criterion, CRITERIA)
+        if self.condition != BEST and self.condition not in CONDITIONS:
+            raise unknown_name("condition", self.condition, [*CONDITIONS, BEST])
+        probes.get(self.probe)
 
     @property
-    def train(self) -> Mask:
-        """Of all samples."""
-        ...
+    def kind(self) -> type[probes.Probe]:
+        """The probe."""
+        return probes.get(self.probe)
 
     @property
-    def folds(self) -> Int[np.ndarray, " m"]:
-        """Of the training rows, for the choice of C; groups lie inside one fold."""
-        ...
+    def conditions(self) -> tuple[str, ...]:
+        """The conditions to try."""
+        return tuple(CONDITIONS) if self.condition == BEST else (self.condition,)
 
     @property
-    def test(self) -> Mask:
-        """Of all samples."""
-        ...
+    def values(self) -> tuple[float, ...]:
+        """The values to try, the most regularised first.
+
+        Raises:
+            ProbeError: a grid that is empty or not positive.
+        """
+        if self.value is not None:
+            return (self.value,)
+        if self.kind.parameter is None:
+            return (float("nan"),)
+        if self.grid is None:
+            return self.kind.grid
+        if not self.grid or not all(np.isfinite(value) and value > 0 for value in self.grid):
+            raise ProbeError(f"the grid of {self.kind.parameter} must hold positive numbers.")
+        falling = self.kind.grid[0] > self.kind.grid[-1]
+        return tuple(sorted(set(self.grid), reverse=falling))
+
+    @property
+    def open(self) -> bool:
+        """Whether anything is left to choose."""
+        return len(self.values) > 1 or len(self.conditions) > 1
 
 
-def train_turns(
+@dataclass(frozen=True, eq=False)
+class _Tried:
+    condition: str
+    sweep: probes.Sweep
+    losses: Float[np.ndarray, " g"]
+
+    @property
+    def best(self) -> int:
+        """The first value whose loss is on the plateau of the lowest."""
+        return int(np.argmax(self.losses <= np.nanmin(self.losses) * (1 + PLATEAU)))
+
+
+def given(choice: Choice, by: str = "given") -> Selection:
+    """The record of a choice that leaves nothing open, or of the probe's defaults."""
+    parameter = choice.kind.parameter
+    value = choice.value if choice.value is not None or parameter is None else getattr(choice.kind(), parameter)
+    condition = choice.conditions[0] if choice.condition != BEST else "zscore"
+    return Selection(parameter, value, condition, by, None, () if value is None else (value,), None, 0, 0)
+
+
+def select(
+    choice: Choice,
     features: Features,
     labels: Labels,
-    turns: Sequence[Turn],
+    learned: Mask,
+    divisions: Sequence[probes.Division],
     *,
-    probe: str,
-    condition: str,
     widths: Sequence[int],
-    C: float | None = None,
-) -> tuple[list[TrainedProbe], Float[np.ndarray, " n"] | Float[np.ndarray, "n k"]]:
-    """A probe for every turn, and what it says of its test rows: log-odds or logits, NaN where no turn scores.
+    by: str,
+    device: str = "cpu",
+) -> tuple[Selection, HeldOut]:
+    """The condition and value with the lowest held-out loss, and what its probes say of the held-out rows.
 
-    Raises:
-        ProbeError, UnknownNameError: as `train_probe`.
-    """
-    trained = [
-        train_probe(
-            features[turn.train],
-            labels[turn.train],
-            probe=probe,
-            condition=condition,
-            widths=widths,
-            folds=turn.folds,
-            C=C,
-        )
-        for turn in turns
-    ]
-    found = [one.decision_function(features[turn.test]) for one, turn in zip(trained, turns, strict=True)]
-    decisions = np.full((len(labels), *found[0].shape[1:]), np.nan)
-    for turn, values in zip(turns, found, strict=True):
-        decisions[turn.test] = values
-    return trained, decisions
-
-
-def train_probe(
-    features: Features,
-    labels: Labels,
-    *,
-    probe: str,
-    condition: str,
-    widths: Sequence[int],
-    folds: Int[np.ndarray, " n"],
-    C: float | None = None,
-    grid: Sequence[float] = GRID,
-) -> TrainedProbe:
-    """A probe fitted to these rows, with C from cross-validation over `folds` unless it is given.
-
-    The condition is fitted once, to all rows given: within the cross-validation held-out rows share in column
-    means and deviations (never labels), and no number that is reported comes from them.
+    Conditions are fitted once, to all rows that may be learned from: within a cross-validation, held-out rows share in
+    column means and deviations (never labels), and no number that is reported comes from them.
 
     Args:
-        features: raw features of the training rows.
-        labels: class numbers.
-        probe: a registered name.
-        condition: a name in `CONDITIONS`.
+        choice: what is open.
+        features: raw features of the rows that choices may look at.
+        labels: their class numbers.
+        learned: those of them that the final probe is fitted to.
+        divisions: ways to hold rows out, each with every class left to learn from.
         widths: columns of each block of the features.
-        folds: a fold number for every row; groups must lie inside one fold.
-        C: inverse regularisation strength; None chooses it.
-        grid: the values of C to choose from.
+        by: how rows are held out, in words; why none can be, where there are no divisions.
+        device: where to compute.
 
     Raises:
-        ProbeError: one class only, a feature that is not finite, or one fold and no C.
-        UnknownNameError: there is no such probe or condition.
+        ProbeError: there are no divisions, one class only, a feature that is not finite, or a criterion that is
+            undefined on every division.
     """
-    kind = probes.get(probe)
-    fitted = fit_condition(condition, features, widths)
-    conditioned = fitted.apply(features)
-    if C is None:
-        selection = select_C(kind, conditioned, labels, folds, grid)
-    else:
-        selection = Selection(C, "given", None, (C,), None, 0, 0)
-    return TrainedProbe(probe, fitted, kind(C=selection.C).fit(conditioned, labels), selection)
-
-
-def selection_record(trained: Mapping[str, Sequence[TrainedProbe]]) -> dict[str, JSONValue]:
-    """The selection record of a run: what all probes share, and an entry for each of them.
-
-    Args:
-        trained: the probes of each training set by its name, one a partition.
-    """
-    every = [probe for probes_of in trained.values() for probe in probes_of]
-    first = every[0]
-    return {
-        "by": "; ".join(dict.fromkeys(probe.selection.by for probe in every)),
-        "metric": first.selection.metric,
-        "grid": list(first.selection.grid),
-        "condition": first.condition.name,
-        "C": {name: [probe.selection.C for probe in probes_of] for name, probes_of in trained.items()},
-        "converged": all(probe.classifier.converged for probe in every),
-        "probes": [
-            {"train": name, "part": part, **probe.record()}
-            for name, probes_of in trained.items()
-            for part, probe in enumerate(probes_of)
-        ],
-    }
-
-
-def select_C(
-    kind: type[probes.Probe],
-    features: Features,
-    labels: Labels,
-    folds: Int[np.ndarray, " n"],
-    grid: Sequence[float] = GRID,
-) -> Selection:
-    """The C of the grid with the lowest held-out log-loss; on a plateau the smallest.
-
-    Raises:
-        ProbeError: fewer than two folds, or a grid that is empty or not positive.
-    """
-    count = len(np.unique(folds))
-    values = np.unique(np.asarray(grid, dtype=np.float64))
-    if len(values) == 0 or not (np.isfinite(values).all() and values[0] > 0):
-        raise ProbeError("the grid of C must hold positive numbers: the default is 45 values from 1e-6 to 1e5.")
-    if count < 2:
-        raise ProbeError(
-            "C cannot be selected: all training samples are of one group, nothing can be held out. "
-            "Give C, or samples of more groups."
-        )
-    sweep = kind.sweep(features, labels, folds, values)
-    best = int(np.argmax(sweep.losses <= sweep.losses.min() * (1 + PLATEAU)))
-    used = sweep.fits // len(values)
-    by = f"{used}-fold group cross-validation on train"
-    if used < count:
-        by += f" ({count - used} of {count} folds left out: without them a class is missing)"
-    return Selection(
-        float(values[best]),
-        by,
-        "log-loss",
-        tuple(values.tolist()),
-        float(sweep.losses[best]),
-        sweep.fits,
-        sweep.unconverged,
+    if not divisions:
+        what = choice.kind.parameter or "condition"
+        raise ProbeError(f"{what} cannot be selected: {by}. Give {what}, or samples of more groups.")
+    numbers = np.unique(labels, return_inverse=True)[1]
+    criterion = choice.criterion or choice.kind.criterion
+    tried = []
+    for name in choice.conditions:
+        conditioned = fit_condition(name, features[learned], widths).apply(features)
+        sweep = choice.kind.sweep(conditioned, labels, divisions, choice.values, device=device)
+        losses = _losses(criterion, numbers, divisions, sweep, pooled=choice.kind.by_group)
+        if np.isnan(losses).all():
+            raise ProbeError(
+                f"{criterion} is undefined on every held-out part ({by}): choose by log_loss, or use fewer folds."
+            )
+        tried.append(_Tried(name, sweep, losses))
+    best = min(tried, key=lambda one: float(one.losses[one.best]))
+    selection = Selection(
+        choice.kind.parameter,
+        choice.values[best.best] if choice.kind.parameter else None,
+        best.condition,
+        by if choice.open else "given",
+        criterion if choice.open else None,
+        choice.values if choice.kind.parameter else (),
+        float(best.losses[best.best]),
+        sum(one.sweep.fits for one in tried),
+        sum(one.sweep.unconverged for one in tried),
     )
+    rows = np.concatenate([division.test for division in divisions])
+    return selection, HeldOut(rows, np.concatenate([part[best.best] for part in best.sweep.decisions]))
+
+
+def _losses(
+    criterion: str,
+    numbers: Int[np.ndarray, " n"],
+    divisions: Sequence[probes.Division],
+    sweep: probes.Sweep,
+    pooled: bool,
+) -> Float[np.ndarray, " g"]:
+    """The criterion of every value: the mean over divisions by their rows, or over all rows at once."""
+    loss = CRITERIA[criterion]
+    rows = [division.test for division in divisions]
+    parts = list(sweep.decisions)
+    if pooled:  # single groups: a ranking within one of them says nothing
+        rows, parts = [np.concatenate(rows)], [np.concatenate(parts, axis=1)]
+    values = np.array([[loss(numbers[test], decisions) for decisions in part] for test, part in zip(rows, parts, strict=True)])
+    weights = np.array([len(test) for test in rows], dtype=np.float64)[:, None] * np.isfinite(values)
+    total = weights.sum(axis=0)
+    losses: Float[np.ndarray, " g"] = np.divide(
+        np.nansum(np.nan_to_num(values) * weights, axis=0), total, out=np.full(values.shape[1], np.nan), where=total > 0
+    )
+    return losses
+
+
+def fitted(selection: Selection, choice: Choice, features: Features, widths: Sequence[int]) -> tuple[Condition, probes.Probe]:
+    """The chosen condition, fitted to these training rows, and the chosen probe, not fitted yet."""
+    probe = choice.kind.of(selection.value) if selection.value is not None else choice.kind()
+    return fit_condition(selection.condition, features, widths), probe

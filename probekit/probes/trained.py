@@ -1,0 +1,77 @@
+"""A trained probe: raw features in, scores out, with the record of how it was made."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from probekit.arrays import Features, Float
+from probekit.fingerprint import JSONValue
+from probekit.probes.calibration import Calibration
+from probekit.probes.classifier import Classifier, probabilities
+from probekit.probes.conditions import Condition
+from probekit.probes.selection import Selection
+
+
+@dataclass(frozen=True, eq=False)
+class TrainedProbe:
+    """Condition, classifier and calibration, one after the other."""
+
+    probe: str
+    condition: Condition
+    classifier: Classifier
+    selection: Selection
+    calibration: Calibration
+    prior: tuple[int, ...]
+    """Samples of each class that its probabilities are of: those of the calibration, without one the training samples."""
+
+    @property
+    def probabilistic(self) -> bool:
+        """Whether decisions are log-odds (logits) of probabilities."""
+        return self.classifier.probabilistic or self.calibration.kind != "none"
+
+    def decision_function(self, features: Features) -> Float[np.ndarray, " n"] | Float[np.ndarray, "n k"]:
+        """Score of the second class (n,) for two classes, else one a class (n, k); log-odds where probabilistic."""
+        return self.calibration.apply(self.classifier.decision_function(self.condition.apply(features)))
+
+    def predict_proba(self, features: Features) -> Float[np.ndarray, "n c"]:
+        """Probability of every class; rows sum to 1. Meaningless unless probabilistic."""
+        return probabilities(self.decision_function(features))
+
+    def record(self) -> dict[str, JSONValue]:
+        """How it was chosen and how well the fit converged, in JSON's own types; without the grid."""
+        fit = {name: getattr(self.classifier, name, None) for name in ("gradient", "iterations")}
+        return {
+            **self.selection.record(),
+            **fit,
+            "converged": self.classifier.converged,
+            **({"calibration": self.calibration.to_json()} if self.calibration.kind != "none" else {}),
+        }
+
+
+def selection_record(trained: Mapping[str, Sequence[TrainedProbe]]) -> dict[str, JSONValue]:
+    """The selection record of a run: what all probes share, and an entry for each of them.
+
+    Args:
+        trained: the probes of each training set by its name, one a partition.
+    """
+    every = [probe for probes_of in trained.values() for probe in probes_of]
+    first = every[0].selection
+    chosen: dict[str, JSONValue] = {}
+    if first.parameter:
+        chosen[first.parameter] = {name: [one.selection.value for one in own] for name, own in trained.items()}
+    return {
+        "by": "; ".join(dict.fromkeys(probe.selection.by for probe in every)),
+        "metric": first.metric,
+        "oracle": any(probe.selection.oracle for probe in every),
+        "parameter": first.parameter,
+        "grid": list(first.grid),
+        "condition": "; ".join(dict.fromkeys(probe.condition.name for probe in every)),
+        **chosen,
+        "converged": all(probe.classifier.converged for probe in every),
+        "probes": [
+            {"train": name, "part": part, **probe.record()}
+            for name, probes_of in trained.items()
+            for part, probe in enumerate(probes_of)
+        ],
+    }

@@ -1,0 +1,52 @@
+"""Protocols: which samples a question trains on, chooses on and scores.
+
+partitions.py   the manifest's split, or folds of whole groups
+pools.py        generators as they are typed, and the real images that come along
+turns.py        what one probe learns from, what its choices are made on, and what it scores
+sources.py      where features came from, and that they are numbers
+"""
+
+from probekit.protocols.partitions import Partition, evaluation, group_folds, part_numbers, partitions, tested
+from probekit.protocols.pools import (
+    Pool,
+    across_domains,
+    all_but_one,
+    fakes,
+    generators,
+    members,
+    missing_class,
+    parse_pools,
+    reals_of,
+    trainable_pools,
+)
+from probekit.protocols.sources import Described, describe, require_finite
+from probekit.protocols.turns import SELECTION_FOLDS, SELECTIONS, Turn, draw_shots, leaked, learned_from, turns
+
+__all__ = [
+    "SELECTIONS",
+    "SELECTION_FOLDS",
+    "Described",
+    "Partition",
+    "Pool",
+    "Turn",
+    "across_domains",
+    "all_but_one",
+    "describe",
+    "draw_shots",
+    "evaluation",
+    "fakes",
+    "generators",
+    "group_folds",
+    "leaked",
+    "learned_from",
+    "members",
+    "missing_class",
+    "parse_pools",
+    "part_numbers",
+    "partitions",
+    "reals_of",
+    "require_finite",
+    "tested",
+    "trainable_pools",
+    "turns",
+]

@@ -1,0 +1,185 @@
+"""Pools: the generators that are taken together, as they are typed, and the samples that they mean.
+
+    lama            the fakes of one generator          lama@celeba    those of one domain
+    lama+ldm        of several                          all-lama       of all generators but one
+
+Real images come along: those of the fakes' own domains.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from probekit.arrays import Mask
+from probekit.errors import ProbeError, UsageError
+from probekit.manifest import REAL
+from probekit.protocols.partitions import Partition
+from probekit.registry import unknown_name
+
+ALL = "all"
+BUT = "all-"
+AT = "@"
+
+
+@dataclass(frozen=True)
+class Pool:
+    """Generators that are taken together."""
+
+    makers: tuple[str, ...]
+    """`lama`, or `lama@celeba` for its fakes of one domain."""
+    name: str
+    """As it is typed."""
+
+    @classmethod
+    def of(cls, *makers: str) -> "Pool":
+        """The pool of these, named for them: `lama+ldm`."""
+        return cls(makers, "+".join(makers))
+
+
+def generators(samples: pd.DataFrame) -> list[str]:
+    """The generators of the fake samples, sorted."""
+    return sorted(samples.loc[samples["label"] == 1, "generator"].unique())
+
+
+def parse_pools(text: str, samples: pd.DataFrame) -> list[Pool]:
+    """`lama,ldm` → two pools, `lama+ldm` → one pool of two, `all` → a pool for each generator.
+
+    Raises:
+        UnknownNameError: a name that is no generator (or domain) of the samples; the message lists the nearest.
+        UsageError: no name at all, or `real`, whose images come along with every generator.
+        ProbeError: there is no fake sample.
+    """
+    known = generators(samples)
+    if not known:
+        raise ProbeError("there is no fake sample: nothing to tell real images from. Add rows with label 1.")
+    pools: list[Pool] = []
+    for entry in (part.strip() for part in text.split(",")):
+        if not entry:
+            raise UsageError(f"generators {text!r}: a name is missing; write them as lama,ldm or lama+ldm, or all.")
+        pools.extend(pool for pool in _pools(entry, known, samples) if pool not in pools)
+    return pools
+
+
+def all_but_one(samples: pd.DataFrame) -> str:
+    """`all-gan,all-lama,all-ldm`: for every generator, all the others.
+
+    Raises:
+        ProbeError: there are fewer than two generators.
+    """
+    known = generators(samples)
+    if len(known) < 2:
+        raise ProbeError("leaving one generator out needs at least two: the samples have " + (", ".join(known) or "none"))
+    return ",".join(BUT + name for name in known)
+
+
+def across_domains(text: str, samples: pd.DataFrame) -> str:
+    """The same generators, one pool for each domain that has fakes of them: `lama@celeba,lama@ffhq`.
+
+    Raises:
+        UsageError: a pool of several generators, or one that names a domain already.
+        ProbeError: no generator has fakes in two domains.
+    """
+    found: list[str] = []
+    for pool in parse_pools(text, samples):
+        if len(pool.makers) > 1 or pool.makers[0] not in generators(samples):
+            raise UsageError(f"{pool.name} across domains: name single generators, without +, @ and all-.")
+        fakes = samples.loc[(samples["label"] == 1) & (samples["generator"] == pool.makers[0]), "domain"]
+        found += [f"{pool.name}{AT}{domain}" for domain in sorted(fakes.unique())]
+    if len({name.rpartition(AT)[0] for name in found}) == len(found):
+        raise ProbeError("no generator has fakes in two domains: there is nothing to test across domains.")
+    return ",".join(found)
+
+
+def fakes_of(samples: pd.DataFrame, maker: str) -> Mask:
+    """The fakes of `lama`, or of `lama@celeba`."""
+    fake = (samples["label"] == 1).to_numpy()
+    own: Mask = fake & (samples["generator"] == maker).to_numpy()
+    if AT in maker and not own.any():
+        generator, _, domain = maker.rpartition(AT)
+        own = fake & ((samples["generator"] == generator) & (samples["domain"] == domain)).to_numpy()
+    return own
+
+
+def fakes(samples: pd.DataFrame, pool: Pool) -> Mask:
+    """The fakes of all generators of a pool."""
+    found: Mask = np.logical_or.reduce([fakes_of(samples, maker) for maker in pool.makers])
+    return found
+
+
+def reals_of(samples: pd.DataFrame, fake: Mask) -> Mask:
+    """The real samples of these fakes' domains."""
+    domains = samples.loc[fake, "domain"].unique()
+    real: Mask = ((samples["label"] == 0) & samples["domain"].isin(domains)).to_numpy()
+    return real
+
+
+def members(samples: pd.DataFrame, pool: Pool, within: Mask) -> Mask:
+    """The fakes of a pool and the real samples of those fakes' domains, both inside `within`."""
+    fake = within & fakes(samples, pool)
+    return fake | (within & reals_of(samples, fake))
+
+
+def trainable_pools(
+    text: str, samples: pd.DataFrame, divided: Sequence[Partition], folds: int
+) -> tuple[list[Pool], list[str]]:
+    """The pools asked for that can be learned from, and notes on those that cannot.
+
+    Raises:
+        ProbeError: a pool asked for by name cannot be learned from, or none of `all` can.
+    """
+    where = "outside a fold held out" if folds else "in the train split"
+    found, notes = [], []
+    for pool in parse_pools(text, samples):
+        reasons = (missing_class(samples, pool, members(samples, pool, part.train), where) for part in divided)
+        reason = next(filter(None, reasons), None)
+        if reason is None:
+            found.append(pool)
+        elif text == ALL:
+            notes.append(reason)
+        else:
+            raise ProbeError(reason)
+    if not found:
+        raise ProbeError(notes[0])
+    return found, [f"left out: {note}" for note in notes]
+
+
+def missing_class(samples: pd.DataFrame, pool: Pool, rows: Mask, where: str) -> str | None:
+    """Why these rows of a pool cannot be learned from; None when both classes are there."""
+    labels = samples.loc[rows, "label"]
+    if not (labels == 1).any():
+        return f"{pool.name} has no fake samples {where}: add some, or name another generator."
+    if not (labels == 0).any():
+        own = samples.loc[rows & (samples["label"] == 1).to_numpy(), "domain"]
+        domains = ", ".join(repr(domain) for domain in sorted(own.unique()))
+        return f"{pool.name} has no real samples of its domain ({domains}) {where}: add rows with label 0."
+    return None
+
+
+def _pools(entry: str, known: Sequence[str], samples: pd.DataFrame) -> list[Pool]:
+    if entry in known:
+        return [Pool.of(entry)]
+    if entry == ALL:
+        return [Pool.of(name) for name in known]
+    if entry.startswith(BUT) and "+" not in entry:
+        left_out = _known(entry.removeprefix(BUT), known, samples)
+        rest = tuple(name for name in known if name != left_out)
+        if not rest:
+            raise ProbeError(f"{entry} leaves nothing: {left_out} is the only generator.")
+        return [Pool(rest, entry)]
+    return [Pool.of(*(_known(name.strip(), known, samples) for name in dict.fromkeys(entry.split("+"))))]
+
+
+def _known(name: str, known: Sequence[str], samples: pd.DataFrame) -> str:
+    if name == REAL:
+        raise UsageError("real images come along with every generator of their domain: name generators only.")
+    if name in known:
+        return name
+    generator, at, domain = name.rpartition(AT)
+    if at and generator in known:
+        domains = sorted(samples.loc[(samples["label"] == 1) & (samples["generator"] == generator), "domain"].unique())
+        if domain not in domains:
+            raise unknown_name(f"domain of {generator}", domain, domains)
+        return name
+    raise unknown_name("generator", name, known)

@@ -1,0 +1,189 @@
+"""Turns: what one probe learns from, what its choices are made on, and what it scores."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+
+from probekit.arrays import Int, Labels, Mask
+from probekit.errors import ProbeError
+from probekit.probes import Division
+from probekit.protocols.partitions import Partition, group_folds
+
+SELECTION_FOLDS = 5
+
+SELECTIONS = {
+    "cv": "group-aware cross-validation on the training samples",
+    "val": "the val split",
+    "robust": "training generators that are left out in turn, each in turn on groups that are left out too",
+    "oracle": "the test samples themselves: an upper bound, never a result",
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Turn:
+    """What one probe learns from and what it scores."""
+
+    train: Mask
+    """Of all samples: what the probe is fitted to."""
+    val: Mask
+    """Of all samples: what thresholds and calibrations are found on; empty out of fold."""
+    test: Mask
+    """Of all samples: what it scores."""
+    seen: Int[np.ndarray, " m"]
+    """Numbers of the samples that choices may look at: the training samples, and others that are held out of them."""
+    divisions: tuple[Division, ...]
+    """Of `seen`, in positions; each learns from training samples of every class."""
+    by: str
+    """How choices are made, for the selection record; why none can be made, where there is no division."""
+
+
+def turns(
+    samples: pd.DataFrame,
+    classes: Labels,
+    rows: Mask,
+    divided: Sequence[Partition],
+    *,
+    scored: Mask,
+    selection: str,
+    seed: int,
+    by_group: bool = False,
+    shots: int | None = None,
+) -> list[Turn]:
+    """One turn for each partition.
+
+    Args:
+        samples: all samples.
+        classes: what is learned of them, class numbers.
+        rows: the samples that the question is about: fakes and their real images, whatever their split.
+        divided: the partitions.
+        scored: samples whose scores are wanted; a probe scores those of its own test part.
+        selection: a name in `SELECTIONS`.
+        seed: of the folds and the draw of shots.
+        by_group: cross-validation holds out one group after another, not folds of groups.
+        shots: learn from this many samples of each generator (real images: of each domain) only.
+
+    Raises:
+        ProbeError: choices by val without such samples, by left-out generators with fewer than two, or fewer
+            training samples than shots.
+    """
+    found = []
+    for partition in divided:
+        train = rows & partition.train
+        if shots is not None:
+            train = draw_shots(samples, train, shots, seed)
+        val = rows & partition.val
+        turn = Turn(train, val, partition.test & scored, np.flatnonzero(train), (), "")
+        if selection == "val":
+            turn = _held_out(turn, classes, val, "the val split")
+        elif selection == "oracle":
+            turn = _held_out(turn, classes, rows & partition.test, "ORACLE: the test samples")
+        elif selection == "robust":
+            turn = _left_out_generators(turn, samples, classes, seed)
+        else:
+            turn = _cross_validation(turn, samples, classes, seed, by_group)
+        found.append(turn)
+    return found
+
+
+def draw_shots(samples: pd.DataFrame, train: Mask, shots: int, seed: int) -> Mask:
+    """The first few training samples of each generator (of each domain) in the hash order of their groups.
+
+    Fewer shots are part of more, and the images of one group come together for all generators, as in pairs of a
+    photograph and its edits.
+
+    Raises:
+        ProbeError: a generator has fewer training samples.
+    """
+    own = samples.loc[train, ["domain", "generator", "group", "path"]].astype("str")
+    order = {group: hashlib.sha256(f"{seed}:{group}".encode()).digest() for group in own["group"].unique()}
+    own = own.assign(order=own["group"].map(order)).sort_values(["order", "path"], kind="stable")
+    makers = own.groupby(["domain", "generator"], sort=True)
+    fewest = makers.size()
+    if (fewest < shots).any():
+        domain, generator = fewest.idxmin()  # type: ignore[misc]  # the index has two levels
+        raise ProbeError(
+            f"{shots} shots: {generator} of {domain} has {fewest.min()} training samples. Ask for fewer, or all."
+        )
+    drawn = np.zeros(len(samples), dtype=bool)
+    drawn[samples.index.get_indexer(makers.head(shots).index)] = True
+    return drawn
+
+
+def learned_from(taken: Sequence[Turn]) -> Mask:
+    """Samples that any of the probes learned from."""
+    found: Mask = np.logical_or.reduce([turn.train for turn in taken])
+    return found
+
+
+def leaked(samples: pd.DataFrame, taken: Sequence[Turn]) -> Mask:
+    """Scored rows whose group the probe that scored them also learned from: their scores flatter it."""
+    groups = samples["group"].to_numpy()
+    found: Mask = np.logical_or.reduce([turn.test & np.isin(groups, groups[turn.train]) for turn in taken])
+    return found
+
+
+def _cross_validation(turn: Turn, samples: pd.DataFrame, classes: Labels, seed: int, by_group: bool) -> Turn:
+    own = samples.iloc[turn.seen]
+    numbers = own["group"].astype("category").cat.codes.to_numpy() if by_group else None
+    folds = group_folds(own, SELECTION_FOLDS, seed) if numbers is None else numbers
+    order = np.argsort(folds, kind="stable")
+    tests = np.split(order, np.flatnonzero(np.diff(folds[order])) + 1)
+    if len(tests) < 2:
+        return replace(turn, by="all training samples are of one group, nothing can be held out")
+    divisions = _learnable([Division(test, test) for test in tests], classes[turn.seen])
+    if not divisions:
+        return replace(turn, by="whichever groups are held out, a class is missing from the rest")
+    name = "leave-one-group-out on train" if by_group else "group cross-validation on train"
+    by = f"{name} ({len(divisions)} groups)" if by_group else f"{len(divisions)}-fold {name}"
+    if len(divisions) < len(tests):
+        what = "groups" if by_group else "folds"
+        by += f" ({len(tests) - len(divisions)} of {len(tests)} {what} left out: without them a class is missing)"
+    return replace(turn, divisions=divisions, by=by)
+
+
+def _held_out(turn: Turn, classes: Labels, held: Mask, by: str) -> Turn:
+    """Choices on samples beside the training samples."""
+    missing = set(np.unique(classes[turn.train])) - set(np.unique(classes[held]))
+    if missing:
+        return replace(turn, by=f"{by} has no samples of {len(missing)} of the classes")
+    seen = np.concatenate([turn.seen, np.flatnonzero(held & ~turn.train)])
+    positions = np.flatnonzero(held[seen])
+    return replace(turn, seen=seen, divisions=(Division(positions, positions),), by=by)
+
+
+def _left_out_generators(turn: Turn, samples: pd.DataFrame, classes: Labels, seed: int) -> Turn:
+    """Hold out each training generator, and with it each fold of groups, so that no photograph is on both sides."""
+    own = samples.iloc[turn.seen]
+    makers = own["generator"].where(own["label"] == 1).to_numpy()
+    names = sorted(own.loc[own["label"] == 1, "generator"].unique())
+    if len(names) < 2 or len(np.unique(classes[turn.train])) > 2:
+        raise ProbeError(
+            "a robust choice leaves out one training generator after another: train one binary probe on two or more, "
+            "such as --train lama+ldm."
+        )
+    folds, real = group_folds(own, SELECTION_FOLDS, seed), (own["label"] == 0).to_numpy()
+    divisions = []
+    for name in names:
+        for fold in np.unique(folds):
+            other = makers == name
+            test = np.flatnonzero((folds == fold) & (real | other))
+            divisions.append(Division(test, np.flatnonzero((folds == fold) | other)))
+    return replace(
+        turn,
+        divisions=_learnable(divisions, classes[turn.seen]),
+        by=f"{len(names)} left-out training generators, each on {len(np.unique(folds))} folds of left-out groups",
+    )
+
+
+def _learnable(divisions: Sequence[Division], classes: Labels) -> tuple[Division, ...]:
+    """Those that learn from samples of every class."""
+    names, numbers = np.unique(classes, return_inverse=True)
+    totals = np.bincount(numbers, minlength=len(names))
+    return tuple(
+        division
+        for division in divisions
+        if (np.bincount(numbers[division.left_out], minlength=len(names)) < totals).all()
+    )
