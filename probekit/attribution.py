@@ -14,7 +14,6 @@ from probekit.features import FeatureSet
 from probekit.fingerprint import JSONValue
 from probekit.manifest import REAL
 from probekit.metrics.bootstrap import UNDEFINED, Interval, resample
-from probekit.metrics.folds import INCOMPARABLE, measure_folds
 from probekit.probes.classifier import probabilities
 from probekit.probes.selection import TrainedProbe, selection_record, train_turns
 from probekit.protocols import (
@@ -241,7 +240,7 @@ def _evaluate(
         **_bounds("acc", draws.mean(right)),
         **_bounds("balanced_acc", draws.class_mean(right, classes) if len(right) else UNDEFINED),
     }
-    binary = measure_folds(labels, scores, folds) | _bounds("auc", draws.auc(labels, scores, folds))
+    binary = metrics.measure(labels, scores, folds=folds) | _bounds("auc", draws.auc(labels, scores, folds))
     return overall, binary, per_class
 
 
@@ -268,7 +267,7 @@ def _remarks(
         for name in per_class.loc[per_class["n_test"] == 0, "class"]
     ]
     if math.isnan(binary["auc"]) and not (per_class["n_test"] == 0).any():
-        lines.append(f"real against fake: {INCOMPARABLE}")
+        lines.append(f"real against fake: {metrics.INCOMPARABLE}")
     if overall["leaks"]:
         lines.append(f"{overall['leaks']} groups of the test samples were trained on too: a leak.")
     bad = sum(not probe.classifier.converged for probe in probes)

@@ -12,8 +12,7 @@ from probekit.errors import ProbeError, UsageError
 from probekit.features import FeatureSet
 from probekit.fingerprint import JSONValue
 from probekit.metrics.bootstrap import Resampling, resample
-from probekit.metrics.curves import eer_threshold
-from probekit.metrics.folds import INCOMPARABLE, measure_folds
+from probekit.metrics.thresholds import THRESHOLDS, find_threshold
 from probekit.probes.selection import TrainedProbe, selection_record, train_turns
 from probekit.protocols import (
     Partition,
@@ -35,11 +34,6 @@ from probekit.protocols import (
 )
 from probekit.registry import unknown_name
 
-THRESHOLDS = {
-    "0.5": "probability one half",
-    "val-eer": "where FPR = FNR on the val samples of the training generator",
-}
-
 
 @dataclass(frozen=True)
 class PairSettings:
@@ -58,7 +52,7 @@ class PairSettings:
     bootstrap: int = 1000
     """Replicates of the group bootstrap; 0 gives no intervals."""
     threshold: str = "0.5"
-    """A name in `THRESHOLDS`."""
+    """A name in `metrics.thresholds.THRESHOLDS`."""
 
     def __post_init__(self) -> None:
         if self.threshold not in THRESHOLDS:
@@ -79,7 +73,7 @@ class PairResult:
     pairs: pd.DataFrame
     """train, test, n_train, n_test, n_real, n_fake, n_groups, leaks, every metric, and the 95 % intervals
     acc_lo, acc_hi, auc_lo, auc_hi; NaN where undefined. The AUC compares samples of one fold only, see
-    `metrics.folds`. `leaks` counts groups of the test samples that were trained on too."""
+    `metrics.measure`. `leaks` counts groups of the test samples that were trained on too."""
     scores: pd.DataFrame
     """One row a training set and scored sample: train, path, generator, domain, label, group, part, score
     (log-odds of fake) and threshold (a sample is called fake above it)."""
@@ -195,7 +189,7 @@ def _threshold(
     if reason:
         raise ProbeError(f"threshold {settings.threshold}: {reason}")
     labels = features.samples["label"].to_numpy()[rows]
-    return eer_threshold(labels, probe.decision_function(features.matrix[rows]))
+    return find_threshold(settings.threshold, labels, probe.decision_function(features.matrix[rows]))
 
 
 def _pair(
@@ -215,7 +209,7 @@ def _pair(
         "n_fake": int(np.sum(labels == 1)),
         "n_groups": len(np.unique(groups[rows])),
         "leaks": len(np.unique(groups[rows & learned.leaked])),
-        **measure_folds(labels, margins, folds),
+        **metrics.measure(labels, learned.scores[rows], learned.thresholds[rows], folds),
         "acc_lo": acc_lo,
         "acc_hi": acc_hi,
         "auc_lo": auc_lo,
@@ -239,7 +233,7 @@ def _remarks(pairs: pd.DataFrame, trained: dict[str, list[TrainedProbe]]) -> lis
             missing = "fake" if rows["n_fake"].iloc[0] == 0 else "real"
             lines.append(f"tested on {test}: no {missing} samples among the test samples, metrics are undefined.")
         elif rows["auc"].isna().all():
-            lines.append(f"tested on {test}: {INCOMPARABLE}")
+            lines.append(f"tested on {test}: {metrics.INCOMPARABLE}")
     for row in pairs[pairs["leaks"] > 0].itertuples():
         lines.append(f"{row.train} → {row.test}: {row.leaks} groups of the test samples were trained on too: a leak.")
     for name, probes in trained.items():

@@ -11,7 +11,8 @@ from numpy.testing import assert_allclose
 from probekit import metrics
 from probekit.errors import ModelError, ProbeError, UnknownNameError, UsageError
 from probekit.features import FeatureSet, Source
-from probekit.pairs import THRESHOLDS, PairSettings, score_pairs
+from probekit.metrics.thresholds import THRESHOLDS
+from probekit.pairs import PairSettings, score_pairs
 from probekit.probes.conditions import CONDITIONS
 
 QUICK = PairSettings(C=0.1, bootstrap=100)

@@ -1,31 +1,65 @@
 """Metrics over all thresholds, tie-aware: samples with equal scores pass a threshold together."""
 
+import math
+
 import numpy as np
 
 from probekit.arrays import Float, Int, Labels, Scores
 from probekit.metrics import add
 
 
-@add("auc")
+@add("auc", ranks=True)
 def auc(labels: Labels, scores: Scores) -> float:
     """Probability that a fake scores above a real sample, ties counting half."""
     return float(weighted_auc(labels, scores, np.ones((1, len(labels))))[0])
 
 
-@add("ap")
+@add("ap", ranks=True)
 def ap(labels: Labels, scores: Scores) -> float:
     """Average precision: Σ (Rₖ − Rₖ₋₁) Pₖ over the distinct scores, as scikit-learn defines it."""
     if not _both(labels):
         return float("nan")
-    fakes, reals, _ = _passing(labels, scores)
+    fakes, reals, _ = passing(labels, scores)
     recall = fakes / fakes[-1]
     return float(np.sum(np.diff(recall) * fakes[1:] / (fakes[1:] + reals[1:])))
 
 
-@add("eer")
+@add("eer", higher_is_better=False, ranks=True)
 def eer(labels: Labels, scores: Scores) -> float:
     """Equal error rate: where FPR = FNR on the ROC curve, interpolated."""
     return _crossing(labels, scores)[0]
+
+
+@add("tpr_at_fpr1", ranks=True)
+def tpr_at_fpr1(labels: Labels, scores: Scores) -> float:
+    """Largest TPR at an FPR of at most 1 %; undefined with fewer than 100 real samples."""
+    return _tpr_at(0.01, labels, scores)
+
+
+@add("tpr_at_fpr5", ranks=True)
+def tpr_at_fpr5(labels: Labels, scores: Scores) -> float:
+    """Largest TPR at an FPR of at most 5 %; undefined with fewer than 20 real samples."""
+    return _tpr_at(0.05, labels, scores)
+
+
+def cross_auc(real_scores: Scores, fake_scores: Scores) -> float:
+    """Cross-AUC (arXiv:2604.21478): reals of one data set against fakes of another, both scored by one probe.
+
+    Ties count half. It is low where a probe's scores move as a whole from one data set to the other, which no AUC
+    inside a data set shows. NaN without scores of either.
+    """
+    labels = np.repeat([0, 1], [len(real_scores), len(fake_scores)])
+    return auc(labels, np.concatenate([real_scores, fake_scores]))
+
+
+def reals_needed(fpr: float) -> int:
+    """Real samples below which this FPR cannot be resolved: 1/n must be at most `fpr`."""
+    return math.ceil(1 / fpr - 1e-9)
+
+
+def reals_allowed(fpr: float, reals: int) -> int:
+    """How many of these many real samples may be called fake at this FPR."""
+    return math.floor(fpr * reals + 1e-9)
 
 
 def eer_threshold(labels: Labels, scores: Scores) -> float:
@@ -40,8 +74,20 @@ def roc(
 
     Both classes must be present.
     """
-    fakes, reals, thresholds = _passing(labels, scores)
+    fakes, reals, thresholds = passing(labels, scores)
     return reals / reals[-1], fakes / fakes[-1], thresholds
+
+
+def passing(
+    labels: Labels, scores: Scores
+) -> tuple[Float[np.ndarray, " t"], Float[np.ndarray, " t"], Float[np.ndarray, " t"]]:
+    """Fakes and reals at or above each threshold; thresholds fall from +∞ over the distinct scores."""
+    order = np.argsort(-scores, kind="stable")
+    ordered = scores[order]
+    last = np.flatnonzero(np.append(ordered[1:] != ordered[:-1], True))  # the last sample of each run of ties
+    fakes = np.cumsum(labels[order] == 1)[last]
+    thresholds = ordered[last].astype(np.float64)
+    return np.append(0.0, fakes), np.append(0.0, last + 1 - fakes), np.append(np.inf, thresholds)
 
 
 def weighted_auc(
@@ -79,16 +125,12 @@ def _wins(
     return wins, fake_weights.sum(axis=1) * cumulated[:, -1]
 
 
-def _passing(
-    labels: Labels, scores: Scores
-) -> tuple[Float[np.ndarray, " t"], Float[np.ndarray, " t"], Float[np.ndarray, " t"]]:
-    """Fakes and reals at or above each threshold; thresholds fall from +∞ over the distinct scores."""
-    order = np.argsort(-scores, kind="stable")
-    ordered = scores[order]
-    last = np.flatnonzero(np.append(ordered[1:] != ordered[:-1], True))  # the last sample of each run of ties
-    fakes = np.cumsum(labels[order] == 1)[last]
-    thresholds = ordered[last].astype(np.float64)
-    return np.append(0.0, fakes), np.append(0.0, last + 1 - fakes), np.append(np.inf, thresholds)
+def _tpr_at(fpr: float, labels: Labels, scores: Scores) -> float:
+    """Largest TPR among the thresholds whose FPR is at most this, the one above all scores included."""
+    if not _both(labels) or np.sum(labels == 0) < reals_needed(fpr):
+        return float("nan")
+    fakes, reals, _ = passing(labels, scores)
+    return float(fakes[reals <= reals_allowed(fpr, int(reals[-1]))].max() / fakes[-1])
 
 
 def _crossing(labels: Labels, scores: Scores) -> tuple[float, float]:

@@ -117,13 +117,13 @@ def _pieces(manifest: Manifest, head: Head, store: Store, cache: Path, allow_mis
 def _measure(samples: pd.DataFrame, threshold: float) -> tuple[pd.DataFrame, list[str]]:
     """One row a generator, and a note for each that has no real images to be told from."""
     labels: Labels = samples["label"].to_numpy()
-    margins: Scores = samples["score"].to_numpy() - threshold
+    scores: Scores = samples["score"].to_numpy()
     everything = np.ones(len(samples), dtype=bool)
     rows, notes = [], []
     for name in generators(samples):
         own = members(samples, (name,), everything)
         counts = {"n_real": int(np.sum(labels[own] == 0)), "n_fake": int(np.sum(labels[own] == 1))}
-        rows.append({"generator": name, **counts, **metrics.measure(labels[own], margins[own])})
+        rows.append({"generator": name, **counts, **metrics.measure(labels[own], scores[own], threshold)})
         if reason := missing_class(samples, (name,), own, "in the manifest"):
             notes.append(f"{reason} Metrics that need both classes are undefined.")
     columns = ["generator", "n_real", "n_fake", *metrics.names()]
