@@ -80,9 +80,7 @@ class LogisticProbe(probes.Probe):
         rows = np.repeat([division.learned(len(labels)) for division in divisions], len(grid), axis=0)
         space = rotate(features).astype(np.float32)
         C = np.tile(np.asarray(grid, np.float64), len(divisions))
-        found = solve(
-            space, indicators(labels, classes), rows, C, tol=SWEEP_TOL, max_iterations=SWEEP_ITERATIONS
-        )
+        found = solve(space, indicators(labels, classes), rows, C, tol=SWEEP_TOL, max_iterations=SWEEP_ITERATIONS)
         decisions = []
         for number, division in enumerate(divisions):
             theta = found.theta[number * len(grid) : (number + 1) * len(grid)]

@@ -14,6 +14,8 @@ from probekit.probes.criteria import CRITERIA, Decisions
 from probekit.registry import unknown_name
 
 PLATEAU = 1e-4  # losses this close, relatively, are equal: the most regularised among them is taken
+DEFAULT = "the probe's default"
+ORACLE = "ORACLE"  # begins the words of a choice on test samples
 BEST = "best"
 """A condition that is none: all of them are tried."""
 
@@ -38,9 +40,14 @@ class Selection:
     """How many of the fits on the grid had not converged when they were compared."""
 
     @property
+    def default(self) -> bool:
+        """Whether the probe's own value was taken, because there was nothing to choose on."""
+        return self.by.startswith(DEFAULT)
+
+    @property
     def oracle(self) -> bool:
         """Whether the choice was made on test samples."""
-        return self.by.startswith("ORACLE")
+        return self.by.startswith(ORACLE)
 
     def record(self) -> dict[str, JSONValue]:
         """The choice in JSON's own types, without the grid."""
@@ -212,7 +219,9 @@ def _losses(
     parts = list(sweep.decisions)
     if pooled:  # single groups: a ranking within one of them says nothing
         rows, parts = [np.concatenate(rows)], [np.concatenate(parts, axis=1)]
-    values = np.array([[loss(numbers[test], decisions) for decisions in part] for test, part in zip(rows, parts, strict=True)])
+    values = np.array(
+        [[loss(numbers[test], decisions) for decisions in part] for test, part in zip(rows, parts, strict=True)]
+    )
     weights = np.array([len(test) for test in rows], dtype=np.float64)[:, None] * np.isfinite(values)
     total = weights.sum(axis=0)
     losses: Float[np.ndarray, " g"] = np.divide(
@@ -221,7 +230,9 @@ def _losses(
     return losses
 
 
-def fitted(selection: Selection, choice: Choice, features: Features, widths: Sequence[int]) -> tuple[Condition, probes.Probe]:
+def fitted(
+    selection: Selection, choice: Choice, features: Features, widths: Sequence[int]
+) -> tuple[Condition, probes.Probe]:
     """The chosen condition, fitted to these training rows, and the chosen probe, not fitted yet."""
     probe = choice.kind.of(selection.value) if selection.value is not None else choice.kind()
     return fit_condition(selection.condition, features, widths), probe

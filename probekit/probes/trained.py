@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from probekit.arrays import Features, Float
-from probekit.fingerprint import JSONValue
+from probekit.fingerprint import JSONValue, plain
 from probekit.probes.calibration import Calibration
 from probekit.probes.classifier import Classifier, probabilities
 from probekit.probes.conditions import Condition
@@ -23,12 +23,17 @@ class TrainedProbe:
     selection: Selection
     calibration: Calibration
     prior: tuple[int, ...]
-    """Samples of each class that its probabilities are of: those of the calibration, without one the training samples."""
+    """Samples of each class that its probabilities are of: of the calibration, without one of the training."""
 
     @property
     def probabilistic(self) -> bool:
         """Whether decisions are log-odds (logits) of probabilities."""
         return self.classifier.probabilistic or self.calibration.kind != "none"
+
+    @property
+    def log_prior_odds(self) -> float:
+        """Log of (n of other classes / n of the first), natural: log-odds less this are a log-likelihood ratio."""
+        return float(np.log(sum(self.prior[1:])) - np.log(self.prior[0]))
 
     def decision_function(self, features: Features) -> Float[np.ndarray, " n"] | Float[np.ndarray, "n k"]:
         """Score of the second class (n,) for two classes, else one a class (n, k); log-odds where probabilistic."""
@@ -45,7 +50,7 @@ class TrainedProbe:
             **self.selection.record(),
             **fit,
             "converged": self.classifier.converged,
-            **({"calibration": self.calibration.to_json()} if self.calibration.kind != "none" else {}),
+            **({"calibration": plain(self.calibration)} if self.calibration.kind != "none" else {}),
         }
 
 

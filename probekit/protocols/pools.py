@@ -70,7 +70,9 @@ def all_but_one(samples: pd.DataFrame) -> str:
     """
     known = generators(samples)
     if len(known) < 2:
-        raise ProbeError("leaving one generator out needs at least two: the samples have " + (", ".join(known) or "none"))
+        raise ProbeError(
+            "leaving one generator out needs at least two: the samples have " + (", ".join(known) or "none")
+        )
     return ",".join(BUT + name for name in known)
 
 

@@ -10,6 +10,7 @@ import pandas as pd
 from probekit.arrays import Int, Labels, Mask
 from probekit.errors import ProbeError
 from probekit.probes import Division
+from probekit.probes.selection import ORACLE
 from probekit.protocols.partitions import Partition, group_folds
 
 SELECTION_FOLDS = 5
@@ -79,7 +80,7 @@ def turns(
         if selection == "val":
             turn = _held_out(turn, classes, val, "the val split")
         elif selection == "oracle":
-            turn = _held_out(turn, classes, rows & partition.test, "ORACLE: the test samples")
+            turn = _held_out(turn, classes, rows & partition.test, f"{ORACLE}: the test samples")
         elif selection == "robust":
             turn = _left_out_generators(turn, samples, classes, seed)
         else:

@@ -1,0 +1,280 @@
+"""The train/test matrix: a probe for each training set, scored on the images of each test set."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+
+from probekit import metrics
+from probekit.arrays import Float, Mask
+from probekit.errors import ProbeError
+from probekit.features import FeatureSet
+from probekit.fingerprint import JSONValue
+from probekit.metrics.bootstrap import resample
+from probekit.metrics.thresholds import THRESHOLDS, find_threshold, threshold_transfer
+from probekit.pairs.result import PairResult
+from probekit.pairs.settings import PairSettings
+from probekit.probes.classifier import probabilities
+from probekit.probes.trained import selection_record
+from probekit.protocols import (
+    Partition,
+    Pool,
+    across_domains,
+    describe,
+    evaluation,
+    fakes,
+    members,
+    parse_pools,
+    partitions,
+    reals_of,
+    require_finite,
+    tested,
+    trainable_pools,
+)
+from probekit.trials import (
+    BinaryScores,
+    Trial,
+    Units,
+    judge,
+    learned,
+    macro_means,
+    members_of,
+    remarks_on_pairs,
+    remarks_on_probes,
+    run_trial,
+    units_of,
+)
+
+TRANSFERRED = "val-eer"
+"""The threshold whose cost elsewhere the transfer table shows."""
+
+OnProgress = Callable[[int, int], None]
+"""Called with (training sets done, all of them)."""
+
+
+def score_pairs(
+    features: FeatureSet, settings: PairSettings, *, device: str = "cpu", on_progress: OnProgress | None = None
+) -> PairResult:
+    """Every pair of a training and a test set, real images coming from the fakes' own domain.
+
+    Args:
+        features: of all samples.
+        settings: what is trained, tested, and how.
+        device: where to compute, `cpu` or `cuda:0`.
+        on_progress: called after every training set.
+
+    Raises:
+        ProbeError: a training set without fakes or without real images.
+        ModelError: a feature is not finite.
+        UnknownNameError: a generator, probe, condition or threshold that does not exist.
+    """
+    require_finite(features.samples, features.blocks)
+    question = _Question.of(features.samples, settings)
+    count = settings.seeds * len(question.trains)
+    results = []
+    for number in range(settings.seeds):
+        seeded = replace(question, settings=replace(settings, seed=settings.seed + number))
+        trials: dict[str, Trial] = {}
+        for train in question.trains:
+            trials[train.name] = seeded.train(features, train, device)
+            if on_progress:
+                on_progress(number * len(question.trains) + len(trials), count)
+        results.append(_answer(seeded, trials, describe(features.sources)))
+    return results[0] if len(results) == 1 else _mean_over_seeds(results, settings)
+
+
+@dataclass(frozen=True, eq=False)
+class _Question:
+    """Which samples each training set and each test set means."""
+
+    samples: pd.DataFrame
+    settings: PairSettings
+    divided: Sequence[Partition]
+    trains: Sequence[Pool]
+    tests: Sequence[Pool]
+    units: Units
+    notes: tuple[str, ...]
+
+    @classmethod
+    def of(cls, samples: pd.DataFrame, settings: PairSettings) -> "_Question":
+        divided = partitions(samples, settings.folds, settings.seed)
+        train, test = settings.train, settings.test
+        if settings.across:
+            train, test = across_domains(train, samples), across_domains(test, samples)
+        trains, notes = trainable_pools(train, samples, divided, settings.folds)
+        tests = parse_pools(test, samples)
+        everywhere = np.ones(len(samples), dtype=bool)
+        scored = np.logical_or.reduce([members(samples, pool, tested(divided)) for pool in tests])
+        for pool in trains:  # cross-AUC compares with the real images of the training domains
+            scored |= reals_of(samples, fakes(samples, pool))
+        units = units_of(samples, divided, scored & everywhere, settings)
+        return cls(samples, settings, divided, trains, tests, units, tuple(notes))
+
+    def train(self, features: FeatureSet, pool: Pool, device: str) -> Trial:
+        """The probes of one training set."""
+        everywhere = np.ones(len(self.samples), dtype=bool)
+        return run_trial(
+            pool.name,
+            features,
+            self.samples["label"].to_numpy(),
+            members(self.samples, pool, everywhere),
+            self.divided,
+            self.units.rows,
+            self.settings,
+            needs_threshold=self.settings.threshold != "0.5",
+            device=device,
+        )
+
+    def asks(self, train: Pool, test: Pool) -> bool:
+        """Whether the pair is wanted: across domains, a generator is tested on itself."""
+        return not self.settings.across or _maker(train) == _maker(test)
+
+
+def _answer(question: _Question, trials: Mapping[str, Trial], source: dict[str, str]) -> PairResult:
+    """All numbers of the trials of one question."""
+    units, settings = question.units, question.settings
+    scored = {pool.name: _binary(question, trials[pool.name]) for pool in question.trains}
+    pairs, transfer = [], []
+    for test in question.tests:
+        rows = members_of(units, test)
+        draws = resample(units.table["group"].to_numpy()[rows], settings.bootstrap, settings.seed)
+        asked = [scored[train.name] for train in question.trains if question.asks(train, test)]
+        pairs += judge(units, test, asked, draws)
+        transfer += [_transfer(question, trials[one.train], one, test, rows) for one in asked]
+    order = {pool.name: number for number, pool in enumerate(question.trains)}
+    table = pd.DataFrame(pairs).sort_values(
+        "train", key=lambda names: names.map(order), kind="stable", ignore_index=True
+    )
+    trained = {name: trial.probes for name, trial in trials.items()}
+    record = selection_record(trained) | {
+        "evaluation": evaluation(question.divided, settings.folds),
+        "threshold": _threshold_record(question, trials),
+        "calibration": settings.calibration,
+    }
+    return PairResult(
+        settings,
+        source,
+        table,
+        macro_means(table),
+        pd.DataFrame([row for row in transfer if row]),
+        pd.concat([_score_table(units, trials[name], one) for name, one in scored.items()], ignore_index=True),
+        record,
+        (*question.notes, *remarks_on_pairs(table), *remarks_on_probes(trained)),
+        trials,
+    )
+
+
+def _binary(question: _Question, trial: Trial) -> BinaryScores:
+    units = question.units
+    generators, domains = learned(question.samples, trial.train)
+    return BinaryScores(
+        train=trial.name,
+        n_train=int(trial.train.sum()),
+        generators=generators,
+        domains=domains,
+        scores=units.combine(trial.decisions),
+        thresholds=_thresholds(trial, question.settings.threshold)[units.part],
+        leaked=units.any(trial.leaked),
+        probabilistic=trial.probabilistic,
+    )
+
+
+def _transfer(
+    question: _Question, trial: Trial, one: BinaryScores, test: Pool, rows: Mask
+) -> dict[str, str | float] | None:
+    """What the training side's threshold costs on the test samples; None where there is no such threshold."""
+    thresholds = _thresholds(trial, TRANSFERRED, required=False)
+    if np.isnan(thresholds).any() or not rows.any():
+        return None
+    labels = question.units.table["label"].to_numpy()[rows]
+    margins = (one.scores - thresholds[question.units.part])[rows]
+    return {"train": one.train, "test": test.name, **threshold_transfer(labels, margins, 0.0)}
+
+
+def _score_table(units: Units, trial: Trial, one: BinaryScores) -> pd.DataFrame:
+    """One row a unit."""
+    table = units.table.copy()
+    table.insert(0, "train", trial.name)
+    table["part"], table["score"], table["threshold"] = units.part, one.scores, one.thresholds
+    if one.probabilistic:
+        prior = np.array([probe.log_prior_odds for probe in trial.probes])
+        table["probability"] = probabilities(one.scores)[:, 1]
+        table["llr"] = one.scores - prior[units.part]
+    return table
+
+
+def _thresholds(trial: Trial, rule: str, required: bool = True) -> Float[np.ndarray, " p"]:
+    """The threshold of each of the trial's probes.
+
+    Raises:
+        ProbeError: there are no samples to find one on.
+    """
+    found = []
+    for held in trial.held_out:
+        if rule == "0.5":
+            found.append(0.0)
+        elif held is None:
+            if required:
+                raise ProbeError(
+                    f"threshold {rule}: {trial.name} has no samples to find it on, neither val nor held-out training "
+                    "samples. Add a val split, or use 0.5."
+                )
+            found.append(np.nan)
+        else:
+            found.append(find_threshold(rule, held.classes, held.decisions))
+    return np.array(found)
+
+
+def _threshold_record(question: _Question, trials: Mapping[str, Trial]) -> dict[str, JSONValue]:
+    name = question.settings.threshold
+    held = dict.fromkeys(one.by for trial in trials.values() for one in trial.held_out if one)
+    found_on = f", found on {'; '.join(held)}" if name != "0.5" else ""
+    return {
+        "name": name,
+        "by": THRESHOLDS[name] + found_on,
+        "values": {trial.name: _thresholds(trial, name).tolist() for trial in trials.values()},
+    }
+
+
+def _mean_over_seeds(results: Sequence[PairResult], settings: PairSettings) -> PairResult:
+    """Means of all numbers with standard deviations; scores of every seed; the probes of the first."""
+    seeds = range(settings.seed, settings.seed + settings.seeds)
+    first = results[0]
+    measured = [*metrics.names(), "cross_auc"]
+    pairs = _mean_table([result.pairs for result in results], ["train", "test"], measured)
+    scores = [result.scores.assign(seed=seed) for result, seed in zip(results, seeds, strict=True)]
+    probes = [
+        {"seed": seed, **probe}
+        for result, seed in zip(results, seeds, strict=True)
+        for probe in result.selection["probes"]  # type: ignore[union-attr]  # `selection_record` made it a list
+    ]
+    return PairResult(
+        settings,
+        first.source,
+        pairs,
+        _mean_table([result.macro for result in results], ["train", "over"], metrics.names()),
+        _mean_table([result.transfer for result in results], ["train", "test"], ["loss_to_best"]),
+        pd.concat(scores, ignore_index=True),
+        first.selection | {"probes": probes, "seeds": list(seeds)},
+        tuple(dict.fromkeys(note for result in results for note in result.notes)),
+        first.trials,
+    )
+
+
+def _mean_table(tables: Sequence[pd.DataFrame], keys: Sequence[str], spread: Sequence[str]) -> pd.DataFrame:
+    """The rows of the first, numbers replaced by their means over the tables, and `…_sd` of some (n − 1)."""
+    first = tables[0]
+    if first.empty:
+        return first
+    stacked = pd.concat(tables).groupby(list(keys), sort=False)
+    numbers = [name for name in first.columns if first[name].dtype.kind == "f"]
+    found = first.set_index(list(keys))
+    found[numbers] = stacked[numbers].mean()
+    deviations = stacked[list(spread)].std().add_suffix("_sd")
+    return found.join(deviations).reset_index()
+
+
+def _maker(pool: Pool) -> str:
+    """The generator of `lama@celeba`."""
+    return pool.makers[0].rpartition("@")[0] or pool.makers[0]

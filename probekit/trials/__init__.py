@@ -1,0 +1,41 @@
+"""Trials: the probes of one training set, one for each partition, and what they say of the samples.
+
+Every question that trains probes is made of trials.
+
+settings.py     how probes are trained and judged
+training.py     choose on held-out samples, fit, calibrate, score
+units.py        what is scored as one: an image, or all frames of a video
+judging.py      what binary scores are worth on each test set
+"""
+
+from probekit.trials.judging import (
+    INCOMPARABLE,
+    BinaryScores,
+    judge,
+    learned,
+    macro_means,
+    members_of,
+    remarks_on_pairs,
+    remarks_on_probes,
+)
+from probekit.trials.settings import TrialSettings
+from probekit.trials.training import HeldOut, Trial, run_trial
+from probekit.trials.units import SAMPLE_COLUMNS, Units, units_of
+
+__all__ = [
+    "INCOMPARABLE",
+    "SAMPLE_COLUMNS",
+    "BinaryScores",
+    "HeldOut",
+    "Trial",
+    "TrialSettings",
+    "Units",
+    "judge",
+    "learned",
+    "macro_means",
+    "members_of",
+    "remarks_on_pairs",
+    "remarks_on_probes",
+    "run_trial",
+    "units_of",
+]
