@@ -63,7 +63,7 @@ def reals_allowed(fpr: float, reals: int) -> int:
 
 
 def eer_threshold(labels: Labels, scores: Scores) -> float:
-    """The score at which FPR = FNR, interpolated between neighbouring scores; NaN when a class is missing."""
+    """The threshold where FPR = FNR, interpolated between neighbouring `cuts`; NaN when a class is missing."""
     return _crossing(labels, scores)[1]
 
 
@@ -125,6 +125,18 @@ def _wins(
     return wins, fake_weights.sum(axis=1) * cumulated[:, -1]
 
 
+def cuts(thresholds: Float[np.ndarray, " t"]) -> Float[np.ndarray, " t"]:
+    """What samples must score above to be those that pass each of the thresholds of `passing`.
+
+    It is the middle between neighbouring scores; at the ends, which have no neighbour, the highest and lowest score.
+    """
+    levels = thresholds[1:]
+    upper, lower = levels[:-1], levels[1:]
+    middle = upper / 2 + lower / 2
+    inside = np.where((lower <= middle) & (middle < upper), middle, lower)  # rounding must not lift it to the upper one
+    return np.concatenate([levels[:1], inside, levels[-1:]])
+
+
 def _tpr_at(fpr: float, labels: Labels, scores: Scores) -> float:
     """Largest TPR among the thresholds whose FPR is at most this, the one above all scores included."""
     if not _both(labels) or np.sum(labels == 0) < reals_needed(fpr):
@@ -143,9 +155,8 @@ def _crossing(labels: Labels, scores: Scores) -> tuple[float, float]:
     left = right - 1
     share = -excess[left] / (excess[right] - excess[left])
     rate = fpr[left] + share * (fpr[right] - fpr[left])
-    if left == 0:  # +∞ has no neighbour to interpolate with
-        return float(rate), float(thresholds[right])
-    return float(rate), float(thresholds[left] + share * (thresholds[right] - thresholds[left]))
+    upper, lower = cuts(thresholds)[[left, right]]
+    return float(rate), float((1 - share) * upper + share * lower)
 
 
 def _both(labels: Labels) -> bool:

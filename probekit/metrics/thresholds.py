@@ -9,7 +9,7 @@ import numpy as np
 
 from probekit.arrays import Labels, Scores
 from probekit.errors import ProbeError
-from probekit.metrics.curves import eer_threshold, passing, reals_allowed, reals_needed
+from probekit.metrics.curves import cuts, eer_threshold, passing, reals_allowed, reals_needed
 from probekit.registry import unknown_name
 
 THRESHOLDS = {
@@ -72,13 +72,9 @@ def _youden(labels: Labels, scores: Scores) -> float:
     It lies in the middle between neighbouring scores, the highest where several do equally well; at the highest score
     of all, so that nothing is called fake, where no other does better.
     """
-    fakes, reals, passed = passing(labels, scores)
+    fakes, reals, thresholds = passing(labels, scores)
     best = int(np.argmax(fakes * reals[-1] - reals * fakes[-1]))  # whole numbers, so that equals are equal
-    if best == 0:
-        return float(passed[1])
-    upper, lower = passed[best], passed[best + 1]  # there is one: past the lowest score TPR − FPR is 0, as at the first
-    middle = upper / 2 + lower / 2
-    return float(middle if lower <= middle < upper else lower)  # rounding must not lift it to the upper score
+    return float(cuts(thresholds)[best])
 
 
 def _fpr5(labels: Labels, scores: Scores) -> float:

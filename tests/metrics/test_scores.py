@@ -10,8 +10,7 @@ from numpy.testing import assert_allclose
 
 from probekit import metrics
 from probekit.metrics.bootstrap import resample
-from probekit.metrics.curves import eer_threshold, roc, weighted_auc
-from probekit.metrics.folds import measure_folds
+from probekit.metrics.curves import cross_auc, eer_threshold, roc, weighted_auc
 
 
 def scored(seed, n=60, levels=7):
@@ -23,7 +22,7 @@ def scored(seed, n=60, levels=7):
 
 
 @settings(max_examples=40, deadline=None)
-@given(seed=st.integers(0, 10_000), n=st.integers(2, 80), levels=st.integers(1, 40))
+@given(seed=st.integers(0, 10_000), n=st.integers(2, 400), levels=st.integers(1, 40))
 def test_all_metrics_match_scikit_learn(seed, n, levels):
     from sklearn import metrics as peer
 
@@ -36,6 +35,9 @@ def test_all_metrics_match_scikit_learn(seed, n, levels):
     assert_allclose(ours["real_acc"], peer.recall_score(labels, called, pos_label=0))
     assert_allclose(ours["fake_acc"], peer.recall_score(labels, called))
     fpr, tpr, thresholds = peer.roc_curve(labels, scores, drop_intermediate=False)
+    for share, least in ((0.01, 100), (0.05, 20)):
+        value = ours[f"tpr_at_fpr{share:.0%}".rstrip("%")]
+        assert_allclose(value, tpr[fpr <= share + 1e-12].max() if np.sum(labels == 0) >= least else np.nan)
     for own, other in zip(roc(labels, scores), (fpr, tpr, thresholds), strict=True):
         assert_allclose(own, other)
 
@@ -61,6 +63,12 @@ def test_the_equal_error_threshold_makes_both_errors_equal():
     assert metrics.get("eer")(labels, scores) == pytest.approx(np.mean(scores[labels == 0] > threshold), abs=2e-3)
 
 
+def test_the_equal_error_threshold_of_classes_apart_lies_in_the_middle_between_them():
+    labels, scores = np.array([0, 0, 1, 1, 1]), np.array([0.1, 0.3, 0.7, 0.9, 0.9])
+    assert eer_threshold(labels, scores) == pytest.approx(0.5)
+    assert eer_threshold(1 - labels, -scores) == pytest.approx(-0.5)
+
+
 def test_perfect_and_inverted_scores_have_equal_error_rates_0_and_1():
     labels = np.array([0, 0, 1, 1])
     assert metrics.get("eer")(labels, np.array([1.0, 2.0, 3.0, 4.0])) == 0
@@ -75,11 +83,11 @@ class TestEveryMetric:
     @pytest.mark.parametrize("label", [0, 1])
     def test_with_one_class_is_undefined_unless_it_is_a_share_of_what_is_there(self, name, label):
         value = metrics.get(name)(np.full(5, label), np.linspace(-1, 1, 5))
-        defined = name in {"acc", ["real_acc", "fake_acc"][label]}
+        defined = name in {"acc", ["real_acc", "fake_acc"][label], "log_loss", "brier", "ece"}
         assert np.isfinite(value) == defined
 
     def test_does_not_depend_on_the_order_of_the_samples(self, name):
-        labels, scores = scored(3)
+        labels, scores = scored(3, n=300)
         order = np.random.default_rng(0).permutation(len(labels))
         assert metrics.get(name)(labels[order], scores[order]) == metrics.get(name)(labels, scores)
 
@@ -170,25 +178,94 @@ def test_out_of_fold_only_samples_of_one_fold_are_compared():
         for real in np.flatnonzero(labels == 0)
         if folds[fake] == folds[real]
     ]
-    assert measure_folds(labels, scores, folds)["auc"] == pytest.approx(np.mean(compared))
-    assert measure_folds(labels, scores, folds)["auc"] > metrics.get("auc")(labels, scores) + 0.02
+    assert metrics.measure(labels, scores, folds=folds)["auc"] == pytest.approx(np.mean(compared))
+    assert metrics.measure(labels, scores, folds=folds)["auc"] > metrics.get("auc")(labels, scores) + 0.02
 
 
 def test_one_fold_gives_the_metrics_of_its_samples():
-    labels, scores = scored(10)
-    assert measure_folds(labels, scores, np.zeros(60, dtype=int)) == metrics.measure(labels, scores)
+    labels, scores = scored(10, n=400)
+    found = metrics.measure(labels, scores)
+    assert np.isfinite(list(found.values())).all()
+    assert metrics.measure(labels, scores, folds=np.zeros(400, dtype=int)) == found
 
 
 def test_without_a_fold_of_both_classes_nothing_is_compared():
-    labels, scores = scored(11)
-    found = measure_folds(labels, scores, np.arange(60))
-    assert np.isnan([found["auc"], found["ap"], found["eer"]]).all()
-    assert found["acc"] == metrics.get("acc")(labels, scores)
+    labels, scores = scored(11, n=400)
+    found, pooled = metrics.measure(labels, scores, folds=np.arange(400)), metrics.measure(labels, scores)
+    undefined = {"auc", "ap", "eer", "tpr_at_fpr1", "tpr_at_fpr5"}
+    assert {name for name, value in found.items() if np.isnan(value)} == undefined
+    assert {name: found[name] for name in pooled.keys() - undefined} == {
+        name: pooled[name] for name in pooled.keys() - undefined
+    }
+    labels, scores = labels[:60], scores[:60]
     assert np.isnan(resample(np.arange(60), 100, seed=0).auc(labels, scores, np.arange(60))).all()
 
 
 def test_the_bootstrap_compares_within_folds_as_the_estimate_does():
     labels, scores, folds = several_folds(12)
     weights = np.random.default_rng(0).integers(0, 4, size=(20, 90))
-    expected = [measure_folds(np.repeat(labels, w), np.repeat(scores, w), np.repeat(folds, w))["auc"] for w in weights]
+    expected = [
+        metrics.measure(np.repeat(labels, w), np.repeat(scores, w), folds=np.repeat(folds, w))["auc"] for w in weights
+    ]
     assert_allclose(weighted_auc(labels, scores, weights.astype(float), folds), expected)
+
+
+def test_a_false_positive_rate_is_met_exactly_where_the_samples_allow_it():
+    scores = np.append(np.arange(100.0), [98.5, 97.5])
+    labels = np.repeat([0, 1], [100, 2])
+    assert metrics.get("tpr_at_fpr1")(labels, scores) == 0.5
+    assert metrics.get("tpr_at_fpr5")(labels, scores) == 1
+    tied = np.append(np.repeat([0.0, 1.0], [90, 10]), [1.0, 2.0])
+    assert metrics.get("tpr_at_fpr5")(labels, tied) == 0.5
+
+
+@settings(max_examples=30, deadline=None)
+@given(seed=st.integers(0, 10_000), reals=st.integers(1, 40), fakes=st.integers(1, 40))
+def test_cross_auc_is_scikit_learns_auc_of_one_sets_reals_and_the_others_fakes(seed, reals, fakes):
+    from sklearn.metrics import roc_auc_score
+
+    rng = np.random.default_rng(seed)
+    real, fake = rng.integers(6, size=reals) / 10, rng.integers(9, size=fakes) / 10
+    expected = roc_auc_score(np.repeat([0, 1], [reals, fakes]), np.append(real, fake))
+    assert_allclose(cross_auc(real, fake), expected)
+    assert np.isnan(cross_auc(real, fake[:0]))
+
+
+def test_decisions_are_made_at_the_threshold_and_probabilities_are_not_moved_by_it():
+    labels, scores = scored(13, n=200)
+    thresholds = np.where(np.arange(200) % 2, 0.1, -0.2)
+    found = metrics.measure(labels, scores, thresholds)
+    assert found["acc"] == np.mean((scores > thresholds) == labels)
+    assert found["auc"] == metrics.get("auc")(labels, scores - thresholds)
+    assert found["log_loss"] == metrics.get("log_loss")(labels, scores)
+
+
+def test_scores_that_mean_no_probability_have_no_metrics_of_probabilities():
+    labels, scores = scored(14, n=400)
+    found, whole = metrics.measure(labels, scores, probabilistic=False), metrics.measure(labels, scores)
+    assert {name for name, value in found.items() if np.isnan(value)} == {"log_loss", "brier", "ece"}
+    assert {name: value for name, value in whole.items() if name not in {"log_loss", "brier", "ece"}}.items() <= (
+        found.items()
+    )
+
+
+@pytest.mark.parametrize("name", metrics.names())
+def test_the_better_of_two_score_columns_wins_in_every_metric(name):
+    labels = np.arange(400) % 2
+    noise = np.random.default_rng(0).normal(size=400)
+    bad, good = (metrics.get(name)(labels, strength * (2 * labels - 1) + 2 * noise) for strength in (0.1, 5.0))
+    assert good > bad if metrics.higher_is_better(name) else good < bad
+
+
+def test_a_plug_in_may_register_a_metric_by_name_alone(monkeypatch):
+    monkeypatch.setattr(metrics._metrics, "_parts", dict(metrics._metrics._parts))
+    metrics.names()
+
+    @metrics.add("share_called_fake")
+    def share(labels, margins):
+        return float(np.mean(margins > 0))
+
+    labels, scores = scored(15)
+    assert metrics.measure(labels, scores, 0.1)["share_called_fake"] == np.mean(scores > 0.1)
+    assert share(labels, scores) == np.mean(scores > 0)
+    assert metrics.higher_is_better("share_called_fake")
