@@ -93,3 +93,13 @@ def indicators(labels: Labels, classes: Int[np.ndarray, " c"]) -> Float[np.ndarr
     """0/1 rows: one for the second of two classes, else one a class."""
     targets = (labels == classes[:, None]).astype(np.float64)
     return targets[1:] if len(classes) == 2 else targets
+
+
+def contrasts(columns: Float[np.ndarray, "*m c"]) -> Float[np.ndarray, "*m k"]:
+    """One column a class; for two classes only what the second has more than the first (k = 1)."""
+    return np.diff(columns, axis=-1) if columns.shape[-1] == 2 else columns
+
+
+def class_means(features: Features, labels: Labels, classes: Int[np.ndarray, " c"]) -> Float[np.ndarray, "c d"]:
+    """Mean features of every class, float64."""
+    return np.stack([features[labels == label].mean(axis=0, dtype=np.float64) for label in classes])

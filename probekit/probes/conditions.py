@@ -51,7 +51,8 @@ def fit_condition(name: str, features: Features, widths: Sequence[int]) -> Condi
     """The condition of that name with its statistics taken from these rows.
 
     `whiten` divides the scores on principal axis j by sqrt(λⱼ + r), where λⱼ is their variance and r is `RIDGE` times
-    the mean variance of the block's columns (for n ≤ d rows there are n axes: others hold nothing of the training rows).
+    the mean variance of the block's columns. Fewer rows than columns have as many axes as rows: along the others the
+    training rows do not vary.
 
     Raises:
         UnknownNameError: there is no such condition.
