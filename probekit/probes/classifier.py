@@ -61,11 +61,11 @@ def probabilities(decisions: Float[np.ndarray, " n"] | Float[np.ndarray, "n k"])
     return odds
 
 
-def trainable_classes(features: Features, labels: Labels) -> Int[np.ndarray, " c"]:
-    """The classes among the labels, ascending.
+def refuse_nonfinite(features: Features) -> None:
+    """Nothing, where every feature is finite.
 
     Raises:
-        ProbeError: one class only, or a feature that is not finite.
+        ProbeError: one is not; the message names the first row.
     """
     finite = np.isfinite(features).all(axis=1)
     if not finite.all():
@@ -73,6 +73,15 @@ def trainable_classes(features: Features, labels: Labels) -> Int[np.ndarray, " c
             f"{np.sum(~finite)} of {len(finite)} rows have a feature that is not finite, the first is row "
             f"{np.argmin(finite)}: leave these samples out or extract them again."
         )
+
+
+def trainable_classes(features: Features, labels: Labels) -> Int[np.ndarray, " c"]:
+    """The classes among the labels, ascending.
+
+    Raises:
+        ProbeError: one class only, or a feature that is not finite.
+    """
+    refuse_nonfinite(features)
     classes = np.unique(labels)
     if len(classes) < 2:
         only = f"only class {classes[0]}" if len(classes) else "no samples"
@@ -84,3 +93,13 @@ def indicators(labels: Labels, classes: Int[np.ndarray, " c"]) -> Float[np.ndarr
     """0/1 rows: one for the second of two classes, else one a class."""
     targets = (labels == classes[:, None]).astype(np.float64)
     return targets[1:] if len(classes) == 2 else targets
+
+
+def contrasts(columns: Float[np.ndarray, "*m c"]) -> Float[np.ndarray, "*m k"]:
+    """One column a class; for two classes only what the second has more than the first (k = 1)."""
+    return np.diff(columns, axis=-1) if columns.shape[-1] == 2 else columns
+
+
+def class_means(features: Features, labels: Labels, classes: Int[np.ndarray, " c"]) -> Float[np.ndarray, "c d"]:
+    """Mean features of every class, float64."""
+    return np.stack([features[labels == label].mean(axis=0, dtype=np.float64) for label in classes])

@@ -3,12 +3,13 @@
 Each block of a feature reference such as `clip+npr` is conditioned on its own: no part drowns another.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from probekit.arrays import Features, Float, unit_rows
+from probekit.probes.classifier import refuse_nonfinite
 from probekit.registry import unknown_name
 
 CONDITIONS = {
@@ -16,47 +17,66 @@ CONDITIONS = {
     "l2": "each row scaled to length 1",
     "layernorm": "each row to mean 0 and standard deviation 1",
     "zscore": "each column to mean 0 and standard deviation 1 on the training rows",
+    "whiten": "principal axes of the training rows, each scaled to standard deviation 1",
 }
+
+RIDGE = 1e-3  # of the mean variance: an axis with less variance than that is not blown up to that of the others
+
+ELEMENTS_AT_ONCE = 1 << 21  # float64 numbers converted at once: 16 MiB, against a whole copy of the features
 
 
 @dataclass(frozen=True)
 class Condition:
-    """A fitted condition: each row of each block is normalised, then each column is shifted and scaled."""
+    """A fitted condition: each row of each block is normalised, shifted, rotated if at all, and its columns scaled."""
 
     name: str
     widths: tuple[int, ...]
     shift: Float[np.ndarray, " d"]
-    scale: Float[np.ndarray, " d"]
+    scale: Float[np.ndarray, " m"]
     """Positive everywhere; 1 for a column that is constant on the training rows."""
+    rotation: Float[np.ndarray, "d a"] | None = None
+    """Principal axes as columns, in the rows of their block; a block with fewer axes than another is padded with 0."""
 
     def apply(self, features: Features) -> Features:
-        """Conditioned features, float64; the input is left as it is."""
-        conditioned: Features = (_normalise(self.name, self.widths, features) - self.shift) / self.scale
+        """Conditioned features (n, m), float64; the input is left as it is. m < d only for `whiten` with n < d rows."""
+        conditioned = np.empty((len(features), len(self.scale)))
+        for rows in _strips(features):
+            shifted = _normalise(self.name, self.widths, features[rows]) - self.shift
+            rotated = shifted if self.rotation is None else _rotate(shifted, self.widths, self.rotation)
+            np.divide(rotated, self.scale, out=conditioned[rows])
         return conditioned
 
 
 def fit_condition(name: str, features: Features, widths: Sequence[int]) -> Condition:
     """The condition of that name with its statistics taken from these rows.
 
+    `whiten` divides the scores on principal axis j by sqrt(λⱼ + r), where λⱼ is their variance and r is `RIDGE` times
+    the mean variance of the block's columns. Fewer rows than columns have as many axes as rows: along the others the
+    training rows do not vary.
+
     Raises:
         UnknownNameError: there is no such condition.
+        ProbeError: statistics are wanted of a feature that is not finite.
     """
     if name not in CONDITIONS:
         raise unknown_name("condition", name, CONDITIONS)
-    shift, scale = np.zeros(features.shape[1]), np.ones(features.shape[1])
+    shift, scale, rotation = np.zeros(features.shape[1]), np.ones(features.shape[1]), None
+    if name in ("zscore", "whiten"):
+        refuse_nonfinite(features)
+        shift, variance = _moments(features)
     if name == "zscore":
-        shift = features.mean(axis=0, dtype=np.float64)
-        scale = features.std(axis=0, dtype=np.float64)
+        scale = np.sqrt(variance)
         scale[scale <= _rounding(features, axis=0)] = 1.0
-    return Condition(name, tuple(widths), shift, scale)
+    if name == "whiten":
+        scale, rotation = _principal_axes(features, widths, shift)
+    return Condition(name, tuple(widths), shift, scale, rotation)
 
 
 def _normalise(name: str, widths: Sequence[int], features: Features) -> Features:
     normalise = _ROWS.get(name)
     if normalise is None:
         return features.astype(np.float64)
-    ends = np.cumsum(widths)[:-1]
-    return np.hstack([normalise(block.astype(np.float64)) for block in np.split(features, ends, axis=1)])
+    return np.hstack([normalise(features[:, block].astype(np.float64)) for block, _ in _blocks(widths)])
 
 
 def _layernorm(block: Features) -> Features:
@@ -66,11 +86,74 @@ def _layernorm(block: Features) -> Features:
     return normal
 
 
+def _rotate(features: Features, widths: Sequence[int], rotation: Float[np.ndarray, "d a"]) -> Features:
+    most = rotation.shape[1]
+    return np.hstack([features[:, block] @ rotation[block, : min(width, most)] for block, width in _blocks(widths)])
+
+
+def _moments(features: Features) -> tuple[Float[np.ndarray, " d"], Float[np.ndarray, " d"]]:
+    """Mean and variance of every column, in float64."""
+    count = max(len(features), 1)
+    mean = features.sum(axis=0, dtype=np.float64) / count
+    squares = np.zeros_like(mean)
+    for rows in _strips(features):
+        centred = features[rows] - mean
+        squares += np.einsum("nd,nd->d", centred, centred)
+    return mean, squares / count
+
+
+def _principal_axes(
+    features: Features, widths: Sequence[int], mean: Float[np.ndarray, " d"]
+) -> tuple[Float[np.ndarray, " m"], Float[np.ndarray, "d a"]]:
+    """Scale and rotation of `whiten`."""
+    most = min(len(features), max(widths))
+    rotation, scales = np.zeros((features.shape[1], most)), []
+    rounding = _rounding(features, axis=0)
+    for block, width in _blocks(widths):
+        variances, axes = _eigen(features[:, block], mean[block])
+        rotation[block, : len(variances)] = axes
+        average = variances.sum() / width
+        constant = average <= rounding[block].max(initial=0.0) ** 2
+        scales.append(np.ones(len(variances)) if constant else np.sqrt(variances + RIDGE * average))
+    return np.concatenate(scales), rotation
+
+
+def _eigen(
+    features: Features, mean: Float[np.ndarray, " d"]
+) -> tuple[Float[np.ndarray, " a"], Float[np.ndarray, "d a"]]:
+    """Variances, greatest first, and axes of XᵀX/n for centred X; the largest entry of an axis is positive."""
+    n, d = features.shape
+    if n < d:
+        axes, values = np.linalg.svd((features - mean).T, full_matrices=False)[:2]
+        variances = values**2 / n
+    else:
+        scatter = np.zeros((d, d))
+        for rows in _strips(features):
+            centred = features[rows] - mean
+            scatter += centred.T @ centred
+        values, axes = np.linalg.eigh(scatter / n)
+        variances, axes = np.maximum(values[::-1], 0.0), axes[:, ::-1]
+    largest = np.abs(axes).argmax(axis=0)
+    return variances, axes * np.sign(axes[largest, np.arange(len(variances))])
+
+
 def _rounding(features: Features, axis: int) -> Float[np.ndarray, " m"]:
     """The largest deviation that rounding gives to constant values: for 0.1 it comes out as 1e-17, not 0."""
     steps = max(float(np.finfo(features.dtype).eps), features.shape[axis] * float(np.finfo(np.float64).eps))
-    bound: Float[np.ndarray, " m"] = steps * np.abs(features).max(axis=axis)
+    largest = np.maximum(features.max(axis=axis, initial=0.0), -features.min(axis=axis, initial=0.0))
+    bound: Float[np.ndarray, " m"] = steps * largest
     return bound
+
+
+def _blocks(widths: Sequence[int]) -> Iterator[tuple[slice, int]]:
+    ends = np.cumsum(widths).tolist()
+    return ((slice(end - width, end), width) for end, width in zip(ends, widths, strict=True))
+
+
+def _strips(features: Features) -> Iterator[slice]:
+    """The rows, as many at once as make `ELEMENTS_AT_ONCE`."""
+    step = max(1, ELEMENTS_AT_ONCE // max(1, features.shape[1]))
+    return (slice(start, start + step) for start in range(0, len(features), step))
 
 
 _ROWS: dict[str, Callable[[Features], Features]] = {"l2": unit_rows, "layernorm": _layernorm}

@@ -1,4 +1,4 @@
-"""Conditions and the choice of C."""
+"""The choice of C."""
 
 import numpy as np
 import pytest
@@ -7,7 +7,6 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 
 from probekit.errors import ProbeError, UnknownNameError
-from probekit.probes.conditions import CONDITIONS, fit_condition
 from probekit.probes.selection import GRID, selection_record, train_probe
 
 
@@ -21,47 +20,6 @@ def samples(seed=0, n=120, d=10, shift=1.0, dtype=np.float32):
 def train(features, labels, folds, **changes):
     options = {"probe": "logistic", "condition": "zscore", "widths": (features.shape[1],), "folds": folds}
     return train_probe(features, labels, **options | changes)
-
-
-def test_zscore_gives_training_columns_mean_0_and_deviation_1():
-    features, _, _ = samples()
-    conditioned = fit_condition("zscore", features * 7 + 3, (10,)).apply(features * 7 + 3)
-    assert_allclose(conditioned.mean(axis=0), 0, atol=1e-6)
-    assert_allclose(conditioned.std(axis=0), 1, atol=1e-6)
-
-
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_a_constant_column_of_a_tenth_becomes_zero_not_noise(dtype):
-    features = np.full((99, 3), 0.1, dtype=dtype)
-    conditioned = fit_condition("zscore", features, (3,)).apply(features)
-    assert np.abs(conditioned).max() < 1e-6
-
-
-def test_l2_scales_each_block_of_each_row_to_length_1_and_leaves_zeros():
-    features, _, _ = samples()
-    features[3, :4] = 0
-    conditioned = fit_condition("l2", features, (4, 6)).apply(features)
-    lengths = np.linalg.norm(conditioned[:, :4], axis=1)
-    assert_allclose(np.delete(lengths, 3), 1.0)
-    assert lengths[3] == 0
-    assert_allclose(np.linalg.norm(conditioned[:, 4:], axis=1), 1.0)
-
-
-def test_layernorm_gives_each_block_of_each_row_mean_0_and_deviation_1():
-    features, _, _ = samples()
-    features[5, 4:] = 0.1
-    conditioned = fit_condition("layernorm", features, (4, 6)).apply(features)
-    assert_allclose(conditioned[:, :4].mean(axis=1), 0, atol=1e-12)
-    assert_allclose(conditioned[:, :4].std(axis=1), 1)
-    assert_allclose(conditioned[5, 4:], 0, atol=1e-12)
-
-
-@pytest.mark.parametrize("name", CONDITIONS)
-def test_no_condition_lets_other_rows_into_a_row(name):
-    features, _, _ = samples()
-    condition = fit_condition(name, features[:60], (4, 6))
-    assert_allclose(condition.apply(features)[90], condition.apply(features[90:91])[0], rtol=1e-12)
-    assert np.array_equal(features, samples()[0])
 
 
 @settings(max_examples=15, deadline=None)
