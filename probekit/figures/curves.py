@@ -18,6 +18,7 @@ from probekit.figures.style import (
     FAINT,
     GUIDE,
     INK,
+    Dashes,
     Extension,
     bare,
     breadth,
@@ -173,7 +174,7 @@ def _places_apart(names: Iterable[str], end: float | None) -> dict[str, float]:
 def _apart_enough(ticks: Mapping[str, float]) -> list[str]:
     """Those words, from the right, that do not touch the one before."""
     kept: list[str] = []
-    for word, place in reversed(ticks.items()):
+    for word, place in reversed(list(ticks.items())):
         if not kept or ticks[kept[-1]] - place >= breadth([kept[-1]], 11) + 0.1:
             kept.append(word)
     return kept
@@ -193,7 +194,7 @@ def _width(places: Sequence[float]) -> float:
 # Drawing
 
 
-def _line(axes: "Axes", x: "pd.Series[float]", rows: pd.DataFrame, colour: str, dashes: Any, marker: str) -> None:
+def _line(axes: "Axes", x: "pd.Series[float]", rows: pd.DataFrame, colour: str, dashes: Dashes, marker: str) -> None:
     """A line through the points over the band of their intervals."""
     axes.fill_between(x, rows["lo"], rows["hi"], color=colour, alpha=0.12, lw=0)
     if len(rows) == 1:  # a band of one point has no breadth
@@ -287,7 +288,7 @@ def _kind_handles(kinds: Sequence[str]) -> "list[Artist]":
     return handles if len(kinds) > 1 else []
 
 
-def _kind_look(place: int) -> tuple[Any, str]:
+def _kind_look(place: int) -> tuple[Dashes, str]:
     return DASHES[place % len(DASHES)], CLASS_MARKERS[place % len(CLASS_MARKERS)]
 
 

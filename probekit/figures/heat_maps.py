@@ -101,7 +101,7 @@ def robustness(
     colours = _colours("chance in the middle", ORANGE_TO_BLUE)
     look = _Look((test_axis, perturbation_axis), value_name, colours, limits, rule_after=1)
     text = values.map(lambda value: DASH if pd.isna(value) else f"{value:.2f}")
-    remark = f"beneath each value: its change against {values.columns[0]}" if values.shape[1] > 1 else ""
+    remark = f"beneath each value: its change against “{values.columns[0]}”" if values.shape[1] > 1 else ""
     return _heat_map(values, text, small, look, title=title, remark=remark, oracle=oracle, extension=extension)
 
 
@@ -238,9 +238,10 @@ def _cells(
             axes.add_patch(Rectangle((column - 0.5, row - 0.5), 1, 1, fc=UNDEFINED, ec="#b6bcc6", hatch="////", lw=0))
         colour = _readable_on(look.colours, value, look.limits)
         note = "" if notes is None else str(notes[row, column])
-        axes.text(column, row - (0.12 if note else 0), str(printed[row, column]),
-                  ha="center", va="center", color=colour, fontsize=font)  # fmt: skip
-        axes.text(column, row + 0.27, note, ha="center", va="center", color=colour, fontsize=0.62 * font)
+        words = [(row - (0.12 if note else 0), str(printed[row, column]), font), (row + 0.27, note, 0.62 * font)]
+        for y, word, points in words if note else words[:1]:
+            cell = axes.text(column, y, word, ha="center", va="center", color=colour, fontsize=points)
+            cell.set_in_layout(False)  # it lies inside the axes: measuring thousands of them takes seconds
     axes.set_xticks(np.arange(grid.shape[1] + 1) - 0.5, minor=True)
     axes.set_yticks(np.arange(grid.shape[0] + 1) - 0.5, minor=True)
     axes.grid(which="minor", color="white", lw=1.5)
@@ -251,10 +252,11 @@ def _cells(
 def _colour_bar(axes: "Axes", look: _Look, shape: tuple[int, int]) -> None:
     """A colour bar as high as the matrix, however flat."""
     beside = axes.inset_axes((1 + 0.25 / shape[1], 0, 0.25 / shape[1], 1))
+    room = 2 if shape[0] == 1 and shape[1] > COUNTED else 3 if shape[0] <= 2 else 6  # for so many ticks
     if look.decimals is None:
-        ticks, words = np.linspace(*look.limits, 6 if shape[0] > 2 else 3), None
+        ticks, words = np.linspace(*look.limits, room), None
     else:  # with the middle among them
-        ticks = np.linspace(*look.limits, 5 if shape[0] > 2 else 3)
+        ticks = np.linspace(*look.limits, min(room, 5))
         words = lambda value, _: _signed(value, look.decimals)  # noqa: E731
     bar = axes.figure.colorbar(axes.images[0], cax=beside, ticks=ticks, format=words)
     bar.outline.set_visible(False)

@@ -36,10 +36,13 @@ REAL_COLOUR = "#6b7280"  # also in reports/static/map.js: seen on white and on b
 CLASS_COLOURS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#d55e00", "#56b4e9", "#8c6bb1")  # Okabe and Ito
 POOL_COLOURS = {"mated": CLASS_COLOURS[0], "unregistered": CLASS_COLOURS[4], REAL: REAL_COLOUR}  # in every picture
 CLASS_MARKERS = ("o", "^", "s", "D", "v", "P", "X", "*")  # a new one each time the colours have been used up
-DASHES: tuple[Any, ...] = (
+DASHES: "tuple[Dashes, ...]" = (
     "-", (0, (5, 1.5)), (0, (1.2, 1.2)), (0, (6, 1.5, 1.2, 1.5)), (0, (2.5, 2.5)), (0, (8, 2, 1, 1, 1, 2)),
 )  # fmt: skip
 GUIDE: dict[str, Any] = {"color": FAINT, "linestyle": "--", "lw": 1.2}  # chance, or what would be perfect
+
+Dashes = Literal["-"] | tuple[float, tuple[float, ...]]
+"""A line style as matplotlib takes it: unbroken, or an offset and the lengths of dashes and gaps in line widths."""
 
 ORACLE = "ORACLE: chosen on test data"
 
@@ -157,7 +160,8 @@ def legend(figure: "Figure", handles: "Sequence[Artist]") -> None:
 def legend_width(labels: Sequence[str]) -> float:
     """The inches that a legend of these labels takes."""
     font, columns = _legend_size(len(labels))
-    return sum(breadth(column, font) + 0.7 for column in np.array_split(list(labels), columns))
+    chunks = np.array_split(np.arange(len(labels)), columns)
+    return sum((breadth([labels[i] for i in chunk], font) + 0.7 for chunk in chunks), 0.0)
 
 
 def _legend_size(n: int) -> tuple[float, int]:
