@@ -1,0 +1,318 @@
+"""Curves of a value: over the blocks that features were read from, and over the number of training examples.
+
+Both kinds have an axis of numbers and, at its right end and apart from it, places that have no number. The value is
+between 0 and 1; its axis reaches from chance or below to 1, so that pictures compare.
+"""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from probekit.errors import UsageError
+from probekit.figures.style import (
+    CLASS_MARKERS,
+    DASHES,
+    FAINT,
+    GUIDE,
+    INK,
+    Dashes,
+    Extension,
+    bare,
+    breadth,
+    figure_of,
+    headline,
+    legend,
+    legend_width,
+    line_style,
+    picture,
+    ruled,
+    say_empty,
+)
+
+if TYPE_CHECKING:
+    from matplotlib.artist import Artist
+    from matplotlib.axes import Axes
+
+ALL = "all"
+NUMBERED = re.compile(r"(.+)@(\d+)")  # cls@7: the kind of tap and the block
+
+
+def layer_curves(
+    table: pd.DataFrame,
+    *,
+    title: str,
+    value_name: str = "AUC",
+    chance: float | None = 0.5,
+    oracle: bool = False,
+    extension: Extension = "png",
+) -> bytes:
+    """Lines of a value over the blocks of a model; taps without a block stand apart at the right end.
+
+    Colour is the series, dashes and marker are the kind of tap (`cls` of `cls@7`). A line breaks at an undefined value,
+    and the legend counts them.
+
+    Args:
+        table: a row a point: `series`, `tap` (`cls@7`, `final`), `value`; optional `lo` and `hi`, the ends of its
+            interval (NaN: none), and `chosen`, True where the point is to be ringed.
+        title: stands above the picture.
+        value_name: words for the vertical axis.
+        chance: the value of guessing, drawn as a dashed line; None draws none.
+        oracle: stamp the picture: its numbers were chosen on test data.
+        extension: `png` or `svg`.
+    """
+    points = _with_intervals(table)
+    split = points["tap"].astype(str).str.extract(NUMBERED)
+    points = points.assign(kind=split[0], block=pd.to_numeric(split[1])).sort_values("block", kind="stable")
+    kinds = list(points["kind"].dropna().unique())
+    unit, ticks, shown = _block_places(points["block"])
+    apart = _places_apart(table["tap"][split[0].isna()].astype(str), max(ticks.values(), default=None))
+    handles = [*_series_handles(table), *_kind_handles(kinds), *_mark_handles(points, chance)]
+    width = _width([*ticks.values(), *apart.values()])
+    with figure_of(width + legend_width([str(handle.get_label()) for handle in handles]), 4.6) as figure:
+        axes = figure.add_subplot()
+        for place, name in enumerate(names := _series(table)):
+            mine = points[points["series"] == name]
+            colour, shift = line_style(place)["color"], _shift(place, len(names))
+            for number, kind in enumerate(kinds):
+                rows = mine[mine["kind"] == kind]
+                x = unit * rows["block"] + (shift if len(ticks) == 1 else 0)
+                _line(axes, x, rows, colour, *_kind_look(number))
+            _points_apart(axes, mine, mine["tap"], apart, shift, colour)
+        words = "block" if len(kinds) != 1 else f"block i of {kinds[0]}@i"
+        _horizontal_axis(axes, ticks, shown, apart, words if kinds else "tap")
+        _value_axis(axes, points, value_name, chance)
+        legend(figure, handles)
+        headline(figure, title, width, oracle=oracle)
+        return picture(figure, extension)
+
+
+def shot_curves(
+    table: pd.DataFrame,
+    *,
+    title: str,
+    value_name: str = "AUC",
+    chance: float | None = 0.5,
+    shots_axis: str = "training examples per class",
+    oracle: bool = False,
+    extension: Extension = "png",
+) -> bytes:
+    """Lines of a mean value over the number of training examples, a band of one standard deviation around each.
+
+    The number has a logarithmic scale; `all` stands apart at the right end.
+
+    Args:
+        table: a row a point: `series`, `shots` (1 or more, or "all"), `value` (the mean over seeds), and `spread` (the
+            standard deviation over seeds; NaN: none).
+        title: stands above the picture.
+        value_name: words for the vertical axis.
+        chance: the value of guessing, drawn as a dashed line; None draws none.
+        shots_axis: words for the horizontal axis.
+        oracle: stamp the picture: its numbers were chosen on test data.
+        extension: `png` or `svg`.
+
+    Raises:
+        UsageError: a number of shots is neither 1 or more nor `all`.
+    """
+    everything = table["shots"].astype(str) == ALL
+    shots = _whole_numbers(table["shots"][~everything])
+    points = table.assign(lo=table["value"] - table["spread"], hi=table["value"] + table["spread"], chosen=False)
+    numbered = points[~everything].assign(shots=shots).sort_values("shots", kind="stable")
+    ticks = _log_places(shots)
+    apart = _places_apart([ALL] if everything.any() else [], max(ticks.values(), default=None))
+    handles = [*_series_handles(table), *_mark_handles(points, chance)]
+    width = _width([*ticks.values(), *apart.values()])
+    with figure_of(width + legend_width([str(handle.get_label()) for handle in handles]), 4.6) as figure:
+        axes = figure.add_subplot()
+        for place, name in enumerate(names := _series(table)):
+            look, shift = line_style(place), _shift(place, len(names))
+            rows = numbered[numbered["series"] == name]
+            x = rows["shots"].astype(str).map(ticks).astype(float) + (shift if len(ticks) == 1 else 0)
+            _line(axes, x, rows, look["color"], look["linestyle"], "o")
+            mine = points[everything & (points["series"] == name)]
+            _points_apart(axes, mine, mine["shots"].astype(str), apart, shift, look["color"])
+        _horizontal_axis(axes, ticks, _apart_enough(ticks), apart, shots_axis)
+        _value_axis(axes, points, value_name, chance)
+        legend(figure, handles)
+        headline(figure, title, width, oracle=oracle, remark="mean over seeds ± 1 standard deviation")
+        return picture(figure, extension)
+
+
+# Places on the horizontal axis, in inches
+
+
+def _block_places(blocks: "pd.Series[float]") -> tuple[float, dict[str, float], list[str]]:
+    """The inches of a block, where each stands, and those that are named: every one, second, fifth or tenth."""
+    numbers = sorted(int(block) for block in blocks.dropna().unique())
+    if not numbers:
+        return 1.0, {}, []
+    span = numbers[-1] - numbers[0] + 1
+    unit = float(np.clip(6.5 / span, 0.1, 0.7))
+    step = next(step for step in (1, 2, 5, 10, 20, span) if step * unit >= 0.25)
+    places = {str(n): unit * n for n in range(numbers[0], numbers[-1] + 1)}
+    return unit, places, [n for n in places if int(n) % step == 0 or span == 1]
+
+
+def _log_places(shots: "pd.Series[int]") -> dict[str, float]:
+    numbers = sorted(shots.unique())
+    if not numbers:
+        return {}
+    scale = 5.0 / max(np.log10(numbers[-1] / numbers[0]), 1.0)
+    return {str(n): float(scale * np.log10(n / numbers[0])) for n in numbers}
+
+
+def _places_apart(names: Iterable[str], end: float | None) -> dict[str, float]:
+    """Where the names without a number stand, in the order in which they come."""
+    unique = list(dict.fromkeys(names))
+    step = float(np.clip(breadth(unique, 11) + 0.15, 0.55, 1.0))
+    start = 0.0 if end is None else end + 0.3 + step / 2
+    return {name: start + step * place for place, name in enumerate(unique)}
+
+
+def _apart_enough(ticks: Mapping[str, float]) -> list[str]:
+    """Those words, from the right, that do not touch the one before."""
+    kept: list[str] = []
+    for word, place in reversed(list(ticks.items())):
+        if not kept or ticks[kept[-1]] - place >= breadth([kept[-1]], 11) + 0.1:
+            kept.append(word)
+    return kept
+
+
+def _shift(place: int, n: int) -> float:
+    """Beside each other, not on top of each other: the inches of the place among n from their middle."""
+    return min(0.11, 0.4 / n) * (place - (n - 1) / 2)
+
+
+def _width(places: Sequence[float]) -> float:
+    """The inches of the axes and the words at their left."""
+    span = max(places) - min(places) if places else 0.0
+    return max(4.0, span + 0.8) + 0.9
+
+
+# Drawing
+
+
+def _line(axes: "Axes", x: "pd.Series[float]", rows: pd.DataFrame, colour: str, dashes: Dashes, marker: str) -> None:
+    """A line through the points over the band of their intervals."""
+    axes.fill_between(x, rows["lo"], rows["hi"], color=colour, alpha=0.12, lw=0)
+    if len(rows) == 1:  # a band of one point has no breadth
+        axes.vlines(x, rows["lo"], rows["hi"], color=colour, lw=1.4, alpha=0.6)
+    axes.plot(x, rows["value"], color=colour, linestyle=dashes, marker=marker, ms=4.5, lw=1.6)
+    _ring(axes, x[rows["chosen"]], rows["value"][rows["chosen"]])
+
+
+def _points_apart(
+    axes: "Axes",
+    rows: pd.DataFrame,
+    names: "pd.Series[str]",
+    apart: Mapping[str, float],
+    shift: float,
+    colour: str,
+) -> None:
+    """Points with the bars of their intervals, of those rows whose name stands apart."""
+    x = names.map(apart).astype(float) + shift
+    axes.vlines(x, rows["lo"], rows["hi"], color=colour, lw=1.4, alpha=0.6)
+    axes.plot(x, rows["value"], color=colour, linestyle="", marker="o", ms=5.5)
+    chosen = rows["chosen"] & x.notna()
+    _ring(axes, x[chosen], rows["value"][chosen])
+
+
+def _ring(axes: "Axes", x: "pd.Series[float]", y: "pd.Series[float]") -> None:
+    axes.scatter(x, y, s=110, facecolors="none", edgecolors=INK, linewidths=1.5, zorder=5)
+
+
+def _horizontal_axis(
+    axes: "Axes",
+    ticks: Mapping[str, float],
+    shown: Sequence[str],
+    apart: Mapping[str, float],
+    words: str,
+) -> None:
+    """Ticks, of which some are named, and words; a line stands between the numbers and the names apart from them."""
+    crowded = len(apart) > 1 and breadth(list(apart), 11) > 1.0
+    axes.set_xticks([*ticks.values(), *apart.values()], [*(word if word in shown else "" for word in ticks), *apart])
+    for tick in axes.get_xticklabels()[len(ticks) :]:
+        tick.set(rotation=40 if crowded else 0, ha="right" if crowded else "center", rotation_mode="anchor")
+    places = [*ticks.values(), *apart.values()] or [0.0]
+    left, right = min(places) - 0.3, max(places) + 0.3
+    axes.set_xlim(left, right)
+    middle = (left + right) / 2
+    if ticks and apart:
+        last = max(ticks.values())
+        axes.axvline((last + min(apart.values())) / 2, color=FAINT, lw=0.8)
+        middle = (min(ticks.values()) + last) / 2
+    axes.set_xlabel(words, x=(middle - left) / (right - left))
+
+
+def _value_axis(axes: "Axes", points: pd.DataFrame, name: str, chance: float | None) -> None:
+    numbers = points[["value", "lo", "hi"]].to_numpy(dtype=float)
+    known = [*numbers[np.isfinite(numbers)], *([] if chance is None else [chance])]
+    lowest = max(0.0, min([1.0, *known])) if known else 0.0
+    margin = 0.04 * (1 - lowest) or 0.02
+    axes.set_ylim(lowest - margin, 1 + margin)
+    axes.set_ylabel(name)
+    ruled(axes, "y")
+    bare(axes, "top", "right")
+    if chance is not None:
+        axes.axhline(chance, **GUIDE)
+    if points["value"].isna().all():
+        say_empty(axes)
+
+
+# Legend
+
+
+def _series(table: pd.DataFrame) -> list[str]:
+    return list(dict.fromkeys(table["series"]))
+
+
+def _series_handles(table: pd.DataFrame) -> "list[Artist]":
+    """A line a series, with the number of its undefined points."""
+    from matplotlib.lines import Line2D
+
+    undefined = table["value"].isna().groupby(table["series"]).sum()
+    labels = [f"{name}  ({undefined[name]} undefined)" if undefined[name] else str(name) for name in _series(table)]
+    return [Line2D([], [], label=label, **(line_style(i) | {"lw": 2.6})) for i, label in enumerate(labels)]
+
+
+def _kind_handles(kinds: Sequence[str]) -> "list[Artist]":
+    """Dashes and marker of each kind of tap; one kind stands on the axis instead."""
+    from matplotlib.lines import Line2D
+
+    handles: list[Artist] = [
+        Line2D([], [], label=f"{kind}@i", color=INK, linestyle=dashes, marker=marker, ms=4.5, lw=1.6)
+        for kind, (dashes, marker) in zip(kinds, map(_kind_look, range(len(kinds))), strict=True)
+    ]
+    return handles if len(kinds) > 1 else []
+
+
+def _kind_look(place: int) -> tuple[Dashes, str]:
+    return DASHES[place % len(DASHES)], CLASS_MARKERS[place % len(CLASS_MARKERS)]
+
+
+def _mark_handles(points: pd.DataFrame, chance: float | None) -> "list[Artist]":
+    from matplotlib.lines import Line2D
+
+    ring = Line2D([], [], linestyle="", marker="o", ms=10, mfc="none", mec=INK, mew=1.5, label="chosen")
+    line = Line2D([], [], label="chance", **GUIDE)
+    return [*([ring] * bool(points["chosen"].any())), *([line] * (chance is not None))]
+
+
+# Tables
+
+
+def _with_intervals(table: pd.DataFrame) -> pd.DataFrame:
+    """The table with the columns that may be left out."""
+    without = {"lo": np.nan, "hi": np.nan, "chosen": False}
+    points = table.assign(**{name: value for name, value in without.items() if name not in table})
+    return points.assign(chosen=points["chosen"].eq(True) & points["value"].notna())
+
+
+def _whole_numbers(shots: "pd.Series[Any]") -> "pd.Series[int]":
+    numbers = pd.to_numeric(shots, errors="coerce")
+    wrong = shots[~((numbers >= 1) & (numbers % 1 == 0))]
+    if len(wrong):
+        raise UsageError(f"shots are {wrong.iloc[0]!r}, expected a whole number from 1 or {ALL!r}.")
+    return numbers.astype(int)

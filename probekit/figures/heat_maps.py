@@ -1,0 +1,294 @@
+"""Heat maps: train/test matrices, their differences, robustness to perturbations, and confusion.
+
+The colours of a matrix span its limits whatever the values, so that pictures compare; their neutral middle is chance,
+or no difference. Every value is printed; what is undefined (NaN) is grey and hatched.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from probekit.arrays import Float
+from probekit.figures.style import (
+    INK,
+    ORANGE_TO_BLUE,
+    UNDEFINED,
+    WHITE_TO_BLUE,
+    Extension,
+    breadth,
+    figure_of,
+    headline,
+    picture,
+    say_empty,
+)
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.colors import Colormap
+
+MINUS, DASH = "−", "–"
+COUNTED = 20  # rows or columns up to which each cell has room for its n
+
+
+def matrix(
+    values: pd.DataFrame,
+    *,
+    title: str,
+    value_name: str = "AUC",
+    counts: pd.DataFrame | None = None,
+    train_axis: str = "trained on",
+    test_axis: str = "tested on",
+    limits: tuple[float, float] = (0.0, 1.0),
+    oracle: bool = False,
+    extension: Extension = "png",
+) -> bytes:
+    """A train/test heat map: trained on down, tested on across, each value printed, n small beneath it.
+
+    Beyond 20 rows or columns the range of n stands beneath the title instead.
+
+    Args:
+        values: train (index) by test (columns); NaN is drawn hatched and grey.
+        title: stands above the picture.
+        value_name: of the colour bar.
+        counts: test samples of each cell, same index and columns; None prints no n.
+        train_axis: words for the index.
+        test_axis: words for the columns.
+        limits: values at the two ends of the colours.
+        oracle: stamp the picture: its numbers were chosen on test data.
+        extension: `png` or `svg`.
+    """
+    small, remark = None, ""
+    if counts is not None and max(values.shape) <= COUNTED:
+        small = counts.map(lambda n: "" if pd.isna(n) else f"n {int(n)}")
+    elif counts is not None and counts.notna().any(axis=None):
+        known = counts.to_numpy(dtype=float)
+        remark = f"n per cell: {int(np.nanmin(known))} to {int(np.nanmax(known))}"
+    look = _Look((train_axis, test_axis), value_name, _colours("chance in the middle", ORANGE_TO_BLUE), limits)
+    text = values.map(lambda value: DASH if pd.isna(value) else f"{value:.2f}")
+    return _heat_map(values, text, small, look, title=title, remark=remark, oracle=oracle, extension=extension)
+
+
+def robustness(
+    values: pd.DataFrame,
+    *,
+    title: str,
+    value_name: str = "AUC",
+    test_axis: str = "tested on",
+    perturbation_axis: str = "perturbation",
+    limits: tuple[float, float] = (0.0, 1.0),
+    oracle: bool = False,
+    extension: Extension = "png",
+) -> bytes:
+    """A heat map of test generators down and perturbations across, the change against clean small beneath.
+
+    Args:
+        values: test generators (index) by perturbations (columns, in the order drawn); the first column is clean.
+        title: stands above the picture.
+        value_name: of the colour bar.
+        test_axis: words for the index.
+        perturbation_axis: words for the columns.
+        limits: values at the two ends of the colours.
+        oracle: stamp the picture: its numbers were chosen on test data.
+        extension: `png` or `svg`.
+    """
+    change = values.sub(values.iloc[:, 0], axis=0) if values.shape[1] else values
+    perturbed = np.broadcast_to(np.arange(values.shape[1]) > 0, values.shape)
+    small = change.where(perturbed).map(lambda value: "" if pd.isna(value) else _signed(value, 2))
+    colours = _colours("chance in the middle", ORANGE_TO_BLUE)
+    look = _Look((test_axis, perturbation_axis), value_name, colours, limits, rule_after=1)
+    text = values.map(lambda value: DASH if pd.isna(value) else f"{value:.2f}")
+    remark = f"beneath each value: its change against “{values.columns[0]}”" if values.shape[1] > 1 else ""
+    return _heat_map(values, text, small, look, title=title, remark=remark, oracle=oracle, extension=extension)
+
+
+def difference_matrix(
+    values: pd.DataFrame,
+    *,
+    title: str,
+    value_name: str = "difference of AUC",
+    train_axis: str = "trained on",
+    test_axis: str = "tested on",
+    limit: float | None = None,
+    oracle: bool = False,
+    extension: Extension = "png",
+) -> bytes:
+    """A train/test heat map of differences: no difference is neutral, each value is printed with its sign.
+
+    Args:
+        values: train (index) by test (columns); NaN is drawn hatched and grey.
+        title: stands above the picture.
+        value_name: of the colour bar: what was taken from what.
+        train_axis: words for the index.
+        test_axis: words for the columns.
+        limit: the colours run from -limit to limit; None takes the largest difference, rounded up to 1, 2 or 5 of
+            its decimal. Pictures that are to be compared need the same limit.
+        oracle: stamp the picture: its numbers were chosen on test data.
+        extension: `png` or `svg`.
+    """
+    limit = _rounded_up(values.to_numpy(dtype=float)) if limit is None else limit
+    decimals = 2 if limit >= 0.1 else 3
+    colours = _colours("no difference in the middle", ORANGE_TO_BLUE)
+    look = _Look((train_axis, test_axis), value_name, colours, (-limit, limit), decimals=decimals)
+    text = values.map(lambda value: DASH if pd.isna(value) else _signed(value, decimals))
+    return _heat_map(values, text, None, look, title=title, oracle=oracle, extension=extension)
+
+
+def confusion(
+    counts: pd.DataFrame,
+    *,
+    title: str,
+    true_axis: str = "true generator",
+    answer_axis: str = "answer",
+    oracle: bool = False,
+    extension: Extension = "png",
+) -> bytes:
+    """A confusion matrix: rows in per cent of their samples, counts small beneath; empty rows are hatched.
+
+    Args:
+        counts: samples by true class (index) and answer (columns).
+        title: stands above the picture.
+        true_axis: words for the index.
+        answer_axis: words for the columns.
+        oracle: stamp the picture: its numbers were chosen on test data.
+        extension: `png` or `svg`.
+    """
+    total = counts.sum(axis=1)
+    share = 100 * counts.div(total.where(total > 0), axis=0)
+    text = share.map(lambda value: DASH if pd.isna(value) else f"{value:.0f}")
+    small = counts.map(lambda n: f"{int(n)}" if n else "")
+    rows = pd.Index([f"{name}  (n {n})" for name, n in zip(counts.index, total, strict=True)])
+    values, text, small = (frame.set_axis(rows) for frame in (share, text, small))
+    look = _Look((true_axis, answer_axis), "% of the row", _colours("share", WHITE_TO_BLUE), (0.0, 100.0))
+    return _heat_map(values, text, small, look, title=title, oracle=oracle, extension=extension)
+
+
+# Drawing
+
+
+@dataclass(frozen=True)
+class _Look:
+    """What a heat map says about its values: names, colours and the values at their ends."""
+
+    axis_names: tuple[str, str]  # of the index, of the columns
+    value_name: str
+    colours: "Colormap"
+    limits: tuple[float, float]
+    decimals: int | None = None  # of the colour bar, with sign; None: matplotlib's choice, without
+    rule_after: int = 0  # a line stands after so many columns
+
+
+def _heat_map(
+    values: pd.DataFrame,
+    text: pd.DataFrame,
+    small: pd.DataFrame | None,
+    look: _Look,
+    *,
+    title: str,
+    remark: str = "",
+    oracle: bool = False,
+    extension: Extension = "png",
+) -> bytes:
+    rows, columns = values.shape
+    cell = float(np.interp(max(rows, columns), [4, 20, 40], [0.82, 0.5, 0.4]))  # inches
+    font = float(np.interp(max(rows, columns), [4, 20], [13, 8]))
+    labels = [[str(name) for name in axis] for axis in (values.index, values.columns)]
+    longest = [breadth(names, font) for names in labels]
+    steep = longest[1] > cell  # names too wide for their column
+    width = longest[0] + cell * columns + 1.5
+    height = cell * rows + (0.75 * longest[1] if steep else 0.25) + 1.2
+    with figure_of(max(width, 3.6), height) as figure:
+        axes = figure.add_subplot()
+        if values.size:
+            _cells(axes, values.to_numpy(dtype=float), text, small, look, font)
+            _colour_bar(axes, look, values.shape)
+        else:
+            say_empty(axes)
+        axes.set_xticks(range(columns), labels[1], rotation=40 if steep else 0,
+                        ha="right" if steep else "center", rotation_mode="anchor")  # fmt: skip
+        axes.set_yticks(range(rows), labels[0])
+        axes.tick_params(which="both", length=0, labelsize=max(0.85 * font, 8))
+        axes.set_ylabel(look.axis_names[0], weight="bold")
+        axes.set_xlabel(look.axis_names[1], weight="bold")
+        axes.spines[:].set_visible(False)
+        # over the whole picture: the axes may be narrower than the title
+        headline(figure, title, max(width, 5.5), oracle=oracle, remark=remark)
+        return picture(figure, extension)
+
+
+def _cells(
+    axes: "Axes",
+    grid: Float[np.ndarray, "r c"],
+    text: pd.DataFrame,
+    small: pd.DataFrame | None,
+    look: _Look,
+    font: float,
+) -> None:
+    """Colours, printed values and the white lines between them."""
+    from matplotlib.patches import Rectangle
+
+    printed, notes = text.to_numpy(), None if small is None else small.to_numpy()
+    low, high = look.limits
+    axes.imshow(np.ma.masked_invalid(grid), cmap=look.colours, vmin=low, vmax=high, aspect="equal")
+    for (row, column), value in np.ndenumerate(grid):
+        if math.isnan(value):
+            axes.add_patch(Rectangle((column - 0.5, row - 0.5), 1, 1, fc=UNDEFINED, ec="#b6bcc6", hatch="////", lw=0))
+        colour = _readable_on(look.colours, value, look.limits)
+        note = "" if notes is None else str(notes[row, column])
+        words = [(row - (0.12 if note else 0), str(printed[row, column]), font), (row + 0.27, note, 0.62 * font)]
+        for y, word, points in words if note else words[:1]:
+            cell = axes.text(column, y, word, ha="center", va="center", color=colour, fontsize=points)
+            cell.set_in_layout(False)  # it lies inside the axes: measuring thousands of them takes seconds
+    axes.set_xticks(np.arange(grid.shape[1] + 1) - 0.5, minor=True)
+    axes.set_yticks(np.arange(grid.shape[0] + 1) - 0.5, minor=True)
+    axes.grid(which="minor", color="white", lw=1.5)
+    if 0 < look.rule_after < grid.shape[1]:
+        axes.axvline(look.rule_after - 0.5, color=INK, lw=1.5)
+
+
+def _colour_bar(axes: "Axes", look: _Look, shape: tuple[int, int]) -> None:
+    """A colour bar as high as the matrix, however flat."""
+    beside = axes.inset_axes((1 + 0.25 / shape[1], 0, 0.25 / shape[1], 1))
+    room = 2 if shape[0] == 1 and shape[1] > COUNTED else 3 if shape[0] <= 2 else 6  # for so many ticks
+    if look.decimals is None:
+        ticks, words = np.linspace(*look.limits, room), None
+    else:  # with the middle among them
+        ticks = np.linspace(*look.limits, min(room, 5))
+        words = lambda value, _: _signed(value, look.decimals)  # noqa: E731
+    bar = axes.figure.colorbar(axes.images[0], cax=beside, ticks=ticks, format=words)
+    bar.outline.set_visible(False)
+    bar.set_label(look.value_name)
+
+
+def _signed(value: float, decimals: int) -> str:
+    """The value with its sign, of true typographic width; what rounds to zero has none."""
+    rounded = round(value, decimals)
+    return f"{rounded:+.{decimals}f}".replace("-", MINUS) if rounded else f"{0:.{decimals}f}"
+
+
+def _rounded_up(differences: Float[np.ndarray, "r c"]) -> float:
+    """The largest size, up to 1, 2 or 5 times a power of ten; 0.1 where there is no difference to see."""
+    largest = float(np.abs(differences[np.isfinite(differences)]).max(initial=0))
+    if largest == 0:
+        return 0.1
+    power = 10.0 ** math.floor(math.log10(largest))
+    return next(step * power for step in (1, 2, 5, 10) if step * power >= largest * (1 - 1e-9))
+
+
+def _colours(name: str, stops: Sequence[str]) -> "Colormap":
+    from matplotlib.colors import LinearSegmentedColormap
+
+    return LinearSegmentedColormap.from_list(name, list(stops))
+
+
+def _readable_on(colours: "Colormap", value: float, limits: tuple[float, float]) -> str:
+    """Black or white, whichever has the higher contrast (WCAG relative luminance) with the cell."""
+    if math.isnan(value):
+        return INK
+    red, green, blue, _ = colours((value - limits[0]) / (limits[1] - limits[0]))
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in (red, green, blue)]
+    luminance = 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+    return "white" if luminance < 0.22 else INK

@@ -1,0 +1,140 @@
+"""Curves of error rates: ROC, and DET on normal-deviate axes, one line a test generator.
+
+A curve is drawn through all its vertices by straight lines in the plane of rates, as its area is reckoned: a step stays
+a step, and equal scores of both classes are a slanted piece.
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy.special import ndtr, ndtri
+
+from probekit.arrays import Float
+from probekit.figures.style import (
+    GUIDE,
+    Extension,
+    figure_of,
+    headline,
+    legend,
+    legend_width,
+    line_style,
+    picture,
+    ruled,
+    say_empty,
+)
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+Rates = Float[np.ndarray, " _"]
+"""Shares of samples, 0 to 1, one a vertex of the curve."""
+
+DET_TICKS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 40, 60, 80, 90)  # per cent
+DET_LIMITS = (0.0005, 0.95)
+
+
+def roc_curves(
+    curves: Mapping[str, tuple[Rates, Rates]],
+    *,
+    title: str,
+    notes: Mapping[str, str] | None = None,
+    oracle: bool = False,
+    extension: Extension = "png",
+) -> bytes:
+    """ROC curves over the diagonal of chance, a legend outside.
+
+    Args:
+        curves: name → false positive rates and true positive rates, vertex by vertex.
+        title: stands above the picture.
+        notes: name → words after the name in the legend: `AUC 0.97`.
+        oracle: stamp the picture: its numbers were chosen on test data.
+        extension: `png` or `svg`.
+    """
+    diagonal = ((0.0, 1.0), "chance")
+    with _rate_axes(curves, notes, diagonal) as (figure, axes, width):
+        for place, (name, (fpr, tpr)) in enumerate(curves.items()):
+            axes.plot(fpr, tpr, label=_label(name, notes), **line_style(place))
+        axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01))
+        axes.set_xlabel("false positive rate (real called fake)")
+        axes.set_ylabel("true positive rate (fake called fake)")
+        legend(figure, axes.lines)
+        headline(figure, title, width, oracle=oracle)
+        return picture(figure, extension)
+
+
+def det_curves(
+    curves: Mapping[str, tuple[Rates, Rates]],
+    *,
+    title: str,
+    notes: Mapping[str, str] | None = None,
+    oracle: bool = False,
+    extension: Extension = "png",
+) -> bytes:
+    """DET curves on normal-deviate axes (Martin et al. 1997) over the diagonal of equal error rates.
+
+    Scores of two normal distributions of equal variance give a straight line. The axes run from 0.05 % to 95 %; what
+    lies beyond, as rates of 0 and 1 do, is drawn on the frame.
+
+    Args:
+        curves: name → false positive rates and false negative rates, vertex by vertex.
+        title: stands above the picture.
+        notes: name → words after the name in the legend: `EER 4.1 %`.
+        oracle: stamp the picture: its numbers were chosen on test data.
+        extension: `png` or `svg`.
+    """
+    low, high = ndtri(DET_LIMITS)
+    ticks, words = ndtri(np.array(DET_TICKS) / 100), [f"{tick:g}".lstrip("0") for tick in DET_TICKS]
+    with _rate_axes(curves, notes, ((low, high), "equal error rates")) as (figure, axes, width):
+        for place, (name, (fpr, fnr)) in enumerate(curves.items()):
+            x, y = _deviates(np.asarray(fpr, dtype=float), np.asarray(fnr, dtype=float))
+            axes.plot(x, y, label=_label(name, notes), clip_on=False, **line_style(place))
+        axes.set_xticks(ticks, words)
+        axes.set_yticks(ticks, words)
+        axes.tick_params(labelsize=9)
+        axes.set(xlim=(low, high), ylim=(low, high))
+        axes.set_xlabel("false positive rate, % (real called fake)")
+        axes.set_ylabel("false negative rate, % (fake called real)")
+        legend(figure, axes.lines)
+        headline(figure, title, width, oracle=oracle)
+        return picture(figure, extension)
+
+
+def _deviates(fpr: Rates, fnr: Rates) -> tuple[Rates, Rates]:
+    """The curve in normal deviates, Φ⁻¹ of the rates, within the axes.
+
+    A slanted piece is straight in rates and therefore bent in deviates: it gets vertices at the shares Φ(u) of its
+    length, u even, dense at both of its ends where Φ⁻¹ is steep.
+    """
+    share = ndtr(np.linspace(-4, 4, 33))
+    slanted = (np.diff(fpr) != 0) & (np.diff(fnr) != 0)
+    # vertex i and, where a slanted piece begins there, i + share for the vertices put into it
+    at = np.sort(np.concatenate([np.arange(len(fpr)), (np.flatnonzero(slanted)[:, None] + share).ravel()]))
+    x, y = (np.interp(at, np.arange(len(fpr)), rates) if len(fpr) else rates for rates in (fpr, fnr))
+    return ndtri(np.clip(x, *DET_LIMITS)), ndtri(np.clip(y, *DET_LIMITS))
+
+
+@contextmanager
+def _rate_axes(
+    curves: Mapping[str, tuple[Rates, Rates]],
+    notes: Mapping[str, str] | None,
+    diagonal: tuple[tuple[float, float], str],
+) -> "Iterator[tuple[Figure, Axes, float]]":
+    """Square axes with a named diagonal, and room for the legend beside them; the inches without it."""
+    ends, words = diagonal
+    labels = [*(_label(name, notes) for name in curves), words]
+    width = 6.2
+    with figure_of(width + legend_width(labels), 6.0) as figure:
+        axes = figure.add_subplot()
+        axes.set_aspect("equal")
+        ruled(axes)
+        axes.plot(ends, ends, label=words, **GUIDE)
+        if not any(np.isfinite(rates).any() for curve in curves.values() for rates in curve):
+            say_empty(axes)
+        yield figure, axes, width
+
+
+def _label(name: str, notes: Mapping[str, str] | None) -> str:
+    return f"{name}  ({notes[name]})" if notes and name in notes else name

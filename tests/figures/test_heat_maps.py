@@ -1,0 +1,120 @@
+"""Heat maps: every name and number printed and readable, whatever the size."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from probekit import figures
+from tests.figures.drawn import COUNTS, NAMES, VALUES, boxes_of, size
+
+
+def test_a_matrix_prints_both_axes_every_name_value_and_n(words):
+    figures.matrix(VALUES, title="AUC of clip", counts=COUNTS)
+    for word in [
+        "AUC of clip",
+        "AUC",
+        "trained on",
+        "tested on",
+        *NAMES,
+        "0.97",
+        "0.50",
+        "0.31",
+        "1.00",
+        "–",
+    ]:
+        assert word in words
+    assert words.count("n 240") == 9
+    assert words.count("–") == 1
+
+
+def test_a_confusion_prints_per_cent_of_each_row_and_an_empty_row_as_undefined(words):
+    counts = pd.DataFrame([[3, 1], [0, 0]], index=["real", "lama"], columns=["real", "lama"])
+    figures.confusion(counts, title="Attribution")
+    for word in ["75", "25", "3", "1", "real  (n 4)", "lama  (n 0)", "true generator", "answer"]:
+        assert word in words
+    assert words.count("–") == 2
+
+
+@pytest.mark.parametrize(("rows", "columns"), [(1, 1), (1, 20), (20, 1), (20, 20)])
+def test_matrices_of_any_size_keep_their_words_inside_and_their_cells_readable(rows, columns, words):
+    names = [f"stable-diffusion-xl-1.{i}" for i in range(20)]
+    values = pd.DataFrame(0.5, index=names[:rows], columns=names[:columns])
+    width, height = size(figures.matrix(values, title="AUC"))
+    assert width >= 90 * columns
+    assert height >= 90 * rows
+    assert words.count("0.50") == rows * columns
+
+
+@pytest.mark.parametrize(("rows", "columns"), [(1, 1), (1, 4), (4, 1), (2, 2)])
+def test_the_title_and_the_colour_bar_stay_clear_of_each_other(rows, columns, monkeypatch):
+    names = [f"stable-diffusion-xl-1.{i}" for i in range(4)]
+    values = pd.DataFrame(0.5, index=names[:rows], columns=names[:columns])
+    title = "AUC of open_clip:ViT-L-14/laion2b_s32b_b82k#proj, logistic probe, train and test by group"
+    boxes = boxes_of(monkeypatch, lambda: figures.matrix(values, title=title))
+    (place,) = [box for text, box in boxes if text.split() == title.split()]
+    matrix, bar = sorted((box for text, box in boxes if text == "axes"), key=lambda box: box.x0)
+    assert not place.overlaps(bar)
+    assert not place.overlaps(matrix)
+    assert bar.y0 == pytest.approx(matrix.y0, abs=1)
+    assert bar.y1 == pytest.approx(matrix.y1, abs=1)
+    assert bar.x0 > matrix.x1
+
+
+def test_a_large_matrix_prints_the_range_of_n_beneath_its_title_and_no_word_leaves_its_cell(monkeypatch):
+    names = [f"g{i}" for i in range(40)]
+    values, counts = (pd.DataFrame(n, index=names, columns=names) for n in (0.75, 240))
+    counts.iloc[3, 4] = 17
+    boxes = boxes_of(monkeypatch, lambda: figures.matrix(values, title="AUC", counts=counts))
+    words = [text for text, _ in boxes]
+    assert "n per cell: 17 to 240" in words
+    assert not any(word.startswith("n 2") for word in words)
+    printed = [box for text, box in boxes if text == "0.75"]
+    matrix = max((box for text, box in boxes if text == "axes"), key=lambda box: box.width)
+    assert len(printed) == 1600
+    assert max(box.width for box in printed) < 0.85 * matrix.width / 40
+    assert max(box.height for box in printed) < 0.85 * matrix.height / 40
+
+
+def test_robustness_prints_the_change_against_the_first_column_in_the_order_given(words):
+    values = pd.DataFrame(
+        [[0.9, 0.85, 0.95], [0.7, np.nan, 0.7]], index=["lama", "telea"], columns=["clean", "jpeg:75", "a"]
+    )
+    figures.robustness(values, title="Robustness")
+    order = [word for word in words if word in values.columns]
+    assert order == ["clean", "jpeg:75", "a"]
+    for word in ["0.90", "0.85", "−0.05", "+0.05", "0.00", "tested on", "perturbation", "–"]:
+        assert word in words
+    assert words.count("–") == 1
+    assert "beneath each value: its change against “clean”" in words
+
+
+def test_a_robustness_picture_whose_clean_value_is_undefined_claims_no_change(words):
+    figures.robustness(pd.DataFrame([[np.nan, 0.8]], index=["lama"], columns=["clean", "jpeg:75"]), title="R")
+    assert not any(word.startswith(("+0", "−0")) or word == "0.00" for word in words)
+
+
+def test_differences_are_signed_and_no_difference_is_the_neutral_colour(words, saved):
+    values = pd.DataFrame([[0.12, -0.3], [0.0, -0.001]], index=["a", "b"], columns=["c", "d"])
+    figures.difference_matrix(values, title="Gain", value_name="gain of AUC")
+    for word in ["+0.12", "−0.30", "gain of AUC"]:
+        assert word in words
+    assert words.count("0.00") == 3  # twice in cells, once on the colour bar
+    image = saved[0].axes[0].images[0]
+    assert image.get_clim() == pytest.approx((-0.5, 0.5))
+    middle = [int(figures.ORANGE_TO_BLUE[5][i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    assert image.cmap(image.norm(0.0))[:3] == pytest.approx(middle, abs=0.01)
+
+
+@pytest.mark.parametrize(("largest", "limit"), [(0.003, 0.005), (0.05, 0.05), (0.051, 0.1), (0.2, 0.2), (0.7, 1.0)])
+def test_colours_of_differences_reach_the_next_round_number_on_both_sides(largest, limit, saved):
+    figures.difference_matrix(pd.DataFrame([[-largest, np.nan]]), title="Gain")
+    assert saved[0].axes[0].images[0].get_clim() == pytest.approx((-limit, limit))
+
+
+@pytest.mark.parametrize("draw", [figures.matrix, figures.robustness, figures.difference_matrix])
+def test_a_heat_map_without_cells_says_so_and_one_of_undefined_cells_is_hatched(draw, words, saved):
+    draw(pd.DataFrame(), title="Empty")
+    assert "no values" in words
+    draw(pd.DataFrame(np.nan, index=["a", "b"], columns=["c", "d"]), title="Undefined")
+    assert words.count("–") == 4
+    assert sum(patch.get_hatch() is not None for patch in saved[1].axes[0].patches) == 4

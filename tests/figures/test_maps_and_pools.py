@@ -1,0 +1,86 @@
+"""Maps of samples and histograms of pools: every class told apart, odd pools drawn all the same."""
+
+import io
+from importlib import resources
+
+import numpy as np
+from matplotlib.colors import to_hex
+from matplotlib.figure import Figure
+from PIL import Image
+
+from probekit import figures
+from probekit.figures.style import class_style
+from tests.figures.drawn import LABELS, PLANE, boxes_of
+
+
+def test_a_map_prints_its_quality_and_the_count_of_each_class(words):
+    figures.scatter_map(PLANE, LABELS, title="clip", caption="trustworthiness 0.93")
+    for word in ["clip", "trustworthiness 0.93", "real  (30)", "telea  (30)", "navier-stokes  (30)"]:
+        assert word in words
+
+
+def colours_of(monkeypatch, scores):
+    found = {}
+    save = Figure.savefig
+
+    def read_and_save(figure, *args, **kwargs):
+        for axes, name in zip(figure.axes, scores, strict=True):
+            found[name] = axes.patches[0].get_facecolor()
+        save(figure, *args, **kwargs)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Figure, "savefig", read_and_save)
+        figures.histograms(scores, title="Pools")
+    return found
+
+
+def test_a_pool_has_one_colour_whatever_stands_beside_it(monkeypatch):
+    pool = PLANE[:, 0]
+    all_three = colours_of(monkeypatch, {"mated": pool, "unregistered": pool, "real": pool})
+    for names in (["unregistered", "real"], ["real", "mated"], ["lama", "unregistered"]):
+        for name, colour in colours_of(monkeypatch, dict.fromkeys(names, pool)).items():
+            assert all_three.get(name, colour) == colour
+            assert name in all_three or colour not in all_three.values()
+    assert to_hex(all_three["real"]) == figures.REAL_COLOUR
+
+
+def test_the_name_of_a_pool_stands_above_its_bars(monkeypatch):
+    tall = np.full(50, 0.0)
+    boxes = boxes_of(monkeypatch, lambda: figures.histograms({"mated": tall, "real": np.ones(5)}, title="Pools"))
+    axes = [box for text, box in boxes if text == "axes"]
+    label = next(box for text, box in boxes if text == "mated  (n 50)")
+    panel = next(box for box in axes if box.y0 < label.y0 < box.y1)
+    assert label.y0 > panel.y0 + panel.height / 1.5  # where the tallest bar ends
+
+
+def test_real_is_the_same_grey_in_pictures_and_in_the_interactive_map():
+    script = resources.files("probekit.reports").joinpath("static", "map.js").read_text(encoding="utf-8")
+    assert f'const REAL = "{figures.REAL_COLOUR}"' in script
+
+
+def test_empty_and_single_pools_are_drawn(words):
+    figures.histograms({"mated": np.zeros(0), "real": np.array([0.1])}, title="Pools", threshold=0.9)
+    for word in ["mated  (n 0)", "real  (n 1)", "threshold 0.900"]:
+        assert word in words
+
+
+def test_more_classes_than_colours_still_look_different():
+    names = [f"g{i}" for i in range(50)]
+    looks = {tuple(sorted(class_style(names, name).items())) for name in names}
+    assert len(looks) == 50
+
+
+def test_no_class_hides_another_by_coming_last():
+    on_top = np.zeros((400, 2))
+    labels = np.array(["lama"] * 200 + ["telea"] * 200)
+    plane = np.concatenate([on_top[:200] + PLANE[0], on_top[200:] + PLANE[0]])
+    spread = plane + np.random.default_rng(1).normal(size=(400, 2)) * 1e-3
+    one = figures.scatter_map(spread, labels, title="")
+    two = figures.scatter_map(spread[::-1], labels[::-1], title="")
+    shares = []
+    for picture in (one, two):
+        pixels = np.asarray(Image.open(io.BytesIO(picture)).convert("RGB"), dtype=int)[:, :1000]
+        blue = (pixels[..., 2] - pixels[..., 0] > 60).sum()
+        orange = (pixels[..., 0] - pixels[..., 2] > 60).sum()
+        shares.append(blue / (blue + orange))
+    assert all(0.1 < share < 0.9 for share in shares)
