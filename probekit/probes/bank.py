@@ -79,9 +79,7 @@ class BankClassifier(Classifier):
         """Nearness to the second class rather than the first, −2 … 2; else to every class (n, c), −1 … 1."""
         return self.decisions(features, [self.k])[0]
 
-    def decisions(
-        self, features: Features, ks: Sequence[int]
-    ) -> Float[np.ndarray, "g n"] | Float[np.ndarray, "g n c"]:
+    def decisions(self, features: Features, ks: Sequence[int]) -> Float[np.ndarray, "g n"] | Float[np.ndarray, "g n c"]:
         """What `decision_function` gives, for every k."""
         found = np.empty((len(ks), len(features), len(self.classes)))
         for number in range(len(self.classes)):

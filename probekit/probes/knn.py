@@ -86,9 +86,7 @@ class KNNClassifier(Classifier):
         """Log-odds of the second class (n,) for two classes, else log-probabilities (n, c)."""
         return self.decisions(features, [self.k])[0]
 
-    def decisions(
-        self, features: Features, ks: Sequence[int]
-    ) -> Float[np.ndarray, "g n"] | Float[np.ndarray, "g n c"]:
+    def decisions(self, features: Features, ks: Sequence[int]) -> Float[np.ndarray, "g n"] | Float[np.ndarray, "g n c"]:
         """What `decision_function` gives, for every k."""
         found = np.empty((len(ks), len(features), len(self.classes)))
         for rows, similar in similarities(features, self.bank):
