@@ -3,10 +3,32 @@
 settings.py     what is trained on what, and how
 scoring.py      trials become numbers for every pair
 result.py       what comes out
+choosing.py     the best of several features, chosen on the training side
+ensembles.py    several kinds of features together
+robustness.py   the same probes asked about perturbed images
+shots.py        ever more training images
 """
 
+from probekit.pairs.choosing import choose_features
+from probekit.pairs.ensembles import Ensemble, score_ensemble
 from probekit.pairs.result import PairResult, pair_matrix
+from probekit.pairs.robustness import CLEAN, Robustness, score_robustness
 from probekit.pairs.scoring import score_pairs
 from probekit.pairs.settings import PairSettings
+from probekit.pairs.shots import ShotCurve, parse_shots, score_shots
 
-__all__ = ["PairResult", "PairSettings", "pair_matrix", "score_pairs"]
+__all__ = [
+    "CLEAN",
+    "Ensemble",
+    "PairResult",
+    "PairSettings",
+    "Robustness",
+    "ShotCurve",
+    "choose_features",
+    "pair_matrix",
+    "parse_shots",
+    "score_ensemble",
+    "score_pairs",
+    "score_robustness",
+    "score_shots",
+]

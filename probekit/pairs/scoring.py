@@ -70,22 +70,35 @@ def score_pairs(
         UnknownNameError: a generator, probe, condition or threshold that does not exist.
     """
     require_finite(features.samples, features.blocks)
-    question = _Question.of(features.samples, settings)
-    count = settings.seeds * len(question.trains)
-    results = []
+    question = Question.of(features.samples, settings)
+    source, results = describe(features.sources), []
     for number in range(settings.seeds):
         seeded = replace(question, settings=replace(settings, seed=settings.seed + number))
-        trials: dict[str, Trial] = {}
-        for train in question.trains:
-            trials[train.name] = seeded.train(features, train, device)
-            if on_progress:
-                on_progress(number * len(question.trains) + len(trials), count)
-        results.append(_answer(seeded, trials, describe(features.sources)))
+        trials = train_all(seeded, features, device, on_progress, done=number, of=settings.seeds)
+        results.append(answer(seeded, trials, source))
     return results[0] if len(results) == 1 else _mean_over_seeds(results, settings)
 
 
+def train_all(
+    question: "Question",
+    features: FeatureSet,
+    device: str,
+    on_progress: OnProgress | None,
+    *,
+    done: int = 0,
+    of: int = 1,
+) -> dict[str, Trial]:
+    """The probes of every training set, by its name; progress counts as the `done`-th of several such rounds."""
+    trials: dict[str, Trial] = {}
+    for pool in question.trains:
+        trials[pool.name] = question.train(features, pool, device)
+        if on_progress:
+            on_progress(done * len(question.trains) + len(trials), of * len(question.trains))
+    return trials
+
+
 @dataclass(frozen=True, eq=False)
-class _Question:
+class Question:
     """Which samples each training set and each test set means."""
 
     samples: pd.DataFrame
@@ -97,7 +110,7 @@ class _Question:
     notes: tuple[str, ...]
 
     @classmethod
-    def of(cls, samples: pd.DataFrame, settings: PairSettings) -> "_Question":
+    def of(cls, samples: pd.DataFrame, settings: PairSettings) -> "Question":
         divided = partitions(samples, settings.folds, settings.seed)
         train, test = settings.train, settings.test
         if settings.across:
@@ -131,7 +144,7 @@ class _Question:
         return not self.settings.across or _maker(train) == _maker(test)
 
 
-def _answer(question: _Question, trials: Mapping[str, Trial], source: dict[str, str]) -> PairResult:
+def answer(question: Question, trials: Mapping[str, Trial], source: dict[str, str]) -> PairResult:
     """All numbers of the trials of one question."""
     units, settings = question.units, question.settings
     scored = {pool.name: _binary(question, trials[pool.name]) for pool in question.trains}
@@ -165,7 +178,7 @@ def _answer(question: _Question, trials: Mapping[str, Trial], source: dict[str, 
     )
 
 
-def _binary(question: _Question, trial: Trial) -> BinaryScores:
+def _binary(question: Question, trial: Trial) -> BinaryScores:
     units = question.units
     generators, domains = learned(question.samples, trial.train)
     return BinaryScores(
@@ -181,7 +194,7 @@ def _binary(question: _Question, trial: Trial) -> BinaryScores:
 
 
 def _transfer(
-    question: _Question, trial: Trial, one: BinaryScores, test: Pool, rows: Mask
+    question: Question, trial: Trial, one: BinaryScores, test: Pool, rows: Mask
 ) -> dict[str, str | float] | None:
     """What the training side's threshold costs on the test samples; None where there is no such threshold."""
     thresholds = _thresholds(trial, TRANSFERRED, required=False)
@@ -226,7 +239,7 @@ def _thresholds(trial: Trial, rule: str, required: bool = True) -> Float[np.ndar
     return np.array(found)
 
 
-def _threshold_record(question: _Question, trials: Mapping[str, Trial]) -> dict[str, JSONValue]:
+def _threshold_record(question: Question, trials: Mapping[str, Trial]) -> dict[str, JSONValue]:
     name = question.settings.threshold
     held = dict.fromkeys(one.by for trial in trials.values() for one in trial.held_out if one)
     found_on = f", found on {'; '.join(held)}" if name != "0.5" else ""

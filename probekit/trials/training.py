@@ -41,6 +41,8 @@ class Trial:
     """Samples that any of the probes learned from."""
     leaked: Mask
     """Scored samples whose group their probe learned from."""
+    tests: tuple[Mask, ...]
+    """One a probe: the samples that it scores."""
     decisions: Decisions
     """Of every sample, NaN where none is asked for."""
 
@@ -49,10 +51,9 @@ class Trial:
         """Whether decisions are log-odds (logits) of probabilities."""
         return all(probe.probabilistic for probe in self.probes)
 
-    @property
-    def unconverged(self) -> int:
-        """Probes whose fit had not converged."""
-        return sum(not probe.classifier.converged for probe in self.probes)
+    def decide(self, matrix: Float[np.ndarray, "n d"]) -> Decisions:
+        """What the probes say of the same samples with these raw features, such as those of perturbed images."""
+        return _decide(self.probes, self.tests, matrix)
 
 
 def run_trial(
@@ -95,17 +96,30 @@ def run_trial(
         shots=settings.shots,
     )
     matrix = features.matrix
-    trained, held, decisions = [], [], None
+    trained, held = [], []
     for turn in taken:
         probe, scores = _train(matrix, features.widths, classes, turn, settings, needs_threshold, device)
         trained.append(probe)
         held.append(scores)
-        found = probe.decision_function(matrix[turn.test])
-        if decisions is None:
-            decisions = np.full((len(classes), *found.shape[1:]), np.nan)
-        decisions[turn.test] = found
-    assert decisions is not None
-    return Trial(name, tuple(trained), tuple(held), learned_from(taken), leaked(features.samples, taken), decisions)
+    tests = tuple(turn.test for turn in taken)
+    return Trial(
+        name,
+        tuple(trained),
+        tuple(held),
+        learned_from(taken),
+        leaked(features.samples, taken),
+        tests,
+        _decide(trained, tests, matrix),
+    )
+
+
+def _decide(probes: Sequence[TrainedProbe], tests: Sequence[Mask], matrix: Float[np.ndarray, "n d"]) -> Decisions:
+    """Every probe scores its own test samples; NaN elsewhere."""
+    found = [probe.decision_function(matrix[test]) for probe, test in zip(probes, tests, strict=True)]
+    decisions = np.full((len(matrix), *found[0].shape[1:]), np.nan)
+    for test, values in zip(tests, found, strict=True):
+        decisions[test] = values
+    return decisions
 
 
 def _train(

@@ -1,0 +1,77 @@
+"""Choosing features: the tap (or model, or view) whose probes did best on held-out samples of the training side."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+
+from probekit.errors import UsageError
+from probekit.pairs.result import PairResult
+from probekit.trials import macro_means
+
+
+def choose_features(results: Sequence[PairResult]) -> PairResult:
+    """For each training set the answer of the features with the lowest selection loss, with that in the record.
+
+    Args:
+        results: of one question, asked of several features.
+
+    Raises:
+        UsageError: there is nothing to choose from, or the probes were given and not selected.
+    """
+    if len(results) < 2:
+        raise UsageError("there is one kind of features: name several, such as --taps all, to choose among.")
+    losses = pd.DataFrame([_losses(result) for result in results])  # one row a result, one column a training set
+    if losses.isna().to_numpy().any():
+        raise UsageError("features are chosen by the selection loss, and there is none: leave C, k or the shots open.")
+    best = losses.to_numpy().argmin(axis=0)
+    chosen = {train: results[number] for train, number in zip(losses.columns, best, strict=True)}
+    names = {train: f"{one.source['model']}#{one.source['tap']}" for train, one in chosen.items()}
+
+    def rows(table: str) -> pd.DataFrame:
+        parts = [getattr(one, table) for one in chosen.values()]
+        own = [part[part["train"] == train] for train, part in zip(chosen, parts, strict=True) if len(part)]
+        return pd.concat(own, ignore_index=True) if own else parts[0]
+
+    pairs = rows("pairs")
+    first = results[0]
+    record = first.selection | {
+        "features": names,
+        "candidates": [f"{one.source['model']}#{one.source['tap']}" for one in results],
+        "condition": "; ".join(dict.fromkeys(str(one.selection["condition"]) for one in chosen.values())),
+        "probes": [_record(one, train) | {"features": names[train]} for train, one in chosen.items()],
+        "converged": all(bool(one.selection["converged"]) for one in chosen.values()),
+    }
+    if parameter := first.selection["parameter"]:
+        values = {train: one.selection[str(parameter)][train] for train, one in chosen.items()}  # type: ignore[index, call-overload]  # an object, see `selection_record`
+        record[str(parameter)] = values
+    source = first.source | {
+        name: "+".join(dict.fromkeys(one.source[name] for one in chosen.values())) for name in ("model", "view")
+    }
+    return replace(
+        first,
+        source=source | {"tap": "chosen"},
+        pairs=pairs,
+        macro=macro_means(pairs) if not first.settings.seeds > 1 else rows("macro"),
+        transfer=rows("transfer"),
+        scores=rows("scores"),
+        selection=record,
+        notes=tuple(dict.fromkeys(note for one in results for note in one.notes)),
+        trials={train: one.trials[train] for train, one in chosen.items() if train in one.trials},
+    )
+
+
+def _losses(result: PairResult) -> dict[str, float]:
+    """Mean selection loss of the probes of each training set."""
+    found = {}
+    for train, trial in result.trials.items():
+        losses = [probe.selection.loss for probe in trial.probes]
+        found[train] = float(np.mean([np.nan if loss is None else loss for loss in losses]))
+    return found
+
+
+def _record(result: PairResult, train: str) -> dict[str, object]:
+    probes = result.selection["probes"]
+    assert isinstance(probes, list)
+    return next(dict(probe) for probe in probes if probe["train"] == train)

@@ -1,0 +1,78 @@
+"""k-shot: how the numbers grow with the training images of each generator."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import pandas as pd
+
+from probekit import metrics
+from probekit.errors import UsageError
+from probekit.features import FeatureSet
+from probekit.fingerprint import JSONValue
+from probekit.pairs.result import PairResult
+from probekit.pairs.scoring import OnProgress, score_pairs
+from probekit.pairs.settings import PairSettings
+
+EVERY = "all"
+
+
+@dataclass(frozen=True)
+class ShotCurve:
+    """The same question with ever more training images."""
+
+    results: dict[str, PairResult]
+    """By the number of shots, `all` among them."""
+    table: pd.DataFrame
+    """shots (text), n_train, train, test, every metric as mean over seeds and its spread `…_sd`."""
+
+    def to_json(self) -> list[dict[str, JSONValue]]:
+        """The table as JSON can hold it."""
+        return [metrics.json_row(row) for row in self.table.to_dict("records")]
+
+
+def parse_shots(text: str) -> list[int | None]:
+    """`1,5,10,all` → [1, 5, 10, None].
+
+    Raises:
+        UsageError: something else than positive numbers and `all`.
+    """
+    found: list[int | None] = []
+    for part in (part.strip() for part in text.split(",")):
+        if part != EVERY and not (part.isdecimal() and int(part) > 0):
+            raise UsageError(f"--shots {text}: write numbers of images and all, such as 1,5,10,50,all.")
+        found.append(None if part == EVERY else int(part))
+    return list(dict.fromkeys(found))
+
+
+def score_shots(
+    features: FeatureSet,
+    settings: PairSettings,
+    shots: Sequence[int | None],
+    *,
+    device: str = "cpu",
+    on_progress: OnProgress | None = None,
+) -> ShotCurve:
+    """Every pair for every number of shots; `settings.seeds` draws of each.
+
+    Args:
+        features: of all samples.
+        settings: as for `score_pairs`.
+        shots: training images of each generator (real images: of each domain); None learns from all.
+        device: where to compute.
+        on_progress: called with (training sets done, all) over all numbers of shots.
+
+    Raises:
+        ProbeError: fewer training samples than shots.
+    """
+    results: dict[str, PairResult] = {}
+
+    def progress(done: int, total: int) -> None:
+        if on_progress:
+            on_progress(len(results) * total + done, len(shots) * total)
+
+    for number in shots:
+        asked = replace(settings, shots=number)
+        name = EVERY if number is None else str(number)
+        results[name] = score_pairs(features, asked, device=device, on_progress=progress)
+    tables = [result.pairs.assign(shots=name) for name, result in results.items()]
+    return ShotCurve(results, pd.concat(tables, ignore_index=True))
