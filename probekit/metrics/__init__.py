@@ -94,7 +94,7 @@ def measure(
     """
     from probekit.metrics.curves import weighted_auc  # here: its metrics are registered with this module
 
-    margins: Scores = log_odds - thresholds
+    margins: Scores = log_odds.astype(np.float64) - thresholds  # in float32 a threshold would be rounded
     values = {}
     for name in names():
         metric = get(name)

@@ -92,5 +92,6 @@ def _mean_of_highest(
     order = np.lexsort((-scores, numbers))
     place = np.arange(len(scores)) - np.repeat(np.cumsum(frames) - frames, frames)  # within its unit
     kept = order[place < taken]
-    totals: Float[np.ndarray, " u"] = np.bincount(numbers[kept], weights=scores[kept], minlength=len(frames))
-    return totals / np.minimum(frames, taken)
+    totals = np.bincount(numbers[kept], weights=scores[kept], minlength=len(frames))
+    means: Float[np.ndarray, " u"] = totals / np.minimum(frames, taken)
+    return means

@@ -68,7 +68,8 @@ def group_aucs(
     at_once = max(1, MAX_ELEMENTS // max(1, counts.shape[1]))
     for start in range(0, len(counts), at_once):
         drawn = np.ascontiguousarray(counts[start : start + at_once].T, dtype=dtype)
-        pairs = np.prod(sizes.astype(dtype) @ drawn, axis=0, dtype=np.float64).sum(axis=0)
+        reals, fakes = (of_class.astype(np.float64) @ drawn for of_class in sizes)
+        pairs = np.sum(reals * fakes, axis=0)
         for of_folds, area in zip(walks, areas[:, start : start + at_once], strict=True):
             wins = np.sum([np.mean([walk.wins(drawn) for walk in of_fold], axis=0) for of_fold in of_folds], axis=0)
             np.divide(wins, pairs, out=area, where=pairs > 0)

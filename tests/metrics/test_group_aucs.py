@@ -72,7 +72,7 @@ def test_large_counts_are_summed_exactly():
 
 
 def test_a_drawing_without_a_pair_to_compare_has_no_auc():
-    labels, scores, group, fold = case(4, n=40, groups=20)
+    labels, scores, group, _ = case(4, n=40, groups=20)
     counts = np.zeros((2, 20), dtype=int)
     counts[1] = 1
     found = group_aucs.group_aucs(counts, group, labels, scores)

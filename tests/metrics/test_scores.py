@@ -240,6 +240,14 @@ def test_decisions_are_made_at_the_threshold_and_probabilities_are_not_moved_by_
     assert found["log_loss"] == metrics.get("log_loss")(labels, scores)
 
 
+def test_float32_scores_are_held_against_a_threshold_that_float32_cannot_tell_from_them():
+    score = np.float32(0.1)
+    found = metrics.measure(np.array([0, 1]), np.array([score, score]), float(score) + 1e-12)
+    assert (found["real_acc"], found["fake_acc"]) == (1, 0)
+    found = metrics.measure(np.array([0, 1]), np.array([score, score]), float(score) - 1e-12)
+    assert (found["real_acc"], found["fake_acc"]) == (0, 1)
+
+
 def test_scores_that_mean_no_probability_have_no_metrics_of_probabilities():
     labels, scores = scored(14, n=400)
     found, whole = metrics.measure(labels, scores, probabilistic=False), metrics.measure(labels, scores)
