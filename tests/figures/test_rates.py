@@ -1,5 +1,7 @@
 """ROC and DET curves: exact steps, normal-deviate axes, rates of 0 and 1."""
 
+import itertools
+
 import numpy as np
 import pytest
 from scipy.stats import norm
@@ -43,9 +45,9 @@ def test_a_step_stays_a_step_on_det_axes_and_a_slanted_piece_follows_the_straigh
     assert (np.diff(x) >= 0).all()
 
 
-@pytest.mark.parametrize("fnr", [[1.0, 0.0, 0.0], [1.0, 1.0, 0.0]], ids=["perfect", "inverted"])
-def test_rates_of_0_and_1_are_drawn_on_the_frame_of_det_axes(fnr, saved):
-    figures.det_curves({"lama": (np.array([0.0, 0.0, 1.0]), np.array(fnr))}, title="DET")
+@pytest.mark.parametrize("corner", [0.0, 1.0], ids=["perfect", "inverted"])
+def test_rates_of_0_and_1_are_drawn_on_the_frame_of_det_axes(corner, saved):
+    figures.det_curves({"lama": (np.array([0.0, corner, 1.0]), np.array([1.0, corner, 0.0]))}, title="DET")
     axes, points = saved[0].axes[0], drawn(saved[0])
     ends = np.array(axes.get_xlim())
     assert axes.get_xlim() == axes.get_ylim()
@@ -64,7 +66,7 @@ def test_ticks_of_det_axes_do_not_touch(monkeypatch):
     boxes = boxes_of(monkeypatch, lambda: figures.det_curves({}, title="DET"))
     across = sorted((box for text, box in boxes if text.strip(".").isdecimal()), key=lambda box: box.y0)[:12]
     ordered = sorted(across, key=lambda box: box.x0)
-    assert all(left.x1 < right.x0 for left, right in zip(ordered, ordered[1:], strict=False))
+    assert all(left.x1 < right.x0 for left, right in itertools.pairwise(ordered))
 
 
 @pytest.mark.parametrize("draw", DRAWN)
@@ -91,11 +93,15 @@ def test_curves_without_rates_say_so_and_keep_their_name(draw, rates, words):
 @pytest.mark.parametrize(
     ("draw", "expected"),
     [
-        (figures.roc_curves, ["false positive rate (real called fake)", "true positive rate (fake called fake)", "chance"]),
-        (figures.det_curves, ["false positive rate, % (real called fake)", "false negative rate, % (fake called real)", "equal error rates"]),
+        (figures.roc_curves, ["false positive rate (real called fake)", "true positive rate (fake called fake)"]),
+        (
+            figures.det_curves,
+            ["false positive rate, % (real called fake)", "false negative rate, % (fake called real)"],
+        ),
     ],
-)  # fmt: skip
+)
 def test_axes_and_diagonal_are_named(draw, expected, words):
     draw({"lama": (np.array([0, 1.0]), np.array([0, 1.0]))}, title="Curves", notes={"telea": "of no curve"})
-    for word in [*expected, "lama", "Curves"]:
+    diagonal = "chance" if draw is figures.roc_curves else "equal error rates"
+    for word in [*expected, diagonal, "lama", "Curves"]:
         assert word in words
