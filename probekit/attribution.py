@@ -38,7 +38,6 @@ from probekit.protocols import (
 )
 from probekit.registry import unknown_name
 from probekit.trials import (
-    INCOMPARABLE,
     BinaryScores,
     Trial,
     TrialSettings,
@@ -341,7 +340,7 @@ def _classes(samples: pd.DataFrame, pools: Sequence[Pool]) -> Labels:
 
 
 def _log_odds_of_fake(decisions: Float[np.ndarray, " u"] | Float[np.ndarray, "u c"], probabilistic: bool) -> Scores:
-    """Log-odds, log (1 − p(real)) − log p(real), with real the first class; the lead of the best fake class otherwise."""
+    """Log-odds, log (1 − p(real)) − log p(real), with real the first class; else the lead of the best fake."""
     if decisions.ndim == 1:
         return decisions
     rest = decisions[:, 1:]
@@ -438,7 +437,7 @@ def _remarks(overall: dict[str, int | float], binary: dict[str, float], per_clas
         for name in per_class.loc[per_class["n_test"] == 0, "class"]
     ]
     if math.isnan(binary["auc"]) and not (per_class["n_test"] == 0).any():
-        lines.append(f"real against fake: {INCOMPARABLE}")
+        lines.append(f"real against fake: {metrics.INCOMPARABLE}")
     if overall["leaks"]:
         lines.append(f"{overall['leaks']} groups of the test samples were trained on too: a leak.")
     return lines

@@ -14,9 +14,9 @@ from probekit.registry import unknown_name
 
 THRESHOLDS = {
     "0.5": "probability one half",
-    "val-eer": "where FPR = FNR on the val samples of the training generator",
-    "val-fpr5": "the lowest with FPR ≤ 5 % on the real val samples of the training generator",
-    "val-youden": "where TPR − FPR is largest on the val samples of the training generator",
+    "val-eer": "where FPR = FNR",
+    "val-fpr5": "the lowest with FPR ≤ 5 %",
+    "val-youden": "where TPR − FPR is largest",
 }
 
 

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from probekit.errors import UsageError
+from probekit.fingerprint import JSONValue
 from probekit.pairs.result import PairResult
 from probekit.trials import macro_means
 
@@ -30,7 +31,7 @@ def choose_features(results: Sequence[PairResult]) -> PairResult:
     names = {train: f"{one.source['model']}#{one.source['tap']}" for train, one in chosen.items()}
 
     def rows(table: str) -> pd.DataFrame:
-        parts = [getattr(one, table) for one in chosen.values()]
+        parts: list[pd.DataFrame] = [getattr(one, table) for one in chosen.values()]
         own = [part[part["train"] == train] for train, part in zip(chosen, parts, strict=True) if len(part)]
         return pd.concat(own, ignore_index=True) if own else parts[0]
 
@@ -44,7 +45,7 @@ def choose_features(results: Sequence[PairResult]) -> PairResult:
         "converged": all(bool(one.selection["converged"]) for one in chosen.values()),
     }
     if parameter := first.selection["parameter"]:
-        values = {train: one.selection[str(parameter)][train] for train, one in chosen.items()}  # type: ignore[index, call-overload]  # an object, see `selection_record`
+        values = {train: one.selection[str(parameter)][train] for train, one in chosen.items()}
         record[str(parameter)] = values
     source = first.source | {
         name: "+".join(dict.fromkeys(one.source[name] for one in chosen.values())) for name in ("model", "view")
@@ -71,7 +72,5 @@ def _losses(result: PairResult) -> dict[str, float]:
     return found
 
 
-def _record(result: PairResult, train: str) -> dict[str, object]:
-    probes = result.selection["probes"]
-    assert isinstance(probes, list)
-    return next(dict(probe) for probe in probes if probe["train"] == train)
+def _record(result: PairResult, train: str) -> dict[str, JSONValue]:
+    return next(probe for probe in result.probe_records() if probe["train"] == train)

@@ -49,6 +49,12 @@ class PairResult:
         """One metric, training sets as rows and test sets as columns, axes named, in the order asked for."""
         return pair_matrix(self.pairs, metric)
 
+    def probe_records(self) -> list[dict[str, JSONValue]]:
+        """How each probe was chosen and how its fit converged."""
+        records = self.selection["probes"]
+        assert isinstance(records, list)  # as `selection_record` made it
+        return [dict(record) for record in records]
+
     def to_json(self) -> dict[str, JSONValue]:
         """One run: task, probe, model, tap, view, precision, selection, pairs, macro, notes; undefined is null."""
         return {

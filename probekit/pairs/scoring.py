@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
-from probekit import metrics
 from probekit.arrays import Float, Mask
 from probekit.errors import ProbeError
 from probekit.features import FeatureSet
@@ -14,6 +13,7 @@ from probekit.fingerprint import JSONValue
 from probekit.metrics.bootstrap import resample
 from probekit.metrics.thresholds import THRESHOLDS, find_threshold, threshold_transfer
 from probekit.pairs.result import PairResult
+from probekit.pairs.seeds import mean_over_seeds
 from probekit.pairs.settings import PairSettings
 from probekit.probes.classifier import probabilities
 from probekit.probes.trained import selection_record
@@ -70,13 +70,12 @@ def score_pairs(
         UnknownNameError: a generator, probe, condition or threshold that does not exist.
     """
     require_finite(features.samples, features.blocks)
-    question = Question.of(features.samples, settings)
-    source, results = describe(features.sources), []
+    results = []
     for number in range(settings.seeds):
-        seeded = replace(question, settings=replace(settings, seed=settings.seed + number))
-        trials = train_all(seeded, features, device, on_progress, done=number, of=settings.seeds)
-        results.append(answer(seeded, trials, source))
-    return results[0] if len(results) == 1 else _mean_over_seeds(results, settings)
+        question = Question.of(features.samples, replace(settings, seed=settings.seed + number))
+        trials = train_all(question, features, device, on_progress, done=number, of=settings.seeds)
+        results.append(answer(question, trials, describe(features.sources)))
+    return results[0] if len(results) == 1 else mean_over_seeds(results, settings)
 
 
 def train_all(
@@ -111,17 +110,21 @@ class Question:
 
     @classmethod
     def of(cls, samples: pd.DataFrame, settings: PairSettings) -> "Question":
+        """The question put to these samples.
+
+        Raises:
+            ProbeError, UsageError, UnknownNameError: as `score_pairs`.
+        """
         divided = partitions(samples, settings.folds, settings.seed)
         train, test = settings.train, settings.test
         if settings.across:
             train, test = across_domains(train, samples), across_domains(test, samples)
         trains, notes = trainable_pools(train, samples, divided, settings.folds)
         tests = parse_pools(test, samples)
-        everywhere = np.ones(len(samples), dtype=bool)
         scored = np.logical_or.reduce([members(samples, pool, tested(divided)) for pool in tests])
         for pool in trains:  # cross-AUC compares with the real images of the training domains
             scored |= reals_of(samples, fakes(samples, pool))
-        units = units_of(samples, divided, scored & everywhere, settings)
+        units = units_of(samples, divided, scored, settings)
         return cls(samples, settings, divided, trains, tests, units, tuple(notes))
 
     def train(self, features: FeatureSet, pool: Pool, device: str) -> Trial:
@@ -242,50 +245,12 @@ def _thresholds(trial: Trial, rule: str, required: bool = True) -> Float[np.ndar
 def _threshold_record(question: Question, trials: Mapping[str, Trial]) -> dict[str, JSONValue]:
     name = question.settings.threshold
     held = dict.fromkeys(one.by for trial in trials.values() for one in trial.held_out if one)
-    found_on = f", found on {'; '.join(held)}" if name != "0.5" else ""
+    found_on = f" on {'; '.join(held)} of the training side" if name != "0.5" else ""
     return {
         "name": name,
         "by": THRESHOLDS[name] + found_on,
         "values": {trial.name: _thresholds(trial, name).tolist() for trial in trials.values()},
     }
-
-
-def _mean_over_seeds(results: Sequence[PairResult], settings: PairSettings) -> PairResult:
-    """Means of all numbers with standard deviations; scores of every seed; the probes of the first."""
-    seeds = range(settings.seed, settings.seed + settings.seeds)
-    first = results[0]
-    measured = [*metrics.names(), "cross_auc"]
-    pairs = _mean_table([result.pairs for result in results], ["train", "test"], measured)
-    scores = [result.scores.assign(seed=seed) for result, seed in zip(results, seeds, strict=True)]
-    probes = [
-        {"seed": seed, **probe}
-        for result, seed in zip(results, seeds, strict=True)
-        for probe in result.selection["probes"]  # type: ignore[union-attr]  # `selection_record` made it a list
-    ]
-    return PairResult(
-        settings,
-        first.source,
-        pairs,
-        _mean_table([result.macro for result in results], ["train", "over"], metrics.names()),
-        _mean_table([result.transfer for result in results], ["train", "test"], ["loss_to_best"]),
-        pd.concat(scores, ignore_index=True),
-        first.selection | {"probes": probes, "seeds": list(seeds)},
-        tuple(dict.fromkeys(note for result in results for note in result.notes)),
-        first.trials,
-    )
-
-
-def _mean_table(tables: Sequence[pd.DataFrame], keys: Sequence[str], spread: Sequence[str]) -> pd.DataFrame:
-    """The rows of the first, numbers replaced by their means over the tables, and `…_sd` of some (n − 1)."""
-    first = tables[0]
-    if first.empty:
-        return first
-    stacked = pd.concat(tables).groupby(list(keys), sort=False)
-    numbers = [name for name in first.columns if first[name].dtype.kind == "f"]
-    found = first.set_index(list(keys))
-    found[numbers] = stacked[numbers].mean()
-    deviations = stacked[list(spread)].std().add_suffix("_sd")
-    return found.join(deviations).reset_index()
 
 
 def _maker(pool: Pool) -> str:

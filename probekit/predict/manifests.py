@@ -14,7 +14,7 @@ from probekit.features import FeatureSet, Join, Selector
 from probekit.heads import Head
 from probekit.manifest import Manifest
 from probekit.predict.predictions import Predictions, PredictSettings, give_verdicts
-from probekit.protocols import generators, members, missing_class, require_finite
+from probekit.protocols import Pool, generators, members, missing_class, require_finite
 from probekit.store import Store, find_stores
 
 PIECE = 2**29  # bytes of float32 features that a head with many taps holds at once
@@ -121,10 +121,10 @@ def _measure(samples: pd.DataFrame, threshold: float) -> tuple[pd.DataFrame, lis
     everything = np.ones(len(samples), dtype=bool)
     rows, notes = [], []
     for name in generators(samples):
-        own = members(samples, (name,), everything)
+        own = members(samples, Pool.of(name), everything)
         counts = {"n_real": int(np.sum(labels[own] == 0)), "n_fake": int(np.sum(labels[own] == 1))}
         rows.append({"generator": name, **counts, **metrics.measure(labels[own], scores[own], threshold)})
-        if reason := missing_class(samples, (name,), own, "in the manifest"):
+        if reason := missing_class(samples, Pool.of(name), own, "in the manifest"):
             notes.append(f"{reason} Metrics that need both classes are undefined.")
     columns = ["generator", "n_real", "n_fake", *metrics.names()]
     return pd.DataFrame(rows, columns=columns), notes

@@ -91,7 +91,7 @@ def trainable_classes(features: Features, labels: Labels) -> Int[np.ndarray, " c
 
 def indicators(labels: Labels, classes: Int[np.ndarray, " c"]) -> Float[np.ndarray, "k n"]:
     """0/1 rows: one for the second of two classes, else one a class."""
-    targets = (labels == classes[:, None]).astype(np.float64)
+    targets: Float[np.ndarray, "k n"] = (labels == classes[:, None]).astype(np.float64)
     return targets[1:] if len(classes) == 2 else targets
 
 

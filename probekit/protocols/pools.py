@@ -120,7 +120,8 @@ def reals_of(samples: pd.DataFrame, fake: Mask) -> Mask:
 def members(samples: pd.DataFrame, pool: Pool, within: Mask) -> Mask:
     """The fakes of a pool and the real samples of those fakes' domains, both inside `within`."""
     fake = within & fakes(samples, pool)
-    return fake | (within & reals_of(samples, fake))
+    found: Mask = fake | (within & reals_of(samples, fake))
+    return found
 
 
 def trainable_pools(

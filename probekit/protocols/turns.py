@@ -104,7 +104,7 @@ def draw_shots(samples: pd.DataFrame, train: Mask, shots: int, seed: int) -> Mas
     makers = own.groupby(["domain", "generator"], sort=True)
     fewest = makers.size()
     if (fewest < shots).any():
-        domain, generator = fewest.idxmin()  # type: ignore[misc]  # the index has two levels
+        domain, generator = fewest.index.to_frame().iloc[int(fewest.argmin())]
         raise ProbeError(
             f"{shots} shots: {generator} of {domain} has {fewest.min()} training samples. Ask for fewer, or all."
         )

@@ -9,7 +9,6 @@ judging.py      what binary scores are worth on each test set
 """
 
 from probekit.trials.judging import (
-    INCOMPARABLE,
     BinaryScores,
     judge,
     learned,
@@ -23,7 +22,6 @@ from probekit.trials.training import HeldOut, Trial, run_trial
 from probekit.trials.units import SAMPLE_COLUMNS, Units, units_of
 
 __all__ = [
-    "INCOMPARABLE",
     "SAMPLE_COLUMNS",
     "BinaryScores",
     "HeldOut",

@@ -14,8 +14,6 @@ from probekit.probes.trained import TrainedProbe
 from probekit.protocols import Pool, members
 from probekit.trials.units import Units
 
-INCOMPARABLE = "no fold holds both real and fake samples, AUC, AP and EER are undefined: use fewer folds."
-
 Row = dict[str, str | int | float]
 
 
@@ -41,7 +39,8 @@ class BinaryScores:
     @property
     def margins(self) -> Scores:
         """Positive where a unit is called fake."""
-        return self.scores - self.thresholds
+        margins: Scores = self.scores - self.thresholds
+        return margins
 
 
 def learned(samples: pd.DataFrame, train: Mask) -> tuple[frozenset[str], frozenset[str]]:
@@ -116,7 +115,7 @@ def remarks_on_pairs(pairs: pd.DataFrame) -> list[str]:
             missing = "fake" if rows["n_fake"].iloc[0] == 0 else "real"
             lines.append(f"tested on {test}: no {missing} samples among the test samples, metrics are undefined.")
         elif rows["auc"].isna().all():
-            lines.append(f"tested on {test}: {INCOMPARABLE}")
+            lines.append(f"tested on {test}: {metrics.INCOMPARABLE}")
     for row in pairs[pairs["leaks"] > 0].itertuples():
         lines.append(f"{row.train} → {row.test}: {row.leaks} groups of the test samples were trained on too: a leak.")
     return lines

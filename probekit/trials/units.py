@@ -30,12 +30,12 @@ class Units:
 
     def combine(self, values: Decisions) -> Decisions:
         """One entry a unit from one a sample."""
-        own = values[self.rows]
+        own: Decisions = values[self.rows]
         return own if self.keys is None or self.how is None else aggregate(own, self.keys, self.how).scores
 
     def any(self, mask: Mask) -> Mask:
         """Whether any sample of the unit is in the mask."""
-        own = mask[self.rows]
+        own: Mask = mask[self.rows]
         if self.keys is None:
             return own
         names, first, number = np.unique(self.keys, return_index=True, return_inverse=True)
