@@ -1,0 +1,140 @@
+"""What the options of `probekit probe` ask: settings of questions, with combinations that mean nothing refused."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from probekit_cli import questions
+
+if TYPE_CHECKING:
+    from probekit.attribution import AttributionSettings
+    from probekit.pairs import PairSettings
+
+BINARY = "binary"
+SEEDS_OF_SHOTS = 5
+
+
+@dataclass(frozen=True)
+class Asked:
+    """The options, grouped."""
+
+    where: questions.Where
+    train: str
+    test: str | None
+    tasks: tuple[str, ...]
+    probes: tuple[str, ...]
+    pool: bool
+    leave_one_out: bool
+    across: str | None
+    choose_features: bool
+    shots: str | None
+    seeds: int | None
+    perturbed: str | None
+    fuse: bool
+    common: dict[str, Any]
+    """Of `TrialSettings`."""
+    threshold: str
+    curves: bool
+    save: bool | None
+    device: str
+
+    def __post_init__(self) -> None:
+        from probekit import probes
+        from probekit.attribution import TASKS
+        from probekit.errors import UsageError
+        from probekit.registry import unknown_name
+
+        for task in self.tasks:
+            if task not in (BINARY, *TASKS):
+                raise unknown_name("task", task, (BINARY, *TASKS))
+        for name in self.probes:
+            probes.get(name)
+        if self.across not in (None, "domain"):
+            raise unknown_name("--across", str(self.across), ["domain"])
+        further = [f"--{name.replace('_', '-')}" for name, value in self.further.items() if value]
+        if len(further) > 1:
+            raise UsageError(f"{further[0]} and {further[1]} are two questions: ask them one after the other.")
+        if self.attributing and (further or self.pool or self.leave_one_out or self.threshold != "0.5" or self.seeds):
+            given = [
+                name
+                for name, value in (
+                    ("--pool", self.pool),
+                    ("--leave-one-out", self.leave_one_out),
+                    ("--threshold", self.threshold != "0.5"),
+                    ("--seeds", self.seeds),
+                )
+                if value
+            ]
+            raise UsageError(f"{(further + given)[0]} is for --task binary: leave it out, or ask that task alone.")
+        if self.pool and self.leave_one_out:
+            raise UsageError("--pool and --leave-one-out: choose one.")
+        if self.leave_one_out and self.train != "all":
+            raise UsageError("--leave-one-out trains on all generators but one: leave --train out.")
+
+    @property
+    def attributing(self) -> bool:
+        """Whether it is asked which generator made an image."""
+        return any(task != BINARY for task in self.tasks)
+
+    @property
+    def further(self) -> dict[str, Any]:
+        """Questions beyond the matrix, of which one can be asked at a time."""
+        return {
+            "shots": self.shots,
+            "perturbed": self.perturbed,
+            "fuse": self.fuse,
+            "choose_features": self.choose_features,
+        }
+
+    def pairs(self) -> "list[PairSettings]":
+        """One a probe, if the binary task is asked."""
+        from probekit.pairs import PairSettings
+        from probekit.protocols import all_but_one, generators
+
+        if BINARY not in self.tasks:
+            return []
+        train = self.train
+        if self.leave_one_out:
+            train = all_but_one(self.where.manifest.table)
+        elif self.pool:
+            every = generators(self.where.manifest.table) if train == "all" else train.split(",")
+            train = "+".join(name.strip() for name in every)
+        return [
+            PairSettings(
+                train=train,
+                test=self.test or "all",
+                across=self.across,
+                probe=name,
+                threshold=self.threshold,
+                seeds=self.seeds or (SEEDS_OF_SHOTS if self.shots else 1),
+                **self.common,
+            )
+            for name in self.probes
+        ]
+
+    def attributions(self) -> "list[AttributionSettings]":
+        """One a task, probe and, across domains, pair of domains."""
+        from probekit.attribution import AttributionSettings
+
+        return [
+            AttributionSettings(
+                generators=self.train,
+                test=self.test or "all",
+                task=task,
+                probe=name,
+                train_domain=train_domain,
+                test_domain=test_domain,
+                **self.common,
+            )
+            for task in self.tasks
+            if task != BINARY
+            for name in self.probes
+            for train_domain, test_domain in self._domains()
+        ]
+
+    def _domains(self) -> list[tuple[str | None, str | None]]:
+        """Ordered pairs of the domains that have fakes; none at all where they are not told apart."""
+        if not self.across:
+            return [(None, None)]
+        table = self.where.manifest.table
+        domains = sorted(table.loc[table["label"] == 1, "domain"].unique())
+        return [(train, test) for train in domains for test in domains]

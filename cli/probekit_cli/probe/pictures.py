@@ -1,0 +1,65 @@
+"""ROC, DET and reliability curves of every training set."""
+
+from typing import TYPE_CHECKING
+
+from probekit_cli import questions
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from probekit.features import FeatureSet
+    from probekit.pairs import PairResult
+
+
+def curves(session: questions.Session, features: "FeatureSet", result: "PairResult", named: str) -> None:
+    """One picture of each kind a training set, one line a test set that has both classes."""
+    from probekit import figures
+    from probekit.metrics.curves import roc
+
+    for train, scores in result.scores.groupby("train", sort=False):
+        own = result.pairs[(result.pairs["train"] == train) & result.pairs["auc"].notna()].set_index("test")
+        tested = {str(test): _of_test(scores, str(test)) for test in own.index}
+        rates = {test: roc(rows["label"].to_numpy(), rows["score"].to_numpy()) for test, rows in tested.items()}
+        subject = f"trained on {train} · {features.title}"
+        name = f"{train}{named}"
+        drawn = figures.roc_curves(
+            {test: (fpr, tpr) for test, (fpr, tpr, _) in rates.items()},
+            title=f"ROC, {subject}",
+            notes={test: f"AUC {own['auc'][test]:.3f}" for test in tested},
+            oracle=result.oracle,
+        )
+        session.figure(f"roc-{name}", drawn, f"ROC curves, {subject}.", features)
+        drawn = figures.det_curves(
+            {test: (fpr, 1 - tpr) for test, (fpr, tpr, _) in rates.items()},
+            title=f"DET, {subject}",
+            notes={test: f"EER {own['eer'][test]:.3f}" for test in tested},
+            oracle=result.oracle,
+        )
+        session.figure(f"det-{name}", drawn, f"DET curves, {subject}.", features)
+        if "probability" in scores:
+            drawn = figures.reliability(
+                {test: _bins(rows) for test, rows in tested.items()},
+                title=f"Reliability, {subject}",
+                oracle=result.oracle,
+            )
+            session.figure(f"reliability-{name}", drawn, f"Reliability diagram, {subject}.", features)
+
+
+def _of_test(scores: "pd.DataFrame", test: str) -> "pd.DataFrame":
+    """The scored samples of one test set."""
+    import numpy as np
+
+    from probekit.protocols import Pool, members
+
+    pool = Pool(tuple(test.split("+")), test) if test not in set(scores["generator"]) else Pool.of(test)
+    rows: pd.DataFrame = scores.loc[members(scores, pool, np.ones(len(scores), dtype=bool))]
+    return rows
+
+
+def _bins(rows: "pd.DataFrame") -> "pd.DataFrame":
+    import pandas as pd
+
+    from probekit.metrics.probabilities import reliability
+
+    found = reliability(rows["label"].to_numpy(), rows["score"].to_numpy())
+    return pd.DataFrame({"predicted": found.predicted, "share": found.observed, "n": found.counts})
