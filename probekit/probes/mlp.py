@@ -141,7 +141,7 @@ def _gradient(
     error = (chances - y[:, None]) / n
     back = torch.einsum("ngk,ghk->ngh", error, second).mul_(active > 0)
     return [
-        (x.T @ back.view(n, -1)).view(d, g, h) + decay * first,
+        (x.T @ back.reshape(n, -1)).view(d, g, h) + decay * first,
         back.sum(dim=0),
         torch.einsum("ngh,ngk->ghk", active, error) + decay[:, None] * second,
         error.sum(dim=0),
