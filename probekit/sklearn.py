@@ -6,7 +6,7 @@ named `LDA` and has its fields as parameters.
 
 import functools
 import inspect
-from dataclasses import field, fields, make_dataclass
+from dataclasses import field, make_dataclass
 from typing import ClassVar, TypeVar
 
 import numpy as np
@@ -50,9 +50,10 @@ class ProbeEstimator(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # s
     def predict(self, X: Features) -> Shaped[np.ndarray, " n"]:
         """One of `classes_` for every row."""
         features = self._checked(X)
-        return self.classes_[self.classifier_.predict(features)]
+        predicted: Shaped[np.ndarray, " n"] = self.classes_[self.classifier_.predict(features)]
+        return predicted
 
-    @available_if(lambda self: self.probe.probabilistic)
+    @available_if(lambda self: self.probe.probabilistic)  # type: ignore[untyped-decorator]  # no types there
     def predict_proba(self, X: Features) -> Float[np.ndarray, "n c"]:
         """Probability of every class, in the order of `classes_`; only for probes that give probabilities."""
         features = self._checked(X)
@@ -60,7 +61,8 @@ class ProbeEstimator(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # s
 
     def _checked(self, X: Features) -> Features:
         check_is_fitted(self)
-        return validate_data(self, X, dtype=[np.float64, np.float32], reset=False)
+        checked: Features = validate_data(self, X, dtype=[np.float64, np.float32], reset=False)
+        return checked
 
 
 @functools.cache
@@ -71,7 +73,8 @@ def adapter(name: str) -> type[ProbeEstimator]:
         UnknownNameError: there is no such probe.
     """
     probe = probes.get(name)
-    parameters = [(one.name, one.type, field(default=one.default)) for one in fields(probe)]
+    settings = inspect.signature(probe).parameters.values()
+    parameters = [(one.name, one.annotation, field(default=one.default)) for one in settings]
     namespace = {"probe": probe, "__doc__": inspect.getdoc(probe), "__module__": __name__}
     return make_dataclass(_name(probe), parameters, bases=(ProbeEstimator,), namespace=namespace, eq=False, repr=False)
 

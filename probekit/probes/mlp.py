@@ -82,9 +82,7 @@ class MLPProbe(probes.Probe):
             decisions.append(np.stack([one.decision_function(features[division.test]) for one in found]))
         return probes.Sweep(tuple(decisions), len(divisions) * len(grid), 0)
 
-    def _train(
-        self, features: Features, labels: Labels, decays: Sequence[float], device: str
-    ) -> list["MLPClassifier"]:
+    def _train(self, features: Features, labels: Labels, decays: Sequence[float], device: str) -> list["MLPClassifier"]:
         """A network for every weight decay, all from one start."""
         import torch
 
@@ -105,17 +103,14 @@ class MLPProbe(probes.Probe):
 
     def _descend(self, x: "torch.Tensor", y: "torch.Tensor", decays: Sequence[float]) -> list["torch.Tensor"]:
         """W₁ (g, d, h), b₁ (g, h), W₂ (g, h, k) and b₂ (g, k) after the last step."""
-        import torch
-
         d, g, h = x.shape[1], len(decays), int(self.hidden)
         start = np.random.default_rng(int(self.seed)).normal(size=(d, 1, h)) * np.sqrt(2 / d)
-        options = {"dtype": x.dtype, "device": x.device}
-        first = torch.tensor(start, **options).repeat(1, g, 1)  # (d, g, h): one product with x for all networks
-        second = torch.zeros((g, h, y.shape[1]), **options)
-        parts = [first, torch.zeros((g, h), **options), second, torch.zeros((g, y.shape[1]), **options)]
-        decay = torch.tensor(decays, **options)[:, None]
-        means = [torch.zeros_like(part) for part in parts]
-        squares = [torch.zeros_like(part) for part in parts]
+        first = x.new_tensor(start).repeat(1, g, 1)  # (d, g, h): one product with x for all networks
+        second = x.new_zeros((g, h, y.shape[1]))
+        parts = [first, x.new_zeros((g, h)), second, x.new_zeros((g, y.shape[1]))]
+        decay = x.new_tensor(decays)[:, None]
+        means = [part.new_zeros(part.shape) for part in parts]
+        squares = [part.new_zeros(part.shape) for part in parts]
         for step in range(1, int(self.steps) + 1):
             rate = self.learning_rate * (1 + np.cos(np.pi * (step - 1) / self.steps)) / 2
             for part, slope, mean, square in zip(parts, _gradient(x, y, parts, decay), means, squares, strict=True):

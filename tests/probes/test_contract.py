@@ -119,15 +119,15 @@ def test_a_sweep_says_what_the_fits_say(kind, classes):
     grid = inner_values(kind)
     sweep = kind.sweep(features, labels, divisions, grid)
     assert sweep.fits == len(divisions) * len(grid)
-    for division, decisions in zip(divisions, sweep.decisions, strict=True):
+    for division, found in zip(divisions, sweep.decisions, strict=True):
         rows = division.learned(90)
         refits = [kind.of(value).fit(features[rows], labels[rows]).decision_function(features) for value in grid]
         scale = [np.ptp(refit) for refit in refits]
         expected = np.stack([refit[division.test] for refit in refits])
-        assert decisions.shape == expected.shape
+        assert found.shape == expected.shape
         if classes > 2:  # logits are only defined up to what they share
-            decisions, expected = (columns - columns.mean(axis=2)[..., None] for columns in (decisions, expected))
-        gap = np.abs(decisions - expected).reshape(len(grid), -1).max(axis=1)
+            found, expected = (columns - columns.mean(axis=2)[..., None] for columns in (found, expected))
+        gap = np.abs(found - expected).reshape(len(grid), -1).max(axis=1)
         assert (gap <= 0.02 * np.array(scale)).all()
 
 
