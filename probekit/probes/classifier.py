@@ -97,7 +97,8 @@ def indicators(labels: Labels, classes: Int[np.ndarray, " c"]) -> Float[np.ndarr
 
 def contrasts(columns: Float[np.ndarray, "*m c"]) -> Float[np.ndarray, "*m k"]:
     """One column a class; for two classes only what the second has more than the first (k = 1)."""
-    return np.diff(columns, axis=-1) if columns.shape[-1] == 2 else columns
+    found: Float[np.ndarray, "*m k"] = np.diff(columns, axis=-1) if columns.shape[-1] == 2 else columns
+    return found
 
 
 def class_means(features: Features, labels: Labels, classes: Int[np.ndarray, " c"]) -> Float[np.ndarray, "c d"]:

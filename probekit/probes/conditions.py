@@ -98,7 +98,7 @@ def _moments(features: Features) -> tuple[Float[np.ndarray, " d"], Float[np.ndar
     squares = np.zeros_like(mean)
     for rows in _strips(features):
         centred = features[rows] - mean
-        squares += np.einsum("nd,nd->d", centred, centred)
+        squares += np.einsum("ij,ij->j", centred, centred)
     return mean, squares / count
 
 

@@ -114,7 +114,8 @@ def _gaussian(features: Features, labels: Labels, classes: Int[np.ndarray, " c"]
     average = float(variances.sum()) / d
     if average <= (EPS * np.abs(features).max()) ** 2:
         raise ProbeError(
-            "lda finds no variation within any class, the training rows of each are alike: add samples, or use prototype."
+            "lda finds no variation within any class, the training rows of each are alike: "
+            "add samples, or use prototype."
         )
     shares = np.bincount(numbers, minlength=len(classes)) / n
     return _Gaussian(centre, axes if q is None else q @ axes, variances, average, means @ axes, shares)
