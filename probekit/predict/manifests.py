@@ -46,7 +46,9 @@ def predict_manifest(
     """
     chosen = settings or PredictSettings()
     chosen.log_odds(head)  # which refuses a threshold that the head has no use for
-    found, notes = _choose_store(manifest, head, Selector(precision=chosen.precision, store=store), cache)
+    perturb = head.view_fields.get("perturb") or None
+    selector = Selector(precision=chosen.precision, store=store, perturb=perturb)
+    found, notes = _choose_store(manifest, head, selector, cache)
     tables, outputs, excluded = [], [], []
     for features in _pieces(manifest, head, found, cache, allow_missing):
         require_finite(features.samples, features.blocks)
