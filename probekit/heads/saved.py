@@ -37,12 +37,12 @@ class Calibrated(Protocol):
 
     @property
     def kind(self) -> str:
-        """`platt`, or `temperature` with slope 1/T and offset 0."""
+        """`platt`, `temperature` with slope 1/T and offset 0, or `none`."""
         ...
 
     @property
     def slope(self) -> float:
-        """Positive."""
+        """Of decisions."""
         ...
 
     @property
@@ -98,11 +98,12 @@ class SavedProbe:
     classifier: Classifier
     task: Task
     class_names: tuple[str, ...]
-    """In the order of `classifier.classes`; `real` first, of one-vs-rest the generators that are looked for last."""
+    """In the order of `classifier.classes`; `real` first, of one-vs-rest the class that is looked for last."""
     blocks: tuple[Block, ...]
     """In the order of the columns; see `blocks_of`."""
     prior: tuple[int, ...]
-    """Training samples that are real and fake (of one-vs-rest: of the rest and of the generators looked for)."""
+    """Samples of the first class and of all others that its probabilities are of: of the calibration, without one of
+    the training."""
     train: str
     """What it learned from, as tables call it: `lama+ldm`."""
     evaluation: str
@@ -133,7 +134,9 @@ class SavedProbe:
         if self.task != "one-vs-rest" and self.class_names[0] != "real":
             raise ProbeError(f"the first class of a {self.task} probe is real, not {self.class_names[0]}.")
         if len(self.prior) != 2 or min(self.prior) < 1:
-            raise ProbeError(f"prior {self.prior}: expected the numbers of training samples of both sides.")
+            raise ProbeError(
+                f"prior {self.prior}: expected the numbers of samples of the first class and of the others."
+            )
         if self.crops not in get_args(Crops):
             raise ProbeError(f"crops {self.crops!r}: expected mean or all.")
         if not self.blocks or self.condition.widths != tuple(block.width for block in self.blocks):
@@ -142,7 +145,7 @@ class SavedProbe:
     @property
     def probabilistic(self) -> bool:
         """Whether scores are log-odds, so that probabilities mean something."""
-        return self.calibration is not None or self.classifier.probabilistic
+        return self.classifier.probabilistic or (self.calibration is not None and self.calibration.kind != "none")
 
     @property
     def references(self) -> str:
@@ -244,7 +247,7 @@ def require_usable(probe: SavedProbe) -> None:
     width, classes = sum(probe.condition.widths), len(probe.class_names)
     try:
         found = probe.decisions(np.linspace(-1, 1, width, dtype=np.float32)[None])
-    except (ValueError, IndexError) as error:  # NumPy's, of shapes that do not fit
+    except (ValueError, IndexError, RuntimeError) as error:  # NumPy's and torch's, of shapes that do not fit
         raise ProbeError(
             f"its arrays have wrong shapes for {width} features ({error}): save the probe again."
         ) from error
@@ -263,7 +266,7 @@ def _record(
 ) -> dict[str, JSONValue]:
     fitted = probe.calibration
     calibration: JSONValue = None
-    if fitted is not None:
+    if fitted is not None and fitted.kind != "none":
         calibration = {"kind": fitted.kind, "slope": float(fitted.slope), "offset": float(fitted.offset)}
     return {
         "kind": KIND,

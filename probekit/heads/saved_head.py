@@ -5,7 +5,9 @@ With s the decisions (n,) of two classes or the logits (n, k) of more, and a, b 
 
     two classes    log-odds = a s + b
     more           z = a s + b,  log-odds of fake = log(1 - p(real)) - log p(real) = log Σ_{j > 0} exp(z_j) - z_0
-    llr            log-odds - log(n_fake / n_real), with the numbers of training samples
+    llr            log-odds - log(n_fake / n_real), with the numbers of samples that the probabilities are of
+
+Logits of a probe that is not probabilistic are only compared: z of the best generator less z_0.
 """
 
 import shlex
@@ -75,11 +77,13 @@ class SavedHead(heads.Head):
         }
 
     def collapse(self, outputs: heads.Outputs) -> Scores:
-        """Log-odds of fake (of one-vs-rest: of the generators looked for); of other probes, decisions."""
+        """Log-odds of fake (of one-vs-rest: of the class looked for); of other probes, decisions."""
         logits = calibrated(self.probe.calibration, outputs)
         if logits.ndim == 1:
             return logits
-        scores: Scores = np.logaddexp.reduce(logits[:, 1:], axis=1) - logits[:, 0]
+        fakes = logits[:, 1:]
+        best = np.logaddexp.reduce(fakes, axis=1) if self.probe.probabilistic else fakes.max(axis=1)
+        scores: Scores = best - logits[:, 0]
         return scores
 
     def probabilities(self, scores: Scores) -> Scores:
@@ -131,11 +135,6 @@ class SavedHead(heads.Head):
         Raises:
             ProbeError: it is not.
         """
-        if self.view is None:
-            raise ProbeError(
-                f"{self.path}: learned from imported features of {card.name} in view {self.view_name}, which cannot be "
-                "computed here: score a manifest whose features are imported, not images."
-            )
         super().check_model(card, weights_sha256)
         if weights_sha256 != self.settings.weights_sha256:
             raise ProbeError(
@@ -198,7 +197,6 @@ class Saved(heads.Format):
         probe = read_probe(paths(file.path)[1], file.sha256, arrays)
         settings = _one_model(file, probe)
         widths = {block.tap: block.width for block in probe.blocks}
-        calibrated_or_not = probe.calibration.kind if probe.calibration else None
         return SavedHead(
             name="probekit",
             title=f"{probe.probe} on {probe.references}, {probe.task} of {probe.train} ({probe.manifest})",
@@ -207,7 +205,7 @@ class Saved(heads.Format):
             taps_option=",".join(widths),
             view=_view(settings),
             condition=probe.condition.name,
-            kind="logit" if probe.classifier.probabilistic or calibrated_or_not else None,
+            kind="logit" if probe.probabilistic else None,
             path=file.path,
             sha256=file.sha256,
             score=lambda features: probe.decisions(np.hstack([features[block.tap] for block in probe.blocks])),

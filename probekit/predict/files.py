@@ -10,7 +10,7 @@ import pandas as pd
 
 from probekit import models
 from probekit.arrays import Features, Float
-from probekit.errors import UsageError
+from probekit.errors import ProbeError, UsageError
 from probekit.heads import Head, Outputs
 from probekit.models import compute
 from probekit.predict.loading import Shown, batches, list_images
@@ -56,7 +56,7 @@ def predict_images(
     samples, notes = list_images(inputs, chosen.frames)
     where = compute.devices(device)[0]
     model = _find_model(head, weights or {})
-    assert head.view is not None  # or the head had refused the model
+    assert head.view is not None  # or there were no model
     decoder = _decoder(head, where)
     precision = chosen.precision or head.precision
     net = compute.load(model, where, precision, head.compiled)
@@ -124,6 +124,11 @@ def _forward(
 
 def _find_model(head: Head, weights: Mapping[str, Path]) -> models.Model:
     """The head's model, under the name that the weights are given for."""
+    if head.view is None:
+        raise ProbeError(
+            f"{head.path}: learned from imported features of {head.models[0]} in view {head.view_name}, which cannot "
+            "be computed here: score a manifest whose features are imported, not images."
+        )
     for name in weights:
         if name not in head.models:
             raise unknown_name(f"model of {head.path}", name, head.models)

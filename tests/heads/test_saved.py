@@ -175,6 +175,27 @@ def test_attribution_gives_log_odds_of_fake_and_the_likeliest_generators(tmp_pat
     assert "top4" not in head.more_columns(outputs, 9)
 
 
+def test_margins_of_many_classes_are_compared_and_not_added_up(tmp_path):
+    probe, features = learned(FOUR)
+    margins = replace(probe.classifier, probabilistic=False)
+    head = heads.read(save_probe(tmp_path / "four", replace(probe, classifier=margins)))
+    decisions = probe.decisions(features)
+    outputs = head.outputs({"blocks": features})
+    assert_allclose(head.collapse(outputs), decisions[:, 1:].max(axis=1) - decisions[:, 0], rtol=1e-12)
+    columns = head.more_columns(outputs, 1)
+    assert list(columns) == ["predicted", "top1", "p_top1"]
+    assert np.isnan(columns["p_top1"]).all()
+    fake = head.collapse(outputs) > 0
+    assert ((columns["predicted"] != "real") == fake).all()
+    assert 0 < fake.sum() < len(fake)
+
+
+def test_a_calibration_of_none_makes_no_probabilities(tmp_path, neighbours):
+    probe = replace(neighbours[0], calibration=Calibration("none", 1.0, 0.0))
+    back = heads.read(save_probe(tmp_path / "bank", probe)).probe
+    assert (probe.probabilistic, back.probabilistic, back.calibration) == (False, False, None)
+
+
 def test_logits_far_apart_do_not_overflow(tmp_path):
     probe, _ = learned(FOUR)
     head = heads.read(save_probe(tmp_path / "four", probe))
