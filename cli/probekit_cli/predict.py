@@ -20,21 +20,33 @@ SHOWN = 200  # images in the table on the screen; the run's tables hold all
 def predict(
     context: typer.Context,
     inputs: Annotated[
-        list[Path] | None, typer.Argument(metavar="IMAGE", help="Images, and folders of images.", show_default=False)
+        list[Path] | None,
+        typer.Argument(metavar="IMAGE", help="Images, videos, and folders of them.", show_default=False),
     ] = None,
     *,
     probe: Annotated[
-        Path, typer.Option(metavar="FILE", help="A published head: UniversalFakeDetect's, RINE's or grip's weights.")
+        Path,
+        typer.Option(
+            metavar="FILE",
+            help="A saved probe, or the folder of its run; or the weights of UniversalFakeDetect, RINE or grip.",
+        ),
     ],
     manifest: options.Manifest = None,
     threshold: Annotated[
-        float | None, typer.Option(help="Above what probability an image is called fake. Default: the head's own, 0.5.")
+        float | None, typer.Option(help="Above what probability an image is called fake. Default: the probe's own.")
     ] = None,
+    top: Annotated[
+        int, typer.Option(min=1, help="Generators that an attribution probe names, the likeliest first.")
+    ] = 3,
+    frames: Annotated[int, typer.Option(min=0, help="Frames of each video; 0 leaves videos out.")] = 8,
     weights: Annotated[
-        str | None, typer.Option(metavar="[MODEL=]FILE", help="Local checkpoint of the head's model, not a hub's.")
+        str | None, typer.Option(metavar="[MODEL=]FILE", help="Local checkpoint of the probe's model, not a hub's.")
     ] = None,
     precision: Annotated[
-        str | None, typer.Option(help="float32 (default for images) or bfloat16; for a manifest, that of the store.")
+        str | None,
+        typer.Option(
+            help="float32 or bfloat16. Default for images: the probe's own; for a manifest, that of the store."
+        ),
     ] = None,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1 … Default: a GPU if there is one.")] = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Crops in one forward pass.")] = 16,
@@ -47,7 +59,7 @@ def predict(
     runs: options.Runs = options.DEFAULT_RUNS,
     as_json: options.AsJson = False,
 ) -> None:
-    """Score images, or the extracted samples of a manifest, with a published head.
+    """Score images, or the extracted samples of a manifest, with a saved probe or a published head.
 
     Example: probekit predict faces --probe fc_weights.pth
     """
@@ -62,7 +74,7 @@ def predict(
         raise UsageError("give images or --manifest, not both.")
     if precision not in (None, "float32", "bfloat16"):
         raise unknown_name("--precision", precision, ("float32", "bfloat16"))
-    settings = PredictSettings(threshold, precision)  # type: ignore[arg-type]  # checked
+    settings = PredictSettings(threshold, precision, top, frames)  # type: ignore[arg-type]  # checked
     head = heads.read(probe)
     chosen = None if inputs else Manifest.read(manifest)
     asked = {"settings": settings, "probe": head.to_json()}
@@ -116,15 +128,16 @@ def _title(found: "Predictions") -> str:
 
 
 def _print_images(found: "Predictions", run: Path) -> None:
-    from probekit.predict import VERDICTS
-
-    shown = found.table.head(SHOWN)[["path", "score", "probability"]]
-    shown = shown.assign(verdict=[VERDICTS[label] for label in found.table["label"].head(SHOWN)])
+    table, verdicts = found.table.head(SHOWN), found.head.verdicts
+    hidden = ["generator", "domain", "truth", "label", *(["probability"] if table["probability"].isna().all() else [])]
+    shown = table.drop(columns=hidden, errors="ignore")
+    place = list(shown.columns).index("score") + (2 if "probability" in shown else 1)
+    shown.insert(place, "verdict", [verdicts[label] for label in table["label"]])
     output.print_table(shown, title=_title(found))
     if len(found.table) > SHOWN:
         output.remark(f"… and {len(found.table) - SHOWN:,} more: {run / 'tables' / 'predictions.csv'}")
-    fakes = int(found.table["label"].sum())
-    output.remark(f"{output.count(len(found.table), 'image')} scored, {fakes:,} called fake")
+    called = int(found.table["label"].sum())
+    output.remark(f"{output.count(len(found.table), 'image')} scored, {called:,} called {verdicts[1]}")
 
 
 def _style(column: str, value: object) -> str:
@@ -132,7 +145,7 @@ def _style(column: str, value: object) -> str:
 
 
 def _weights(given: str | None, head: "Head") -> dict[str, Path]:
-    """FILE, or MODEL=FILE with one of the names of the head's model."""
+    """FILE, or MODEL=FILE with one of the names of the probe's model."""
     from probekit.errors import UsageError
 
     if given is None:

@@ -1,12 +1,14 @@
-"""Predictions: a published head scores images, or the samples of a manifest whose features are in the store.
+"""Predictions: a head, published or saved, scores images, or the samples of a manifest whose features are in the store.
 
-files.py        images and folders: decoded, shown to the head's own model in its own view, scored; nothing is stored
+files.py        images, folders and videos: shown to the head's own model in its own view, scored; nothing is stored
+loading.py      what is to be shown, and threads that read, decode and crop it ahead
 manifests.py    stored features of that model and view; since the labels are known, metrics follow
 predictions.py  what both are asked and what they answer
 """
 
-from probekit.predict.files import list_images, predict_images
+from probekit.predict.files import predict_images
+from probekit.predict.loading import list_images
 from probekit.predict.manifests import predict_manifest
-from probekit.predict.predictions import VERDICTS, Predictions, PredictSettings
+from probekit.predict.predictions import Predictions, PredictSettings
 
-__all__ = ["VERDICTS", "PredictSettings", "Predictions", "list_images", "predict_images", "predict_manifest"]
+__all__ = ["PredictSettings", "Predictions", "list_images", "predict_images", "predict_manifest"]

@@ -11,8 +11,8 @@ from probekit import metrics
 from probekit.arrays import Labels, Scores
 from probekit.errors import MissingFeaturesError, UsageError
 from probekit.features import FeatureSet, Join, Selector
-from probekit.heads import Head
-from probekit.manifest import Manifest
+from probekit.heads import Head, Outputs
+from probekit.manifest import REAL, Manifest
 from probekit.predict.predictions import Predictions, PredictSettings, give_verdicts
 from probekit.protocols import Pool, generators, members, missing_class, require_finite
 from probekit.store import Store, find_stores
@@ -45,17 +45,23 @@ def predict_manifest(
         ModelError: a stored feature is not finite; names the image.
     """
     chosen = settings or PredictSettings()
-    found, notes = _choose_store(manifest, head, Selector(precision=chosen.precision, store=store), cache)
-    tables, excluded = [], []
+    chosen.log_odds(head)  # which refuses a threshold that the head has no use for
+    perturb = head.view_fields.get("perturb") or None
+    selector = Selector(precision=chosen.precision, store=store, perturb=perturb)
+    found, notes = _choose_store(manifest, head, selector, cache)
+    tables, outputs, excluded = [], [], []
     for features in _pieces(manifest, head, found, cache, allow_missing):
         require_finite(features.samples, features.blocks)
-        scores = head.scores(dict(zip(head.taps, features.blocks, strict=True)))
-        tables.append(features.samples.assign(score=scores))
+        given = head.outputs(dict(zip(head.taps, features.blocks, strict=True)))
+        rows, means = _one_an_image(features.samples, given)
+        tables.append(rows)
+        outputs.append(means)
         excluded.append(features.excluded)
     samples = pd.concat(tables, ignore_index=True)
     failed = pd.concat(excluded, ignore_index=True)[["path", "reason"]]
-    pairs, remarks = _measure(samples, chosen.log_odds(head))
-    table = samples[["path", "generator", "domain", "label", "score"]].rename(columns={"label": "truth"})
+    columns = samples[["path", "generator", "domain", "label"]].rename(columns={"label": "truth"})
+    table = give_verdicts(columns, np.concatenate(outputs), head, chosen)
+    pairs, remarks = _judge(manifest, head, samples.assign(score=table["score"]), chosen)
     source = {
         "model": found.settings.model,
         "view": found.settings.view_name,
@@ -63,17 +69,22 @@ def predict_manifest(
         "address": found.settings.address,
         "name": found.path.name,
     }
-    return Predictions(head, chosen, source, give_verdicts(table, head, chosen), failed, pairs, (*notes, *remarks))
+    return Predictions(head, chosen, source, table, failed, pairs, (*notes, *remarks, *head.notes))
+
+
+def _one_an_image(samples: pd.DataFrame, outputs: Outputs) -> tuple[pd.DataFrame, Outputs]:
+    """Samples and outputs as they are; where crops are samples of their own, the means over those of each image."""
+    if "crop" not in samples:
+        return samples, outputs
+    first = np.flatnonzero(samples["crop"] == 0)
+    counts = np.diff([*first, len(samples)]).reshape(-1, *[1] * (outputs.ndim - 1))
+    return samples.iloc[first].reset_index(drop=True), np.add.reduceat(outputs, first, axis=0) / counts
 
 
 def _choose_store(manifest: Manifest, head: Head, selector: Selector, cache: Path) -> tuple[Store, tuple[str, ...]]:
     """The one store with the head's model, view and taps, and notes on stores that cannot be opened."""
     stores, damaged = find_stores(cache)
-    refusals = {
-        store: head.refusal(store.settings.model, store.settings.view, store.taps)
-        for store in stores
-        if selector.admits(store)
-    }
+    refusals = {store: head.refusal(store.settings, store.taps) for store in stores if selector.admits(store)}
     fitting = [store for store, refusal in refusals.items() if refusal is None]
     if len(fitting) > 1:
         names = "; ".join(store.path.name for store in fitting)
@@ -81,7 +92,7 @@ def _choose_store(manifest: Manifest, head: Head, selector: Selector, cache: Pat
     if not fitting:
         near = [f"{store.path.name}: {why}" for store, why in refusals.items() if store.settings.model in head.models]
         raise MissingFeaturesError(
-            f"{head.path} ({head.title}) needs {head.models[0]}#{head.taps_option} in view {head.view.name}, which "
+            f"{head.path} ({head.title}) needs {head.models[0]}#{head.taps_option} in view {head.view_name}, which "
             f"{cache} lacks{f' ({near[0]})' if near else ''}. Run: {head.extract_command(manifest.name)}"
         )
     return fitting[0], tuple(f"a store is left out: {problem}" for problem in damaged.values())
@@ -89,7 +100,7 @@ def _choose_store(manifest: Manifest, head: Head, selector: Selector, cache: Pat
 
 def _pieces(manifest: Manifest, head: Head, store: Store, cache: Path, allow_missing: bool) -> Iterator[FeatureSet]:
     """The features of all samples, those of many taps some samples at a time."""
-    model, selector = store.settings.model, Selector(store=store.settings.address)
+    model, selector = store.settings.model, Selector(store=store.settings.address, crops=head.crops)
 
     def load(part: Manifest, taps: Sequence[str]) -> FeatureSet:
         try:
@@ -106,12 +117,33 @@ def _pieces(manifest: Manifest, head: Head, store: Store, cache: Path, allow_mis
         return
     first = load(manifest, head.taps[:1])  # says of the whole manifest what is missing, before anything is scored
     rows = max(1, PIECE // (4 * sum(head.widths.values())))
-    samples, excluded = first.samples, first.excluded
+    samples = first.samples
+    if "crop" in samples:
+        samples = samples[samples["crop"] == 0].drop(columns="crop").reset_index(drop=True)
+    excluded = first.excluded
     for at in range(0, len(samples), rows):
         part = samples.iloc[at : at + rows].reset_index(drop=True)
         piece = load(replace(manifest, table=part), head.taps)
         yield replace(piece, excluded=pd.concat([excluded, piece.excluded], ignore_index=True))
         excluded = excluded.iloc[:0]
+
+
+def _judge(
+    manifest: Manifest, head: Head, samples: pd.DataFrame, settings: PredictSettings
+) -> tuple[pd.DataFrame | None, list[str]]:
+    """One row a generator of the samples that say how good the head is, and what a reader must know; or why none."""
+    if head.verdicts != (REAL, "fake"):
+        return None, [f"scores tell {head.verdicts[1]} from all else, not fake from real: there are no pairs."]
+    seen = head.seen(manifest.sha256)
+    if not seen:
+        pairs, notes = _measure(samples, settings.log_odds(head))
+        return pairs, notes
+    unseen = samples[~samples["split"].isin(seen)].reset_index(drop=True)
+    said = f"the probe learned from this manifest: pairs are of the {len(unseen)} samples outside {', '.join(seen)}."
+    if not len(unseen):
+        return None, ["the probe learned from all splits of this manifest: there are scores, but no pairs."]
+    pairs, notes = _measure(unseen, settings.log_odds(head))
+    return pairs, [said, *notes]
 
 
 def _measure(samples: pd.DataFrame, threshold: float) -> tuple[pd.DataFrame, list[str]]:

@@ -1,6 +1,7 @@
 """`probekit predict`: what it prints, what it records, and one line for what it cannot do."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,11 +10,13 @@ import pytest
 import torch
 from PIL import Image
 
+from probekit.heads.saved import save_probe
 from probekit.manifest import Manifest
 from probekit.models import Model, ModelCard, Weights
 from probekit.views import OPENAI_CLIP, View
 from tests.cli.test_commands import one_line
 from tests.extract.conftest import write_image
+from tests.heads.learned import learned, train
 from tests.heads.published import save_ufd
 from tests.heads.stored import store_features
 
@@ -129,6 +132,14 @@ def test_images_that_are_named_are_meant_even_where_the_environment_names_a_mani
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
+        (
+            "photos --probe runs/two",
+            ["runs/two: holds 2 saved probes", "runs/two/probes/a.json", "runs/two/probes/b.json"],
+        ),
+        ("photos --probe runs/none", ["its folder probes holds no saved probe"]),
+        ("photos --probe runs/two/probes/a.json --threshold 0.7", ["--threshold 0.7", "gives no probabilities"]),
+        ("--probe runs/two/probes/b.json --manifest faces", ["needs npr#blocks in view native512", "--model npr"]),
+        ("photos --probe half.json", ["half.json", "half.safetensors are missing"]),
         ("photos --probe photos/0.png", ["photos/0.png", "a PNG image, not a probe file"]),
         ("photos --probe nosuch.pth", ["nosuch.pth", "no such probe file"]),
         ("photos --probe code.pth", ["code.pth", "nothing else is unpickled"]),
@@ -155,9 +166,56 @@ def test_what_cannot_be_done_is_said_in_one_line(type_, without_clip, extracted,
 
     torch.save({"weight": torch.zeros(1, 768), "bias": Stowaway()}, "code.pth")
     save_ufd("narrow.pth", width=512)
+    probe, _ = learned()
+    margins = replace(probe, classifier=replace(probe.classifier, probabilistic=False))
+    save_probe(Path("runs/two/probes/a"), margins)
+    save_probe(Path("runs/two/probes/b"), probe)
+    Path("runs/none/probes").mkdir(parents=True)
+    Path("half.json").write_text("{}")
     Path("empty").mkdir()
     one_line(type_(f"probekit predict {arguments}"), *words)
     assert not Path("stowaway").exists()
+
+
+# Saved probes
+
+
+def test_the_only_probe_of_a_run_scores_images_as_its_features_are_scored(type_, faces):
+    probe = train(Manifest.read("faces"), Path("cache"), "srm", classes=("real", "lama", "ldm"))
+    save_probe(Path("runs/trained/probes/all"), probe)
+    answer = type_("probekit predict faces/lama faces/real/03.png --probe runs/trained --top 2 --json")
+    assert answer.code == 0, answer.err
+    said = json.loads(answer.out)
+    assert (said["probe"]["format"], said["probe"]["task"], said["probe"]["probe"]) == (
+        "probekit",
+        "attribution",
+        "logistic",
+    )
+    assert (said["threshold"], said["score_threshold"]) == (0.5, 0.0)
+    names = ["path", "score", "probability", "label", "llr", "predicted", "top1", "p_top1", "top2", "p_top2"]
+    assert [list(row) for row in said["predictions"]] == [names] * 13
+    judged = json.loads(type_("probekit predict --probe runs/trained/probes/all.json --json").out)
+    scores = {row["path"]: row["score"] for row in judged["predictions"]}
+    assert [row["score"] for row in said["predictions"]] == pytest.approx(
+        [scores[row["path"].removeprefix("faces/")] for row in said["predictions"]], abs=1e-6
+    )
+    assert any("learned from this manifest" in note for note in judged["notes"])
+    table = type_("probekit predict faces/lama --probe runs/trained/probes/all.safetensors")
+    assert all(word in table.out for word in ("verdict", "probability", "predicted", "top2", "p_top2", "llr"))
+    assert "12 images scored" in table.err
+
+
+def test_a_probe_without_probabilities_shows_verdicts_and_one_note(type_, faces):
+    probe = train(Manifest.read("faces"), Path("cache"), "srm")
+    margins = replace(probe, classifier=replace(probe.classifier, probabilistic=False))
+    save_probe(Path("svm"), margins)
+    table = type_("probekit predict faces/real --probe svm.json")
+    assert table.code == 0, table.err
+    assert "verdict" in table.out
+    assert "probability" not in table.out
+    assert table.err.count("no probabilities") == 1
+    said = json.loads(type_("probekit predict faces/real --probe svm.json --json").out)
+    assert {row["probability"] for row in said["predictions"]} == {None}
 
 
 def test_file_names_cannot_steer_the_terminal(type_, without_clip, pictures):

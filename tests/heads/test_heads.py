@@ -19,6 +19,7 @@ from probekit.errors import ProbeError, ProbekitError, WeightsError
 from probekit.fingerprint import hash_file, plain
 from probekit.heads.rine import ROWS
 from probekit.models import ModelCard
+from probekit.store import StoreSettings
 from probekit.views import HALF, OPENAI_CLIP, View
 from tests.heads.published import save_grip, save_rine, save_ufd
 
@@ -37,7 +38,7 @@ def head(request, tmp_path):
 
 
 def test_every_registered_format_is_tested():
-    assert heads.names() == sorted(SAVERS)
+    assert heads.names() == sorted([*SAVERS, "probekit"])  # which test_saved.py tests
 
 
 # The numbers
@@ -174,32 +175,33 @@ def test_features_that_are_not_finite_are_refused_by_row(head, value):
         head.scores(features)
 
 
-def fields(view):
-    return plain(view)
+def store_of(model, view, **more):
+    return StoreSettings(model, "0" * 64, plain(view) | more, view.name, "float32")
 
 
 def test_stored_features_of_another_model_view_or_tap_are_refused(head):
     taps = {tap: (width,) for tap, width in head.widths.items()}
     model, tap = head.models[0], head.taps[0]
     other = View("squash", crop=224, normalize=OPENAI_CLIP)
-    assert head.refusal(model, fields(head.view), taps) is None
-    assert head.refusal("dinov2", fields(head.view), taps) == f"model dinov2 is not {model}"
-    assert head.refusal(model, fields(other), taps) == f"view squash (224) is not {head.view.name}"
-    assert head.refusal(model, fields(replace(head.view, crop=336)), taps)
-    assert head.refusal(model, fields(replace(head.view, normalize=HALF)), taps)
-    assert "jpeg:75" in head.refusal(model, fields(head.view) | {"perturb": "jpeg:75"}, taps)
-    assert head.refusal(model, fields(head.view) | {"perturb": "", "top": None}, taps) is None
-    assert (
-        head.refusal(model, fields(head.view), {t: w for t, w in taps.items() if t != tap}) == f"tap {tap} is missing"
+    assert head.refusal(store_of(model, head.view), taps) is None
+    assert head.refusal(store_of("dinov2", head.view), taps) == f"model dinov2 is not {model}"
+    assert head.refusal(store_of(model, other), taps) == f"view squash (224) is not {head.view.name}"
+    assert head.refusal(store_of(model, replace(head.view, crop=336)), taps)
+    assert head.refusal(store_of(model, replace(head.view, normalize=HALF)), taps)
+    assert "jpeg:75" in head.refusal(store_of(model, head.view, perturb="jpeg:75"), taps)
+    assert head.refusal(store_of(model, head.view, perturb="", top=None), taps) is None
+    others = {t: w for t, w in taps.items() if t != tap}
+    assert head.refusal(store_of(model, head.view), others) == f"tap {tap} is missing"
+    assert head.refusal(store_of(model, head.view), taps | {tap: (512,)}) == (
+        f"tap {tap} is 512 wide, not {taps[tap][0]}"
     )
-    assert head.refusal(model, fields(head.view), taps | {tap: (512,)}) == f"tap {tap} is 512 wide, not {taps[tap][0]}"
 
 
 def test_a_centre_crop_is_the_same_whatever_the_resizing_that_it_does_not_do(tmp_path):
     save_ufd(tmp_path / "fc.pth")
     head = heads.read(tmp_path / "fc.pth")
     of_clip = View("resize", resize=224, crop=224, normalize=OPENAI_CLIP).with_policy("center")
-    assert head.refusal("open_clip:ViT-L-14/openai", fields(of_clip), {"proj": (768,)}) is None
+    assert head.refusal(store_of("open_clip:ViT-L-14/openai", of_clip), {"proj": (768,)}) is None
 
 
 def card(head, **changes):
@@ -265,7 +267,7 @@ def damaged(name):
             save_rine(name, depth=1, **{"proj1.4.weight": torch.zeros(16, 16)})
         case "rine-scalar.pth":
             save_rine(name, alpha=torch.zeros(()))
-        case "rine-text.json":
+        case "text.json":
             Path(name).write_text("{}")
 
 
@@ -288,7 +290,7 @@ def damaged(name):
         ("rine-whole.pth", ProbeError, "also holds clip.visual.proj"),
         ("rine-cut.pth", ProbeError, "lacks proj1.4.bias"),
         ("rine-scalar.pth", ProbeError, r"alpha is \[\]"),
-        ("rine-text.json", WeightsError, "not a file of tensors"),
+        ("text.json", ProbeError, "no saved probe, or half of one: its tensors text.safetensors are missing"),
     ],
 )
 def test_a_file_that_is_no_head_is_refused_in_one_line(tmp_path, monkeypatch, name, error, said):

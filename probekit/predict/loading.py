@@ -1,0 +1,137 @@
+"""What is to be predicted: images in files, folders, archives and videos, read and cropped ahead by threads."""
+
+import os
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from pathlib import Path, PurePath
+from typing import TYPE_CHECKING
+
+from probekit import sources
+from probekit.errors import ImageError, UsageError
+from probekit.layouts.listing import is_image, list_files
+from probekit.sources import ARCHIVES, VIDEOS, Sample
+from probekit.views import View
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+AHEAD_BYTES = 256 << 20  # of crops that wait for the model; those of the images being read come on top
+
+
+@dataclass(frozen=True)
+class Shown:
+    """One image as a thread left it: its crops, or why there are none."""
+
+    sample: Sample
+    crops: "Sequence[Tensor]" = ()
+    reason: str | None = None
+
+    @property
+    def size(self) -> int:
+        """Bytes of its crops."""
+        return sum(crop.numel() for crop in self.crops)
+
+
+def list_images(inputs: Sequence[Path], frames: int = 8) -> tuple[list[Sample], tuple[str, ...]]:
+    """Files as given and the images in folders and archives, sorted, each once; and what these hold beside images.
+
+    Args:
+        inputs: files, folders and archives.
+        frames: of each video, so many of its frames; 0 leaves videos out.
+
+    Raises:
+        UsageError: a folder or archive holds no image, or nothing is given; or PyAV is not installed for a video.
+    """
+    found: dict[Sample, None] = {}
+    notes = []
+    for given in inputs:
+        if not os.path.isdir(given) and given.suffix.lower() not in ARCHIVES:  # noqa: PTH112  # Path.is_dir raises for
+            found |= dict.fromkeys(_frames(Sample(str(given)), str(given), frames))  # a name that is too long
+            continue
+        listed = list_files(given)
+        inside: dict[Sample, None] = {}
+        others = []
+        for file in listed.files:
+            if is_image(file.place) or (frames and file.place.suffix.lower() in VIDEOS):
+                sample = Sample(str(listed.root / file.path), file.member)
+                inside |= dict.fromkeys(_frames(sample, file.place.name, frames))
+            else:
+                others.append(file.name)
+        others += [path for path, _ in listed.ignored]
+        if not inside:
+            raise UsageError(f"{given} holds no image ({len(others)} other files): give images or their folder.")
+        if others:
+            notes.append(f"{given}: {len(others)} files are no images by their names: left out (first: {others[0]}).")
+        found |= inside
+    if not found:
+        raise UsageError("there is nothing to predict: give images, folders or a manifest.")
+    return list(found), tuple(notes)
+
+
+def batches(samples: Sequence[Sample], view: View, size: int, workers: int, gpu: str | None) -> Iterator[list[Shown]]:
+    """Images in order, some at a time: at least `size` crops, of at most `size` images, but for the last.
+
+    Meanwhile threads read what follows: two batches of images at most, and no more than fit in `AHEAD_BYTES`.
+
+    Args:
+        samples: what to show.
+        view: how.
+        size: of a batch.
+        workers: threads.
+        gpu: the device that decodes, where the view has a decoder of its own.
+    """
+    batch: list[Shown] = []
+    crops = 0
+    for shown in _stream(samples, view, 2 * size, workers, gpu):
+        batch.append(shown)
+        crops += len(shown.crops)
+        if len(batch) >= size or crops >= size:
+            yield batch
+            batch, crops = [], 0
+    if batch:
+        yield batch
+
+
+def _frames(sample: Sample, name: str, most: int) -> list[Sample]:
+    """The image itself; of a video some of its frames. One that cannot be read is one frame, and fails as such."""
+    if not most or PurePath(name).suffix.lower() not in VIDEOS:
+        return [sample]
+    try:
+        return [sample._replace(frame=number) for number in sources.frame_numbers(sample, most)]
+    except ImageError:
+        return [sample._replace(frame=0)]
+
+
+def _stream(samples: Sequence[Sample], view: View, most: int, workers: int, gpu: str | None) -> Iterator[Shown]:
+    coming = iter(samples)
+    waiting: deque[Future[Shown]] = deque()
+    with ThreadPoolExecutor(workers, thread_name_prefix="load") as pool:
+        try:
+            while True:
+                while _room(waiting, most, workers) and (sample := next(coming, None)):
+                    waiting.append(pool.submit(_show, sample, view, gpu))
+                if not waiting:
+                    return
+                if waiting[0].done():
+                    yield waiting.popleft().result()
+                else:  # whichever is ready makes room for another
+                    wait([future for future in waiting if not future.done()], return_when=FIRST_COMPLETED)
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _room(waiting: "deque[Future[Shown]]", most: int, workers: int) -> bool:
+    """Whether another image may be read; how large an image becomes is known once it is there."""
+    ready = [future.result() for future in waiting if future.done()]
+    reading = len(waiting) - len(ready)
+    return len(waiting) < most and reading <= workers and sum(shown.size for shown in ready) < AHEAD_BYTES
+
+
+def _show(sample: Sample, view: View, gpu: str | None) -> Shown:
+    try:
+        content = sources.read(sample)
+        return Shown(sample, view.apply(content.decode(gpu), content.key))
+    except ImageError as error:
+        return Shown(sample, reason=str(error))
