@@ -68,6 +68,17 @@ def test_images_and_their_manifest_score_as_the_stored_features_did(faces, tmp_p
     assert found.notes == ()
 
 
+def test_two_taps_of_one_model_stand_in_the_order_in_which_they_were_learned(faces, tmp_path):
+    cache, reference = tmp_path / "cache", "spectrum#blocks+spectrum#azimuthal"
+    extract(faces, ExtractSettings(("spectrum",), taps=("azimuthal", "blocks")), cache=cache, device="cpu")
+    probe = train(faces, cache, reference)
+    head = heads.read(save_probe(tmp_path / "probe", probe))
+    expected = stored_decisions(faces, cache, probe, reference)
+    assert head.taps == ("blocks", "azimuthal")
+    assert_allclose(predict_here([faces.root], head).table["score"], expected, rtol=0, atol=1e-6)
+    assert_allclose(predict_manifest(faces, head, cache=cache).table["score"], expected, rtol=1e-9)
+
+
 @pytest.mark.parametrize("crops", ["mean", "all"])
 def test_crops_are_averaged_as_the_probe_learned_them(faces, tmp_path, crops):
     cache = tmp_path / "cache"
