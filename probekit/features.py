@@ -92,9 +92,8 @@ class Selector:
         """Whether the store is one of those meant."""
         settings = store.settings
         named = self.store is not None or self.view == settings.view_name
-        perturb = settings.view.get("perturb", "")
         return (
-            (perturb == (self.perturb or "") or (named and self.perturb is None))
+            (settings.perturbation == (self.perturb or "") or (named and self.perturb is None))
             and (self.view is None or self.view in (settings.view_name, settings.view.get("policy")))
             and (self.precision is None or self.precision == settings.precision)
             and (
@@ -224,6 +223,25 @@ class Join:
                 f"--manifest {self.manifest.name}` first."
             )
         return found
+
+    def perturbed(self, features: FeatureSet) -> dict[str, Selector]:
+        """The perturbations in which the cache has the same features, by name, with what selects them.
+
+        Args:
+            features: of one model and tap, of unperturbed images.
+
+        Raises:
+            UsageError: the features have several parts.
+        """
+        if len(features.sources) > 1:
+            raise UsageError(f"{features.name}: perturbed images are asked of one kind of features at a time.")
+        (source,) = features.sources
+        clean = next(store.settings for store in self.stores if store.settings.address == source.address)
+        return {
+            store.settings.perturbation: Selector(store=store.settings.address)
+            for store in self.stores
+            if store.settings.perturbation and source.tap in store.taps and clean.of_the_same_images(store.settings)
+        }
 
     def _crop_counts(self, store: Store, tap: str, rows: Int[np.ndarray, " n"]) -> Int[np.ndarray, " n"]:
         """How many crops the store has of each of these rows, at least one."""

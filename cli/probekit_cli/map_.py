@@ -62,7 +62,7 @@ def _map(session: questions.Session, features: "FeatureSet", settings: "MapSetti
     title = f"t-SNE · {features.title}"
     picture = figures.scatter_map(places, classes, title=title, caption=result.caption)
     session.figure("map", picture, f"{title}: {result.caption}", features)
-    samples = Samples.of_rows(replace(session.manifest, table=features.samples))
+    samples = Samples.of_rows(replace(session.where.manifest, table=features.samples))
     paths = zip(samples, features.samples["path"], strict=True)
     points = result.points.assign(path=[sample._replace(path=path).name for sample, path in paths])
     page = reports.map_page(points, title, _thumbnails(samples), result.caption)

@@ -62,3 +62,8 @@ Bootstrap = Annotated[int, typer.Option("--bootstrap", min=0, help="Resamples of
 
 DEFAULT_CACHE = Path("cache")
 DEFAULT_RUNS = Path("runs")
+
+
+def names(text: str) -> tuple[str, ...]:
+    """`a,b` as names, each once."""
+    return tuple(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -86,9 +86,10 @@ def selector(view: str | None, precision: str | None, store: str | None, perturb
 class Session:
     """One command that asks a question of one or more feature references."""
 
-    manifest: "Manifest"
+    where: Where
     run: "Recorder"
-    _loaders: "list[Callable[[], FeatureSet]]"
+    _join: "Join"
+    _asked: "list[tuple[str, Selector]]"
     answers: list[dict[str, Any]] = field(default_factory=list)
     excluded: dict[str, str] = field(default_factory=dict)
     """Path → reason, of samples without features."""
@@ -101,19 +102,50 @@ class Session:
         """The features of each reference in turn; samples that failed are noted."""
         from probekit.fingerprint import plain
 
-        for load in self._loaders:
-            features = load()
+        for reference, selector in self._asked:
+            features = self._join.load(reference, selector, allow_missing=self.where.allow_missing)
             self._stores += [source for source in map(plain, features.sources) if source not in self._stores]
             self.excluded |= dict(zip(features.excluded["path"], features.excluded["reason"], strict=True))
             yield features
+
+    @property
+    def count(self) -> int:
+        """How many feature references are asked."""
+        return len(self._asked)
+
+    def perturbed(self, features: "FeatureSet", chains: str) -> "dict[str, FeatureSet]":
+        """The same features of perturbed images, by the perturbation's name.
+
+        Args:
+            features: of unperturbed images.
+            chains: perturbations, presets, or `all` that there are in the store.
+
+        Raises:
+            UsageError: no such features.
+        """
+        from probekit.errors import UsageError
+        from probekit.perturbations import parse_chains
+
+        known = self._join.perturbed(features)
+        wanted = list(known) if chains == "all" else [chain.name for chain in parse_chains(chains) if chain.operations]
+        lacking = [name for name in wanted if name not in known]
+        if lacking or not wanted:
+            what = lacking[0] if lacking else chains
+            raise UsageError(
+                f"--perturbed {what}: {features.name} has no such features of {self.where.manifest.name} "
+                f"(there are: {', '.join(known) or 'none'}). Extract them: probekit extract --perturb {what}"
+            )
+        return {name: self._join.load(features.reference, known[name], allow_missing=True) for name in wanted}
 
     def answer(self, found: Mapping[str, Any], features: "FeatureSet") -> None:
         """Keep one answer, with the features that it was found in."""
         self.answers.append({"features": features.name, **_source(features), **found})
 
-    def table(self, name: str, frame: "pd.DataFrame", features: "FeatureSet") -> None:
+    def table(
+        self, name: str, frame: "pd.DataFrame", features: "FeatureSet", labels: Mapping[str, str] | None = None
+    ) -> None:
         """Keep a table of one answer; those of one name become one file, told apart by their last columns."""
-        self._tables.setdefault(name, []).append(frame.assign(**_source(features)))
+        self._tables.setdefault(name, []).append(frame.assign(**_source(features), **(labels or {})))
 
     def figure(self, name: str, picture: bytes, caption: str, features: "FeatureSet", extension: str = "png") -> None:
         """Write a picture of one answer under the name of its features, and of their view if that name is taken."""
@@ -158,7 +190,7 @@ class Session:
             self.run.table(name, pd.concat(frames, ignore_index=True))
         if self.excluded:
             self.run.table("failed", pd.DataFrame(self.excluded.items(), columns=["path", "reason"]))
-        self.run.note(manifest=describe_manifest(self.manifest), stores=self._stores, result=self.result)
+        self.run.note(manifest=describe_manifest(self.where.manifest), stores=self._stores, result=self.result)
 
 
 @contextmanager
@@ -180,10 +212,7 @@ def session(verb: str, settings: object, where: Where) -> Iterator[Session]:
         "manifest": where.manifest.sha256,
     }
     with records.start(verb, identity, runs=where.runs) as run:
-        loaders: list[Callable[[], FeatureSet]] = [
-            partial(join.load, reference, selector, allow_missing=where.allow_missing) for reference, selector in asked
-        ]
-        opened = Session(where.manifest, run, loaders)
+        opened = Session(where, run, join, asked)
         yield opened
         opened.record()
 

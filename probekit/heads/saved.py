@@ -20,6 +20,7 @@ from probekit.errors import ProbeError, StoreError, UnknownNameError
 from probekit.files import whole
 from probekit.fingerprint import JSONValue, hash_file, plain
 from probekit.probes import saving
+from probekit.probes.calibration import Calibration
 from probekit.probes.classifier import Classifier
 from probekit.probes.conditions import Condition
 from probekit.store import StoreSettings, find_stores
@@ -30,34 +31,6 @@ ENDING = ".safetensors"
 
 Task = Literal["binary", "attribution", "one-vs-real", "one-vs-rest"]
 Crops = Literal["mean", "all"]
-
-
-class Calibrated(Protocol):
-    """What turns decisions into log-odds, or logits into better ones: slope · decision + offset."""
-
-    @property
-    def kind(self) -> str:
-        """`platt`, `temperature` with slope 1/T and offset 0, or `none`."""
-        ...
-
-    @property
-    def slope(self) -> float:
-        """Of decisions."""
-        ...
-
-    @property
-    def offset(self) -> float:
-        """In log-odds."""
-        ...
-
-
-@dataclass(frozen=True)
-class Calibration:
-    """As it was read from a file."""
-
-    kind: str
-    slope: float
-    offset: float
 
 
 class Origin(Protocol):
@@ -115,7 +88,7 @@ class SavedProbe:
     """Of the parameter."""
     crops: Crops = "mean"
     """Of a view with several crops an image: whether it learned from their mean or from each."""
-    calibration: Calibrated | None = None
+    calibration: Calibration | None = None
     threshold: float = 0.0
     """The score above which an image is called fake: log-odds, after the calibration where there is one."""
     threshold_by: str = "0.5"

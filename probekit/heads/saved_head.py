@@ -21,7 +21,7 @@ from probekit import heads
 from probekit.arrays import Features, Float, Scores, Shaped
 from probekit.errors import ProbeError
 from probekit.fingerprint import JSONValue, plain
-from probekit.heads.saved import Block, Calibrated, SavedProbe, paths, read_probe
+from probekit.heads.saved import Block, Calibration, SavedProbe, paths, read_probe
 from probekit.models import ModelCard
 from probekit.probes.classifier import probabilities
 from probekit.store import StoreSettings
@@ -176,7 +176,7 @@ class SavedHead(heads.Head):
         }
 
 
-def calibrated(calibration: Calibrated | None, outputs: heads.Outputs) -> heads.Outputs:
+def calibrated(calibration: Calibration | None, outputs: heads.Outputs) -> heads.Outputs:
     """Outputs times slope plus offset; as they are without a calibration."""
     return outputs if calibration is None else calibration.slope * outputs + calibration.offset
 

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 from probekit.fingerprint import fingerprint
@@ -41,6 +41,16 @@ class StoreSettings:
             *(word for option, value in optional.items() if value for word in (option, str(value))),
         ]
         return [*words, "--compile"] if self.model_settings.get("compiled") else words
+
+    @property
+    def perturbation(self) -> str:
+        """What is done to images before the view; empty for images as they are."""
+        return str(self.view.get("perturb") or "")
+
+    def of_the_same_images(self, other: "StoreSettings") -> bool:
+        """Whether both differ in nothing but the perturbation."""
+        clean, others = (replace(one, view={**one.view, "perturb": ""}, view_name="") for one in (self, other))
+        return clean == others
 
     @property
     def address(self) -> str:

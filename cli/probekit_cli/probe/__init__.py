@@ -75,10 +75,12 @@ def probe(
         ),
     ] = "zscore",
     inverse_regularisation: Annotated[
-        float | None, typer.Option("--C", help="Inverse regularisation strength. Default: chosen.", rich_help_panel=PROBE)
+        float | None,
+        typer.Option("--C", help="Inverse regularisation strength. Default: chosen.", rich_help_panel=PROBE),
     ] = None,
     k: Annotated[
-        int | None, typer.Option("--k", min=1, help="Neighbours of knn and bank. Default: chosen.", rich_help_panel=PROBE)
+        int | None,
+        typer.Option("--k", min=1, help="Neighbours of knn and bank. Default: chosen.", rich_help_panel=PROBE),
     ] = None,
     device: Annotated[
         str | None, typer.Option(help="cpu, cuda, cuda:1 … Default: the CPU.", rich_help_panel=PROBE)
@@ -186,7 +188,9 @@ def probe(
     ] = False,
     save: Annotated[
         bool | None,
-        typer.Option(help="Keep the probes for `probekit predict`. Default: unless they hold much.", rich_help_panel=KEPT),
+        typer.Option(
+            help="Keep the probes for `probekit predict`. Default: unless they hold much.", rich_help_panel=KEPT
+        ),
     ] = None,
     cache: options.Cache = options.DEFAULT_CACHE,
     runs: options.Runs = options.DEFAULT_RUNS,

@@ -41,7 +41,7 @@ def _record(
     caption = f"{settings.task.capitalize()} by {how}: images of each class (row) by what they were called (column)."
     drawn = figures.confusion(result.confusion, title=title, oracle=result.oracle)
     session.figure(f"confusion{named}", drawn, caption, features)
-    saved.keep(session, asked, features, result.trials, task=settings.task, result=result)
+    saved.keep(session, asked, features, result)
     session.show(partial(output.print_table, result.confusion, title=title, corner="true ↓  predicted →"))
     session.show(partial(output.print_table, result.per_class))
     collapsed = result.pairs[["test", "seen", "n_real", "n_fake", "auc", "auc_lo", "auc_hi", "balanced_acc"]]

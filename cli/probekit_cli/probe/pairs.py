@@ -81,7 +81,7 @@ def _record(
         session.figure(f"threshold-transfer{named}", drawn, f"{cost}: EER threshold of the row's generators.", features)
     if asked.curves:
         pictures.curves(session, features, result, named)
-    saved.keep(session, asked, features, result.trials, task="binary", result=result)
+    saved.keep(session, asked, features, result)
     session.show(lambda: show_pairs(auc, result, title))
     notes(result.notes)
 
@@ -97,7 +97,9 @@ def show_pairs(auc: "pd.DataFrame", result: "PairResult", title: str) -> None:
         text += f"; means over {result.settings.seeds} seeds, spread of the AUC up to {pairs['auc_sd'].max():.3f}"
     output.remark(text)
     if smallest < FEW:
-        output.remark(f"note: fewer than {FEW} {what} of a class: such a cell says little; intervals are in the tables.")
+        output.remark(
+            f"note: fewer than {FEW} {what} of a class: such a cell says little; intervals are in the tables."
+        )
     if (pairs["auc"] < 0.4).any():
         output.remark("note: an AUC below .5 is an inverted score: these fakes look more real than the real images.")
 
@@ -127,7 +129,7 @@ def _shots(
     drawn = figures.shot_curves(_shot_points(found), title=title, shots_axis="training images of each generator")
     session.figure(f"shots{named}", drawn, f"{title}.", features)
     table = found.table.pivot_table(index=["train", "test"], columns="shots", values="auc", sort=False)
-    table.index = [" → ".join(pair) for pair in table.index]  # type: ignore[assignment]  # a flat index of text
+    table.index = [" → ".join(pair) for pair in table.index]
     session.show(lambda: output.print_table(table, title=title, styles=output.score_style, corner="train → test"))
     notes(dict.fromkeys(note for result in found.results.values() for note in result.notes))  # type: ignore[arg-type]  # a dict is ordered
 
@@ -137,7 +139,7 @@ def _shot_points(found: "ShotCurve") -> "pd.DataFrame":
     from probekit.pairs.shots import EVERY
 
     table = found.table.assign(series=found.table["train"] + " → " + found.table["test"], value=found.table["auc"])
-    table["spread"] = table["auc_sd"] if "auc_sd" in table else 0.0
+    table["spread"] = table.get("auc_sd", 0.0)
     if table["series"].nunique() > 9:
         table["series"] = table["train"] + " → mean over tests"
         table = table.groupby(["series", "shots"], sort=False, as_index=False)[["value", "spread"]].mean()
@@ -173,7 +175,9 @@ def _ensemble(
     certain = int(found.gains["outside"].sum())
     session.show(lambda: output.print_table(shown, title=f"Ensembles · {features.title}"))
     session.show(
-        lambda: output.remark(f"{certain} of {len(shown)} differences have a 95 % interval that excludes 0 (n in pairs)")
+        lambda: output.remark(
+            f"{certain} of {len(shown)} differences have a 95 % interval that excludes 0 (n in pairs)"
+        )
     )
 
 
@@ -203,7 +207,7 @@ def _robustness(
         session.show(
             partial(output.print_table, wide, title=title, styles=output.score_style, corner="test ↓  perturbation →")
         )
-    saved.keep(session, asked, features, found.clean.trials, task="binary", result=found.clean)
+    saved.keep(session, asked, features, found.clean)
     notes(found.notes)
 
 

@@ -49,9 +49,9 @@ def _of_test(scores: "pd.DataFrame", test: str) -> "pd.DataFrame":
     """The scored samples of one test set."""
     import numpy as np
 
-    from probekit.protocols import Pool, members
+    from probekit.protocols import members, parse_pools
 
-    pool = Pool(tuple(test.split("+")), test) if test not in set(scores["generator"]) else Pool.of(test)
+    (pool,) = parse_pools(test, scores)
     rows: pd.DataFrame = scores.loc[members(scores, pool, np.ones(len(scores), dtype=bool))]
     return rows
 

@@ -4,22 +4,86 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from probekit_cli import output, questions
-from probekit_cli.probe.asked import Asked
+from probekit_cli.probe.asked import BINARY, Asked
 
 if TYPE_CHECKING:
     from probekit.attribution import AttributionResult
     from probekit.features import FeatureSet
     from probekit.pairs import PairResult
+    from probekit.probes.trained import TrainedProbe
     from probekit.trials import Trial
+
+MUCH = 64 << 20  # bytes: probes that hold their training features are kept only when asked
 
 
 def keep(
-    session: questions.Session,
-    asked: Asked,
-    features: "FeatureSet",
-    trials: "Mapping[str, Trial]",
-    *,
-    task: str,
-    result: "PairResult | AttributionResult",
+    session: questions.Session, asked: Asked, features: "FeatureSet", result: "PairResult | AttributionResult"
 ) -> None:
-    """Write every probe of an answer beside the run's tables."""
+    """Write every probe of an answer to `probes/` in the run's folder, one file a training set and partition."""
+    from probekit.heads.saved import SavedProbe, blocks_of, save_probe
+
+    if asked.save is False:
+        return
+    every = [(trial, part, probe) for trial in result.trials.values() for part, probe in enumerate(trial.probes)]
+    size = sum(_size(probe) for _, _, probe in every)
+    if size > MUCH and asked.save is None:
+        output.remark(
+            f"note: {len(every)} probes hold {size >> 20} MiB of training features: not kept; --save keeps them."
+        )
+        return
+    manifest, settings = asked.where.manifest, result.settings
+    task = getattr(settings, "task", BINARY)
+    blocks = blocks_of(features.sources, features.widths, asked.where.cache)
+    for trial, part, probe in every:
+        parts = len(trial.probes) > 1
+        saved = SavedProbe(
+            probe=probe.probe,
+            condition=probe.condition,
+            classifier=probe.classifier,
+            task=task,  # type: ignore[arg-type]  # a name in `attribution.TASKS`, or binary
+            class_names=_class_names(result, trial, task),
+            blocks=blocks,
+            prior=(probe.prior[0], sum(probe.prior[1:])),
+            train=trial.name,
+            evaluation=str(result.selection["evaluation"]),
+            manifest=manifest.name,
+            manifest_sha256=manifest.sha256,
+            parameter=probe.selection.parameter,
+            value=probe.selection.value,
+            crops=asked.where.selector.crops,
+            calibration=probe.calibration,
+            threshold=_threshold(result, trial.name, part),
+            threshold_by=asked.threshold,
+            seen=("train", "val", "test") if parts or probe.selection.oracle else ("train", "val"),
+            selection=probe.record(),
+        )
+        words = [trial.name, task if task != BINARY else "", probe.probe, features.name, f"fold{part}" if parts else ""]
+        save_probe(session.run.path / "probes" / _file_name("-".join(word for word in words if word)), saved)
+
+
+def _class_names(result: "PairResult | AttributionResult", trial: "Trial", task: str) -> tuple[str, ...]:
+    names: Mapping[str, tuple[str, ...]] = {
+        BINARY: ("real", "fake"),
+        "attribution": getattr(result, "classes", ()),
+        "one-vs-real": ("real", trial.name),
+        "one-vs-rest": ("rest", trial.name),
+    }
+    return names[task]
+
+
+def _threshold(result: "PairResult | AttributionResult", train: str, part: int) -> float:
+    """Log-odds above which an image is called fake."""
+    record = result.selection.get("threshold")
+    return float(record["values"][train][part]) if isinstance(record, dict) else 0.0
+
+
+def _size(probe: "TrainedProbe") -> int:
+    """Bytes of all arrays of the classifier."""
+    return sum(getattr(value, "nbytes", 0) for value in vars(probe.classifier).values())
+
+
+def _file_name(name: str) -> str:
+    """The name with what no file system takes replaced."""
+    import re
+
+    return re.sub(r"[^\w.+@=-]+", "-", name)
