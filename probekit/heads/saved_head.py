@@ -21,8 +21,9 @@ from probekit import heads
 from probekit.arrays import Features, Float, Scores, Shaped
 from probekit.errors import ProbeError
 from probekit.fingerprint import JSONValue, plain
-from probekit.heads.saved import Block, Calibration, SavedProbe, paths, read_probe
+from probekit.heads.saved import Block, SavedProbe, paths, read_probe
 from probekit.models import ModelCard
+from probekit.probes.calibration import Calibration
 from probekit.probes.classifier import probabilities
 from probekit.store import StoreSettings
 from probekit.views import Normalize, View
