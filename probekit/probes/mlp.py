@@ -57,33 +57,6 @@ class MLPProbe(probes.Probe):
         Raises:
             ProbeError: one class only, or a feature that is not finite.
         """
-        return self._train(features, labels, [self.weight_decay], device)[0]
-
-    @classmethod
-    def sweep(
-        cls,
-        features: Features,
-        labels: Labels,
-        divisions: Sequence[probes.Division],
-        grid: Sequence[float],
-        *,
-        device: str = "cpu",
-    ) -> probes.Sweep:
-        """Every weight decay of a division as one computation.
-
-        Raises:
-            ProbeError: one class only, or a feature that is not finite.
-        """
-        decisions = []
-        for division in divisions:
-            rows = division.learned(len(labels))
-            decays = [cls(weight_decay=value).weight_decay for value in grid]
-            found = cls()._train(features[rows], labels[rows], decays, device)
-            decisions.append(np.stack([one.decision_function(features[division.test]) for one in found]))
-        return probes.Sweep(tuple(decisions), len(divisions) * len(grid), 0)
-
-    def _train(self, features: Features, labels: Labels, decays: Sequence[float], device: str) -> list["MLPClassifier"]:
-        """A network for every weight decay, all from one start."""
         import torch
 
         classes = trainable_classes(features, labels)
@@ -92,55 +65,43 @@ class MLPProbe(probes.Probe):
         size = float(np.sqrt(np.mean(centred**2))) or 1.0
         x = torch.tensor(centred / size, dtype=torch.float32, device=device)
         y = torch.tensor(indicators(labels, classes).T, dtype=torch.float32, device=device)
-        found = [part.cpu().double().numpy() for part in self._descend(x, y, decays)]
-        networks = []
-        for first, first_bias, second, second_bias in zip(*found, strict=True):
-            weights = first / size
-            networks.append(
-                MLPClassifier(classes, True, True, weights, first_bias - mean @ weights, second, second_bias)
-            )
-        return networks
+        first, first_bias, second, second_bias = (part.cpu().double().numpy() for part in self._descend(x, y))
+        weights = first / size
+        return MLPClassifier(classes, True, True, weights, first_bias - mean @ weights, second, second_bias)
 
-    def _descend(self, x: "torch.Tensor", y: "torch.Tensor", decays: Sequence[float]) -> list["torch.Tensor"]:
-        """W₁ (g, d, h), b₁ (g, h), W₂ (g, h, k) and b₂ (g, k) after the last step."""
-        d, g, h = x.shape[1], len(decays), int(self.hidden)
-        start = np.random.default_rng(int(self.seed)).normal(size=(d, 1, h)) * np.sqrt(2 / d)
-        first = x.new_tensor(start).repeat(1, g, 1)  # (d, g, h): one product with x for all networks
-        second = x.new_zeros((g, h, y.shape[1]))
-        parts = [first, x.new_zeros((g, h)), second, x.new_zeros((g, y.shape[1]))]
-        decay = x.new_tensor(decays)[:, None]
+    def _descend(self, x: "torch.Tensor", y: "torch.Tensor") -> list["torch.Tensor"]:
+        """W₁ (d, h), b₁ (h,), W₂ (h, k) and b₂ (k,) after the last step."""
+        d, h, k = x.shape[1], int(self.hidden), y.shape[1]
+        start = np.random.default_rng(int(self.seed)).normal(size=(d, h)) * np.sqrt(2 / d)
+        parts = [x.new_tensor(start), x.new_zeros(h), x.new_zeros((h, k)), x.new_zeros(k)]
         means = [part.new_zeros(part.shape) for part in parts]
         squares = [part.new_zeros(part.shape) for part in parts]
         for step in range(1, int(self.steps) + 1):
             rate = self.learning_rate * (1 + np.cos(np.pi * (step - 1) / self.steps)) / 2
-            for part, slope, mean, square in zip(parts, _gradient(x, y, parts, decay), means, squares, strict=True):
+            for part, slope, mean, square in zip(
+                parts, _gradient(x, y, parts, self.weight_decay), means, squares, strict=True
+            ):
                 mean.lerp_(slope, 1 - MOMENTUM)
                 square.mul_(SQUARES).addcmul_(slope, slope, value=1 - SQUARES)
                 scale = (square / (1 - SQUARES**step)).sqrt_().add_(EPSILON)
                 part.addcdiv_(mean, scale, value=-rate / (1 - MOMENTUM**step))
-        return [first.transpose(0, 1), *parts[1:]]
+        return parts
 
 
 def _gradient(
-    x: "torch.Tensor", y: "torch.Tensor", parts: Sequence["torch.Tensor"], decay: "torch.Tensor"
+    x: "torch.Tensor", y: "torch.Tensor", parts: Sequence["torch.Tensor"], decay: float
 ) -> list["torch.Tensor"]:
-    """Gradient of the objective in W₁, b₁, W₂ and b₂, for g networks at once."""
+    """Gradient of the objective in W₁, b₁, W₂ and b₂."""
     import torch
 
     first, first_bias, second, second_bias = parts
-    n, (d, g, h) = len(x), first.shape
     # a = max(x W₁ + b₁, 0),  z = a W₂ + b₂,  e = (p(z) − y)/n,  and back: ∂z = e,  ∂a = e W₂ᵀ where a > 0
-    active = torch.addmm(first_bias.view(-1), x, first.view(d, -1)).clamp_(min=0).view(n, g, h)
-    logits = torch.einsum("ngh,ghk->ngk", active, second) + second_bias
-    chances = torch.sigmoid(logits) if y.shape[1] == 1 else torch.softmax(logits, dim=2)
-    error = (chances - y[:, None]) / n
-    back = torch.einsum("ngk,ghk->ngh", error, second).mul_(active > 0)
-    return [
-        (x.T @ back.reshape(n, -1)).view(d, g, h) + decay * first,
-        back.sum(dim=0),
-        torch.einsum("ngh,ngk->ghk", active, error) + decay[:, None] * second,
-        error.sum(dim=0),
-    ]
+    active = torch.addmm(first_bias, x, first).clamp_(min=0)  # (n, h)
+    logits = torch.addmm(second_bias, active, second)  # (n, k)
+    chances = torch.sigmoid(logits) if y.shape[1] == 1 else torch.softmax(logits, dim=1)
+    error = (chances - y) / len(x)
+    back = (error @ second.T).mul_(active > 0)
+    return [x.T @ back + decay * first, back.sum(dim=0), active.T @ error + decay * second, error.sum(dim=0)]
 
 
 @dataclass(frozen=True, eq=False)
