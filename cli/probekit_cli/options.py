@@ -5,6 +5,9 @@ from typing import Annotated
 
 import typer
 
+FEATURES, EVALUATION, FILES = "Which features", "How numbers are made", "Files"
+"""Panels of the help pages."""
+
 Manifest = Annotated[
     str | None,
     typer.Option(
@@ -13,10 +16,14 @@ Manifest = Annotated[
         envvar="PROBEKIT_MANIFEST",
         metavar="NAME|FILE",
         help="Manifest; the only one in manifests/.",
+        rich_help_panel=FEATURES,
     ),
 ]
 Cache = Annotated[
-    Path, typer.Option("--cache", envvar="PROBEKIT_CACHE", metavar="DIR", help="Folder of the feature stores.")
+    Path,
+    typer.Option(
+        "--cache", envvar="PROBEKIT_CACHE", metavar="DIR", help="Folder of the feature stores.", rich_help_panel=FILES
+    ),
 ]
 Runs = Annotated[Path, typer.Option("--runs", envvar="PROBEKIT_RUNS", metavar="DIR", help="Folder of the run records.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON on standard output.")]
@@ -27,24 +34,46 @@ Model = Annotated[
         "--model",
         metavar="MODEL[#TAP][+…][,…]",
         help="Features to ask; a+b puts two side by side. Default: all that cover the manifest.",
+        rich_help_panel=FEATURES,
+        rich_help_panel=FILES,
+        rich_help_panel=FILES,
     ),
 ]
 Taps = Annotated[
     str | None,
     typer.Option(
-        "--taps", metavar="TAP[,TAP]", help="Taps to ask of each model: cls@23, cls@all, mean@0-11, all that there are."
+        "--taps",
+        metavar="TAP[,TAP]",
+        help="Taps to ask of each model: cls@23, cls@all, mean@0-11, all that there are.",
+        rich_help_panel=FEATURES,
     ),
 ]
 View = Annotated[str | None, typer.Option("--view", help="Which view, where several were extracted.")]
 Precision = Annotated[str | None, typer.Option("--precision", help="Which precision, where several were extracted.")]
 Perturb = Annotated[
-    str | None, typer.Option("--perturb", metavar="CHAIN", help="Which perturbation. Default: unperturbed images.")
+    str | None,
+    typer.Option(
+        "--perturb",
+        metavar="CHAIN",
+        help="Which perturbation. Default: unperturbed images.",
+        rich_help_panel=FEATURES,
+        rich_help_panel=FEATURES,
+        rich_help_panel=FEATURES,
+    ),
 ]
 Crops = Annotated[
-    str, typer.Option("--crops", help="Views of several crops an image: their mean, or all as samples of their own.")
+    str,
+    typer.Option(
+        "--crops",
+        help="Views of several crops an image: their mean, or all as samples of their own.",
+        rich_help_panel=FEATURES,
+    ),
 ]
 Store = Annotated[
-    str | None, typer.Option("--store", metavar="HASH", help="Which store: the beginning of its name or address.")
+    str | None,
+    typer.Option(
+        "--store", metavar="HASH", help="Which store: the beginning of its name or address.", rich_help_panel=FEATURES
+    ),
 ]
 AllowMissing = Annotated[bool, typer.Option("--allow-missing", help="Go on without samples that were never extracted.")]
 Condition = Annotated[str, typer.Option("--condition", help="How features are conditioned: raw, l2 or zscore.")]
@@ -55,10 +84,21 @@ Folds = Annotated[
         metavar="K",
         min=0,
         help="Evaluate out of fold by group; 0 uses the split. Default: the manifest's choice.",
+        rich_help_panel=FEATURES,
+        rich_help_panel=EVALUATION,
     ),
 ]
 Seed = Annotated[int, typer.Option("--seed", help="Seed of everything that is drawn at random.")]
-Bootstrap = Annotated[int, typer.Option("--bootstrap", min=0, help="Resamples of the groups for intervals.")]
+Bootstrap = Annotated[
+    int,
+    typer.Option(
+        "--bootstrap",
+        min=0,
+        help="Resamples of the groups for intervals.",
+        rich_help_panel=EVALUATION,
+        rich_help_panel=EVALUATION,
+    ),
+]
 
 DEFAULT_CACHE = Path("cache")
 DEFAULT_RUNS = Path("runs")

@@ -13,13 +13,11 @@ import typer
 
 from probekit_cli import options, output, questions
 
-TRAINED, PROBE, CHOICES, MORE, WHERE, KEPT = (
+TRAINED, PROBE, CHOICES, MORE = (
     "What is trained and tested",
     "The probe",
     "How choices are made",
     "Further questions",
-    "Which features",
-    "Numbers and files",
 )
 
 
@@ -183,13 +181,16 @@ def probe(
     curves: Annotated[
         bool,
         typer.Option(
-            "--curves", help="Draw ROC, DET and reliability curves of every training set.", rich_help_panel=KEPT
+            "--curves",
+            help="Draw ROC, DET and reliability curves of every training set.",
+            rich_help_panel=options.FILES,
         ),
     ] = False,
     save: Annotated[
         bool | None,
         typer.Option(
-            help="Keep the probes for `probekit predict`. Default: unless they hold much.", rich_help_panel=KEPT
+            help="Keep the probes for `probekit predict`. Default: unless they hold much.",
+            rich_help_panel=options.FILES,
         ),
     ] = None,
     cache: options.Cache = options.DEFAULT_CACHE,
