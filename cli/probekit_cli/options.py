@@ -25,8 +25,15 @@ Cache = Annotated[
         "--cache", envvar="PROBEKIT_CACHE", metavar="DIR", help="Folder of the feature stores.", rich_help_panel=FILES
     ),
 ]
-Runs = Annotated[Path, typer.Option("--runs", envvar="PROBEKIT_RUNS", metavar="DIR", help="Folder of the run records.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON on standard output.")]
+Runs = Annotated[
+    Path,
+    typer.Option(
+        "--runs", envvar="PROBEKIT_RUNS", metavar="DIR", help="Folder of the run records.", rich_help_panel=FILES
+    ),
+]
+AsJson = Annotated[
+    bool, typer.Option("--json", help="Print the result as JSON on standard output.", rich_help_panel=FILES)
+]
 
 Model = Annotated[
     str | None,
@@ -35,8 +42,6 @@ Model = Annotated[
         metavar="MODEL[#TAP][+…][,…]",
         help="Features to ask; a+b puts two side by side. Default: all that cover the manifest.",
         rich_help_panel=FEATURES,
-        rich_help_panel=FILES,
-        rich_help_panel=FILES,
     ),
 ]
 Taps = Annotated[
@@ -48,16 +53,20 @@ Taps = Annotated[
         rich_help_panel=FEATURES,
     ),
 ]
-View = Annotated[str | None, typer.Option("--view", help="Which view, where several were extracted.")]
-Precision = Annotated[str | None, typer.Option("--precision", help="Which precision, where several were extracted.")]
+View = Annotated[
+    str | None,
+    typer.Option("--view", help="Which view, where several were extracted.", rich_help_panel=FEATURES),
+]
+Precision = Annotated[
+    str | None,
+    typer.Option("--precision", help="Which precision, where several were extracted.", rich_help_panel=FEATURES),
+]
 Perturb = Annotated[
     str | None,
     typer.Option(
         "--perturb",
         metavar="CHAIN",
         help="Which perturbation. Default: unperturbed images.",
-        rich_help_panel=FEATURES,
-        rich_help_panel=FEATURES,
         rich_help_panel=FEATURES,
     ),
 ]
@@ -72,11 +81,19 @@ Crops = Annotated[
 Store = Annotated[
     str | None,
     typer.Option(
-        "--store", metavar="HASH", help="Which store: the beginning of its name or address.", rich_help_panel=FEATURES
+        "--store",
+        metavar="HASH",
+        help="Which store: the beginning of its name or address.",
+        rich_help_panel=FEATURES,
     ),
 ]
-AllowMissing = Annotated[bool, typer.Option("--allow-missing", help="Go on without samples that were never extracted.")]
-Condition = Annotated[str, typer.Option("--condition", help="How features are conditioned: raw, l2 or zscore.")]
+AllowMissing = Annotated[
+    bool,
+    typer.Option("--allow-missing", help="Go on without samples that were never extracted.", rich_help_panel=FEATURES),
+]
+Condition = Annotated[
+    str, typer.Option("--condition", help="How features are conditioned: raw, l2, zscore, layernorm or whiten.")
+]
 Folds = Annotated[
     int | None,
     typer.Option(
@@ -84,20 +101,16 @@ Folds = Annotated[
         metavar="K",
         min=0,
         help="Evaluate out of fold by group; 0 uses the split. Default: the manifest's choice.",
-        rich_help_panel=FEATURES,
         rich_help_panel=EVALUATION,
     ),
 ]
-Seed = Annotated[int, typer.Option("--seed", help="Seed of everything that is drawn at random.")]
+Seed = Annotated[
+    int,
+    typer.Option("--seed", help="Seed of everything that is drawn at random.", rich_help_panel=EVALUATION),
+]
 Bootstrap = Annotated[
     int,
-    typer.Option(
-        "--bootstrap",
-        min=0,
-        help="Resamples of the groups for intervals.",
-        rich_help_panel=EVALUATION,
-        rich_help_panel=EVALUATION,
-    ),
+    typer.Option("--bootstrap", min=0, help="Resamples of the groups for intervals.", rich_help_panel=EVALUATION),
 ]
 
 DEFAULT_CACHE = Path("cache")
