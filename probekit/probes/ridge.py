@@ -143,9 +143,8 @@ class _Path:
         self, rows: Int[np.ndarray, "b t"], penalties: Float[np.ndarray, " g"]
     ) -> tuple[Float[np.ndarray, "b g t k"], Bool[np.ndarray, " b"]]:
         """What fits without the rows of each block say of them, and whether that could be told to 10 digits."""
-        at_once = max(
-            1, MAX_ELEMENTS // (rows.shape[1] * max(self.coordinates.shape[1], rows.shape[1] * len(penalties)))
-        )
+        t, r, g = rows.shape[1], len(self.eigenvalues), len(penalties)
+        at_once = max(1, MAX_ELEMENTS // (t * max(r, t * g)))
         parts = [self._held_out(rows[i : i + at_once], penalties) for i in range(0, len(rows), at_once)]
         return np.concatenate([part[0] for part in parts]), np.concatenate([part[1] for part in parts])
 
