@@ -87,7 +87,10 @@ def _solve_in_turn(space: Space, problems: Problems, loss: Loss, tol: float, max
     """As many at once as memory should hold, those of like C together: they take about as many steps."""
     at_once = max(1, MAX_ELEMENTS // problems.targets[0].numel())
     order = torch.argsort(problems.C, stable=True)
-    parts = [_solve(_Batch(space, problems.part(chosen), loss), tol, max_iterations) for chosen in order.split(at_once)]
+    parts = [
+        _solve(_Batch(space, problems.part(order[i : i + at_once]), loss), tol, max_iterations)
+        for i in range(0, len(order), at_once)
+    ]
     back = torch.argsort(order)
     return Solution(
         torch.cat([part.theta for part in parts])[back],

@@ -8,9 +8,9 @@ import torch
 from probekit import probes
 from probekit.arrays import Features, Labels
 from probekit.probes.classifier import LinearClassifier, indicators, trainable_classes
-from probekit.probes.solver.batch import solve
+from probekit.probes.solver.batch import Solution, solve
 from probekit.probes.solver.losses import Loss
-from probekit.probes.solver.space import rotate
+from probekit.probes.solver.space import Space, rotate
 
 SWEEP_TOL = 1e-5  # for features of RMS 1: enough to choose C; the chosen fit is then made to the probe's own
 SWEEP_ITERATIONS = 300
@@ -66,6 +66,29 @@ def sweep(
     Raises:
         ProbeError: one class only, or a feature that is not finite.
     """
+    space, found, tol = solve_all(features, labels, divisions, grid, loss, device=device)
+    decisions = []
+    for number, division in enumerate(divisions):
+        theta = found.theta[number * len(grid) : (number + 1) * len(grid)]
+        logits = theta @ space.transposed[:, division.test]  # (g, k, t)
+        decisions.append((logits[:, 0] if logits.shape[1] == 1 else logits.transpose(1, 2)).cpu().numpy())
+    return probes.Sweep(tuple(decisions), len(found.gradient), int((found.gradient > tol).sum()))
+
+
+def solve_all(
+    features: Features,
+    labels: Labels,
+    divisions: Sequence[probes.Division],
+    grid: Sequence[float],
+    loss: Loss,
+    *,
+    device: str,
+) -> tuple[Space, Solution, float]:
+    """The fits of a sweep, all C of the first division first, in their space, and the tolerance of their gradients.
+
+    Raises:
+        ProbeError: one class only, or a feature that is not finite.
+    """
     classes = trainable_classes(features, labels)
     space = rotate(features, device).to(torch.float32)
     tol = SWEEP_TOL * space.size()
@@ -73,9 +96,4 @@ def sweep(
     learned = np.array([division.learned(len(labels)) for division in divisions])
     rows = torch.tensor(learned, dtype=torch.float32, device=device).repeat_interleave(len(grid), dim=0)
     C = torch.tensor(list(grid), dtype=torch.float32, device=device).repeat(len(divisions))
-    found = solve(space, targets, rows, C, loss, tol=tol, max_iterations=SWEEP_ITERATIONS)
-    decisions = []
-    for theta, division in zip(found.theta.split(len(grid)), divisions, strict=True):
-        logits = theta @ space.transposed[:, division.test]  # (g, k, t)
-        decisions.append((logits[:, 0] if len(classes) == 2 else logits.transpose(1, 2)).cpu().numpy())
-    return probes.Sweep(tuple(decisions), len(C), int((found.gradient > tol).sum()))
+    return space, solve(space, targets, rows, C, loss, tol=tol, max_iterations=SWEEP_ITERATIONS), tol
