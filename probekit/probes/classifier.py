@@ -89,6 +89,16 @@ def trainable_classes(features: Features, labels: Labels) -> Int[np.ndarray, " c
     return classes
 
 
+def require_positive(name: str, value: float) -> None:
+    """Nothing, where a parameter is a positive number.
+
+    Raises:
+        ProbeError: it is not.
+    """
+    if not (np.isfinite(value) and value > 0):
+        raise ProbeError(f"{name} is {value:g}: the inverse regularisation strength must be a positive number.")
+
+
 def indicators(labels: Labels, classes: Int[np.ndarray, " c"]) -> Float[np.ndarray, "k n"]:
     """0/1 rows: one for the second of two classes, else one a class."""
     targets: Float[np.ndarray, "k n"] = (labels == classes[:, None]).astype(np.float64)

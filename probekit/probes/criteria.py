@@ -36,9 +36,14 @@ def log_loss(numbers: Int[np.ndarray, " n"], decisions: Decisions) -> float:
 
 def squared_error(numbers: Int[np.ndarray, " n"], decisions: Decisions) -> float:
     """Mean squared distance from targets ±1, over classes too where there are more than two."""
-    columns = decisions.reshape(len(decisions), -1)
-    targets = 2 * indicators(numbers, np.arange(max(2, columns.shape[1]))).T - 1
-    return float(np.mean((columns - targets) ** 2))
+    columns, signs = _columns(numbers, decisions)
+    return float(np.mean((columns - signs) ** 2))
+
+
+def squared_hinge(numbers: Int[np.ndarray, " n"], decisions: Decisions) -> float:
+    """Mean of max(0, 1 − y f)² with y = ±1, over classes too where there are more than two."""
+    columns, signs = _columns(numbers, decisions)
+    return float(np.mean(np.maximum(0.0, 1 - signs * columns) ** 2))
 
 
 def auc(numbers: Int[np.ndarray, " n"], decisions: Decisions) -> float:
@@ -66,10 +71,19 @@ def balanced_acc(numbers: Int[np.ndarray, " n"], decisions: Decisions) -> float:
 CRITERIA: Mapping[str, Criterion] = {
     "log_loss": log_loss,
     "squared_error": squared_error,
+    "squared_hinge": squared_hinge,
     "auc": auc,
     "acc": acc,
     "balanced_acc": balanced_acc,
 }
+
+
+def _columns(
+    numbers: Int[np.ndarray, " n"], decisions: Decisions
+) -> tuple[Float[np.ndarray, "n k"], Float[np.ndarray, "n k"]]:
+    """Decisions, one column for two classes and else one a class, and their targets ±1."""
+    columns = decisions.reshape(len(decisions), -1)
+    return columns, 2 * indicators(numbers, np.arange(max(2, columns.shape[1]))).T - 1
 
 
 def _called(decisions: Decisions) -> Int[np.ndarray, " n"]:

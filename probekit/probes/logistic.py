@@ -4,16 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-import numpy as np
-
 from probekit import probes
 from probekit.arrays import Features, Labels
-from probekit.errors import ProbeError
-from probekit.probes.classifier import LinearClassifier, indicators, trainable_classes
-from probekit.probes.solver import rotate, solve
-
-SWEEP_TOL = 1e-5  # enough to choose C; the chosen fit is then made to `LogisticProbe.tol`
-SWEEP_ITERATIONS = 300
+from probekit.probes.classifier import LinearClassifier, require_positive
 
 
 @probes.add("logistic")
@@ -34,8 +27,7 @@ class LogisticProbe(probes.Probe):
     max_iterations: int = 1000
 
     def __post_init__(self) -> None:
-        if not (np.isfinite(self.C) and self.C > 0):
-            raise ProbeError(f"C is {self.C:g}: the inverse regularisation strength must be a positive number.")
+        require_positive("C", self.C)
 
     def fit(self, features: Features, labels: Labels, *, device: str = "cpu") -> LinearClassifier:
         """The minimum, found in float64; `gradient`, `iterations` and `converged` say how well.
@@ -43,22 +35,17 @@ class LogisticProbe(probes.Probe):
         Raises:
             ProbeError: one class only, or a feature that is not finite.
         """
-        classes = trainable_classes(features, labels)
-        space = rotate(features)
-        rows = np.ones((1, len(labels)), dtype=bool)
-        found = solve(
-            space,
-            indicators(labels, classes),
-            rows,
-            np.array([self.C]),
+        from probekit.probes.solver import linear, losses
+
+        return linear.fit(
+            features,
+            labels,
+            losses.LogLoss(),
+            C=self.C,
             tol=self.tol,
             max_iterations=self.max_iterations,
-        )
-        weights = space.original(found.theta[0])  # (k, d)
-        bias = found.theta[0, :, -1] - weights @ space.mean
-        gradient = float(found.gradient[0])
-        return LinearClassifier(
-            classes, True, gradient <= self.tol, weights.T, bias, gradient, int(found.iterations[0])
+            probabilistic=True,
+            device=device,
         )
 
     @classmethod
@@ -76,14 +63,6 @@ class LogisticProbe(probes.Probe):
         Raises:
             ProbeError: one class only, or a feature that is not finite.
         """
-        classes = trainable_classes(features, labels)
-        rows = np.repeat([division.learned(len(labels)) for division in divisions], len(grid), axis=0)
-        space = rotate(features).astype(np.float32)
-        C = np.tile(np.asarray(grid, np.float64), len(divisions))
-        found = solve(space, indicators(labels, classes), rows, C, tol=SWEEP_TOL, max_iterations=SWEEP_ITERATIONS)
-        decisions = []
-        for number, division in enumerate(divisions):
-            theta = found.theta[number * len(grid) : (number + 1) * len(grid)]
-            logits = theta @ space.coordinates[division.test].T  # (g, k, t)
-            decisions.append(logits[:, 0] if len(classes) == 2 else logits.transpose(0, 2, 1))
-        return probes.Sweep(tuple(decisions), len(C), int(np.sum(found.gradient > SWEEP_TOL)))
+        from probekit.probes.solver import linear, losses
+
+        return linear.sweep(features, labels, divisions, grid, losses.LogLoss(), device=device)

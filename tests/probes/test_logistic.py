@@ -10,7 +10,7 @@ from numpy.testing import assert_allclose
 
 from probekit import probes
 from probekit.errors import ProbeError
-from probekit.probes import solver
+from probekit.probes import Division
 from probekit.probes.logistic import LogisticProbe
 
 
@@ -146,60 +146,76 @@ def test_the_order_of_the_samples_does_not_change_the_scores(seed, C):
     assert_allclose(shuffled, straight, rtol=1e-3, atol=1e-4)
 
 
-def test_a_batch_gives_each_problem_what_it_gets_alone():
-    features, labels = two_clouds(8, n=150, d=20)
-    space = solver.rotate(features)
-    C = np.logspace(-5, 4, 13)
-    rows = np.random.default_rng(0).random((13, 150)) < 0.8
-    together = solver.solve(space, labels[None].astype(float), rows, C, tol=1e-8, max_iterations=500)
-    scores = together.theta[:, 0] @ space.coordinates.T
-    for i in range(13):
-        alone = LogisticProbe(C=C[i]).fit(features[rows[i]], labels[rows[i]]).decision_function(features)
-        assert_allclose(scores[i], alone, rtol=1e-3, atol=1e-5)
-    assert (together.gradient <= 1e-8).all()
-
-
-def test_batches_too_large_to_hold_are_solved_in_turn(monkeypatch):
-    features, labels = two_clouds(9)
-    space, rows, C = solver.rotate(features), np.ones((7, len(labels)), dtype=bool), np.logspace(-2, 2, 7)
-    whole = solver.solve(space, labels[None].astype(float), rows, C, tol=1e-8, max_iterations=500)
-    monkeypatch.setattr(solver, "MAX_ELEMENTS", 2 * len(labels))
-    parts = solver.solve(space, labels[None].astype(float), rows, C, tol=1e-8, max_iterations=500)
-    assert_allclose(parts.theta, whole.theta, rtol=1e-6, atol=1e-9)
-
-
-@pytest.mark.parametrize(("n", "d"), [(30, 7), (7, 30)])
-def test_the_rotated_features_are_the_features(n, d):
-    features = np.random.default_rng(0).normal(size=(n, d)) + 3.0
-    space = solver.rotate(features)
-    assert_allclose(space.mean + space.coordinates[:, :-1] @ space.vectors.T, features, atol=1e-12)
-    assert_allclose(space.vectors.T @ space.vectors, np.eye(min(n, d)), atol=1e-12)
+def divided(folds):
+    return [Division(rows, rows) for rows in (np.flatnonzero(folds == fold) for fold in np.unique(folds))]
 
 
 @pytest.mark.parametrize("classes", [2, 3])
-def test_the_sweep_gives_the_held_out_loss_that_scikit_learn_gives(classes):
-    from sklearn.metrics import log_loss
-
+def test_the_sweep_gives_held_out_rows_the_log_odds_that_scikit_learn_gives_them(classes):
     rng = np.random.default_rng(10)
     labels = rng.integers(classes, size=120)
     features = rng.normal(size=(120, 6)) + np.eye(classes, 6)[labels]
-    folds, grid = np.arange(120) % 4, np.array([0.01, 1.0])
-    expected = np.zeros(2)
-    for i, C in enumerate(grid):
-        for fold in range(4):
-            out = folds == fold
-            model = sklearn_fit(features[~out], labels[~out], C)
-            expected[i] += log_loss(labels[out], model.predict_proba(features[out]), labels=range(classes)) * out.mean()
-    sweep = LogisticProbe.sweep(features, labels, folds, grid)
-    assert_allclose(sweep.losses, expected, rtol=1e-3)
+    divisions, grid = divided(np.arange(120) % 4), (0.01, 1.0)
+    sweep = LogisticProbe.sweep(features, labels, divisions, grid)
+    for division, decisions in zip(divisions, sweep.decisions, strict=True):
+        rows = division.learned(120)
+        for C, found in zip(grid, decisions, strict=True):
+            expected = sklearn_fit(features[rows], labels[rows], C).decision_function(features[division.test])
+            assert_allclose(found, expected, atol=1e-3)
     assert (sweep.fits, sweep.unconverged) == (8, 0)
+
+
+def test_a_division_learns_from_nothing_that_it_leaves_out():
+    features, labels = two_clouds(12)
+    division = Division(test=np.array([3, 50]), left_out=np.array([3, 4, 50, 51]))
+    spoilt = features.copy()
+    spoilt[[4, 51]] *= -3.0
+    ours, theirs = (LogisticProbe.sweep(x, labels, [division], [1.0]).decisions[0] for x in (features, spoilt))
+    assert_allclose(ours, theirs, atol=1e-4)
+
+
+def test_a_sweep_gives_each_division_and_C_what_they_get_without_the_others():
+    features, labels = two_clouds(13, n=150, d=20)
+    divisions = divided(np.arange(150) % 5)
+    grid = np.logspace(-5, 1, 10)
+    together = LogisticProbe.sweep(features, labels, divisions, grid)
+    backwards = LogisticProbe.sweep(features, labels, divisions[::-1], grid[::-1])
+    for number, division in enumerate(divisions):
+        assert_allclose(backwards.decisions[-1 - number][::-1], together.decisions[number], rtol=1e-3, atol=1e-3)
+        alone = LogisticProbe.sweep(features, labels, [division], grid[3:4]).decisions[0]
+        assert_allclose(alone[0], together.decisions[number][3], rtol=1e-3, atol=1e-3)
+
+
+def test_the_same_sweep_gives_the_same_bits():
+    features, labels = two_clouds(14)
+    divisions = divided(np.arange(len(labels)) % 3)
+    once, again = (LogisticProbe.sweep(features, labels, divisions, probes.GRID) for _ in range(2))
+    assert all(np.array_equal(a, b) for a, b in zip(once.decisions, again.decisions, strict=True))
 
 
 def test_extreme_scores_raise_no_warning():
     features, labels = two_clouds(11)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        LogisticProbe.sweep(features * 1e6, labels, np.arange(len(labels)) % 3, np.logspace(-6, 5, 5))
+        LogisticProbe.sweep(features * 1e6, labels, divided(np.arange(len(labels)) % 3), np.logspace(-6, 5, 5))
+
+
+@pytest.mark.parametrize("unit", [1e-3, 1e6])
+def test_the_sweep_does_not_depend_on_the_units_of_the_features(unit):
+    features, labels = two_clouds(15)
+    divisions, grid = divided(np.arange(len(labels)) % 3), np.array([1e-2, 1.0])
+    plain = LogisticProbe.sweep(features, labels, divisions, grid)
+    scaled = LogisticProbe.sweep(features * unit, labels, divisions, grid / unit**2)
+    assert scaled.unconverged == 0
+    for a, b in zip(plain.decisions, scaled.decisions, strict=True):
+        assert_allclose(b, a, rtol=1e-3, atol=5e-4)
+
+
+def test_features_of_a_million_are_fitted_too():
+    features, labels = two_clouds(16)
+    ours = LogisticProbe(C=1e-12).fit(features * 1e6, labels)
+    plain = LogisticProbe(C=1.0).fit(features, labels)
+    assert_allclose(ours.weights * 1e6, plain.weights, rtol=1e-5)
 
 
 @pytest.mark.parametrize("name", probes.names())
