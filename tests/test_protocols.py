@@ -102,7 +102,7 @@ def test_a_generator_without_real_images_of_its_domain_says_what_to_add():
 
 def test_all_leaves_out_what_cannot_be_trained_and_says_so():
     samples = pd.concat([SAMPLES, table(("new", "celeba", "test", "z"))], ignore_index=True)
-    pools, notes = trainable_pools("all", samples, partitions(samples, 0, 0), folds=0)
+    pools, notes = trainable_pools("all", samples, partitions(samples, 0, 0), folds=0, named=False)
     assert pools == [Pool.of("lama"), Pool.of("ldm")]
     assert [note.split()[2] for note in notes] == ["gan", "new"]
 
