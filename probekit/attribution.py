@@ -21,9 +21,11 @@ from probekit.features import FeatureSet
 from probekit.fingerprint import JSONValue
 from probekit.manifest import REAL
 from probekit.metrics.bootstrap import UNDEFINED, Interval, resample
+from probekit.metrics.curves import weighted_auc
 from probekit.probes.classifier import probabilities
 from probekit.probes.trained import selection_record
 from probekit.protocols import (
+    ALL,
     Partition,
     Pool,
     describe,
@@ -66,17 +68,22 @@ class AttributionSettings(TrialSettings):
     generators: str = "all"
     """A comma list or `all`: one class each beside real; `lama+ldm` makes one class of both."""
     test: str = "all"
-    """What real against fake is tested on: generators that were not learned from may be among them."""
+    """What real against fake is tested on: generators that were not learned from may be among them. The classes'
+    own numbers do not depend on it."""
     task: str = "attribution"
     """A name in `TASKS`."""
     train_domain: str | None = None
-    """Learn from this domain alone, and test on `test_domain` alone; classes are the generators of both."""
+    """Learn from this domain alone, and test on `test_domain` alone; classes are generators that have fakes in both."""
     test_domain: str | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.task not in TASKS:
             raise unknown_name("task", self.task, TASKS)
+        if (self.train_domain is None) != (self.test_domain is None):
+            raise UsageError("attribution across domains needs both, one to learn from and one to test on.")
+        if self.selection == "robust":
+            raise UsageError(f"--task {self.task}: a robust choice is for binary probes of several generators: use cv.")
 
 
 @dataclass(frozen=True)
@@ -196,18 +203,16 @@ class _Question:
         divided = partitions(samples, settings.folds, settings.seed)
         own = _in_domain(samples, settings.train_domain)
         learnable = [Partition(part.train & own, part.val, part.test) for part in divided]
-        pools, notes = trainable_pools(settings.generators, samples, learnable, settings.folds)
-        if settings.train_domain:
-            pools = [pool for pool in pools if _both_domains(samples, pool, settings)]
-            if not pools:
-                raise ProbeError(
-                    f"no generator has fakes in both {settings.train_domain} and {settings.test_domain}: "
-                    "nothing to attribute across them."
-                )
+        named = settings.generators != ALL
+        pools, notes = trainable_pools(settings.generators, samples, learnable, settings.folds, named=named)
+        if settings.test_domain:
+            pools, more = _in_both_domains(pools, samples, settings)
+            notes += more
         _require_disjoint(pools)
-        tests = pools if settings.train_domain else parse_pools(settings.test, samples)
-        scored = np.logical_or.reduce([members(samples, pool, tested(divided)) for pool in [*pools, *tests]])
-        scored &= _in_domain(samples, settings.test_domain)
+        there = _in_domain(samples, settings.test_domain)
+        tests = parse_pools(settings.test, samples.loc[there])
+        within = there & tested(divided)
+        scored = np.logical_or.reduce([members(samples, pool, within) for pool in [*pools, *tests]])
         units = units_of(samples, divided, scored, settings)
         return cls(samples, settings, divided, pools, tests, _classes(samples, pools), units, tuple(notes))
 
@@ -260,7 +265,7 @@ class _Answers:
     shares: Float[np.ndarray, "u c"] | None
     """Probability of each class; of one-vs-real and one-vs-rest each probe's own, which do not sum to 1."""
     numbers: Int[np.ndarray, " u"]
-    """The true class of each unit, −1 for generators that are not asked about."""
+    """The true class of each unit, −1 for generators that are not asked about and real ones of their domains."""
 
     @classmethod
     def of(cls, question: _Question, trials: Mapping[str, Trial]) -> "_Answers":
@@ -280,8 +285,9 @@ class _Answers:
             columns = np.stack(scores, axis=1)
             fake = -columns[:, 0]
         if shares is None and probabilistic:
-            shares = 1 / (1 + np.exp(-columns))
-        return cls(columns, fake, shares, _classes(units.table, question.pools))
+            shares = np.stack([probabilities(column)[:, 1] for column in columns.T], axis=1)
+        own = members_of(units, question.everything)
+        return cls(columns, fake, shares, np.where(own, _classes(units.table, question.pools), -1))
 
     def binary(self, question: _Question, trials: Mapping[str, Trial]) -> BinaryScores:
         """The same answers collapsed to real against fake."""
@@ -315,13 +321,26 @@ class _Answers:
 
 
 def _in_domain(samples: pd.DataFrame, domain: str | None) -> Mask:
+    if domain is not None and domain not in samples["domain"].to_numpy():
+        raise unknown_name("domain", domain, samples["domain"].unique())
     rows: Mask = np.ones(len(samples), dtype=bool) if domain is None else (samples["domain"] == domain).to_numpy()
     return rows
 
 
-def _both_domains(samples: pd.DataFrame, pool: Pool, settings: AttributionSettings) -> bool:
-    own = fakes(samples, pool)
-    return all((own & _in_domain(samples, domain)).any() for domain in (settings.train_domain, settings.test_domain))
+def _in_both_domains(
+    pools: Sequence[Pool], samples: pd.DataFrame, settings: AttributionSettings
+) -> tuple[list[Pool], list[str]]:
+    """The pools that have fakes in the test domain too, and notes on the others.
+
+    Raises:
+        ProbeError: one that was named has none, or all have none.
+    """
+    there = _in_domain(samples, settings.test_domain)
+    found = [pool for pool in pools if (there & fakes(samples, pool)).any()]
+    notes = [f"{pool.name} has no fake samples in {settings.test_domain}" for pool in pools if pool not in found]
+    if notes and (settings.generators != ALL or not found):
+        raise ProbeError(f"{notes[0]}: there is nothing to test it on across domains. Name generators of both.")
+    return found, [f"left out: {note}." for note in notes]
 
 
 def _require_disjoint(pools: Sequence[Pool]) -> None:
@@ -399,7 +418,8 @@ def _class_auc(question: _Question, answers: _Answers, number: int, own: Mask) -
         others = np.delete(answers.decisions, number, axis=1)
         scores = scores - (np.logaddexp.reduce(others, axis=1) if answers.shares is not None else others.max(axis=1))
     labels = (answers.numbers[own] == number).astype(np.int64)
-    return metrics.measure(labels, scores[own], folds=question.units.part[own], probabilistic=False)["auc"]
+    every = np.ones((1, len(labels)))
+    return float(weighted_auc(labels, scores[own], every, question.units.part[own])[0])
 
 
 def _collapsed(question: _Question, scored: BinaryScores, own: Mask) -> dict[str, float]:

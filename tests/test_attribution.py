@@ -178,6 +178,7 @@ def test_a_class_never_tested_is_null_and_left_out_of_the_mean():
         "n_test": 0,
         "recall": None,
         "recall_ci": None,
+        "auc": None,
     }
     assert run["balanced_acc"] == pytest.approx(result.per_class["recall"].dropna().mean())
     assert any(note.startswith("ldm: no test samples") for note in result.notes)

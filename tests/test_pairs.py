@@ -271,29 +271,34 @@ def test_all_leaves_out_a_generator_without_training_samples_and_notes_it():
 
 
 def test_a_probe_that_did_not_converge_is_noted(monkeypatch):
-    from probekit import probes
     from probekit.probes.logistic import LogisticProbe
 
-    monkeypatch.setattr(probes, "get", lambda name: lambda C: LogisticProbe(C=C, max_iterations=1))
+    monkeypatch.setattr(LogisticProbe, "of", classmethod(lambda cls, value: cls(C=value, max_iterations=1)))
     result = score_pairs(study(), dataclasses.replace(QUICK, train="lama"))
     assert any("had not converged" in note for note in result.notes)
     assert not result.selection["converged"]
 
 
-def test_the_val_threshold_comes_from_val_samples_alone():
+def test_the_val_threshold_comes_from_val_samples_and_without_any_from_held_out_training_samples_never_from_test():
     features = study()
     settings = dataclasses.replace(QUICK, train="lama", threshold="val-eer")
     result = score_pairs(features, settings)
     threshold = result.scores["threshold"].unique()
     assert len(threshold) == 1
     assert threshold[0] != 0
-    assert result.selection["threshold"] == {"name": "val-eer", "by": THRESHOLDS["val-eer"]}
+    assert result.selection["threshold"] == {
+        "name": "val-eer",
+        "by": THRESHOLDS["val-eer"] + " on the val split of the training side",
+        "values": {"lama": threshold.tolist()},
+    }
     test = features.samples["split"].eq("test").to_numpy()
     fewer = chosen(features, np.flatnonzero(~test | (np.cumsum(test) % 2 == 0)))
     assert score_pairs(fewer, settings).scores["threshold"].unique() == threshold
     without_val = chosen(features, np.flatnonzero(features.samples["split"] != "val"))
-    with pytest.raises(ProbeError, match="val split"):
-        score_pairs(without_val, settings)
+    found = score_pairs(without_val, settings)
+    assert "held-out training samples" in found.selection["threshold"]["by"]
+    fewer = chosen(fewer, np.flatnonzero(fewer.samples["split"] != "val"))
+    assert score_pairs(fewer, settings).scores["threshold"].unique() == found.scores["threshold"].unique()
 
 
 def test_each_block_is_conditioned_on_its_own():
@@ -329,7 +334,7 @@ def test_the_json_is_one_run_without_nan():
     ("settings", "error"),
     [
         ({"threshold": "0.6"}, UnknownNameError),
-        ({"threshold": "val-eer", "folds": 5}, UsageError),
+        ({"selection": "val", "folds": 5}, UsageError),
         ({"bootstrap": -1}, UsageError),
     ],
 )

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from probekit.errors import ModelError, ProbeError, UnknownNameError, UsageError
 from probekit.protocols import (
     Partition,
+    Pool,
     evaluation,
     generators,
     group_folds,
@@ -45,12 +46,12 @@ EVERYWHERE = np.ones(len(SAMPLES), dtype=bool)
 @pytest.mark.parametrize(
     ("text", "pools"),
     [
-        ("lama", [("lama",)]),
-        ("lama, ldm", [("lama",), ("ldm",)]),
-        ("ldm+lama", [("ldm", "lama")]),
-        ("lama+ldm,gan", [("lama", "ldm"), ("gan",)]),
-        ("all", [("gan",), ("lama",), ("ldm",)]),
-        ("lama,all", [("lama",), ("gan",), ("ldm",)]),
+        ("lama", [Pool.of("lama")]),
+        ("lama, ldm", [Pool.of("lama"), Pool.of("ldm")]),
+        ("ldm+lama", [Pool(("ldm", "lama"), "ldm+lama")]),
+        ("lama+ldm,gan", [Pool.of("lama", "ldm"), Pool.of("gan")]),
+        ("all", [Pool.of("gan"), Pool.of("lama"), Pool.of("ldm")]),
+        ("lama,all", [Pool.of("lama"), Pool.of("gan"), Pool.of("ldm")]),
     ],
 )
 def test_generators_are_read_as_they_are_typed(text, pools):
@@ -59,7 +60,7 @@ def test_generators_are_read_as_they_are_typed(text, pools):
 
 def test_a_generator_whose_name_holds_a_plus_is_found_whole():
     samples = table(("lama+ldm", "x", "train", "a"), ("real", "x", "train", "b"))
-    assert parse_pools("lama+ldm", samples) == [("lama+ldm",)]
+    assert parse_pools("lama+ldm", samples) == [Pool(("lama+ldm",), "lama+ldm")]
 
 
 def test_an_unknown_generator_is_answered_with_the_nearest():
@@ -85,13 +86,13 @@ def test_generators_are_those_of_the_fakes_sorted():
 
 
 def test_real_samples_come_from_the_domains_of_the_fakes():
-    assert members(SAMPLES, ("lama",), EVERYWHERE).tolist() == [True, False, True, False, False, False]
-    assert members(SAMPLES, ("ldm",), EVERYWHERE).tolist() == [True, True, False, True, True, False]
+    assert members(SAMPLES, Pool.of("lama"), EVERYWHERE).tolist() == [True, False, True, False, False, False]
+    assert members(SAMPLES, Pool.of("ldm"), EVERYWHERE).tolist() == [True, True, False, True, True, False]
 
 
 def test_domains_count_only_inside_the_rows_meant():
     train = (SAMPLES["split"] == "train").to_numpy()
-    assert members(SAMPLES, ("ldm",), train).tolist() == [True, False, False, True, False, False]
+    assert members(SAMPLES, Pool.of("ldm"), train).tolist() == [True, False, False, True, False, False]
 
 
 def test_a_generator_without_real_images_of_its_domain_says_what_to_add():
@@ -101,8 +102,8 @@ def test_a_generator_without_real_images_of_its_domain_says_what_to_add():
 
 def test_all_leaves_out_what_cannot_be_trained_and_says_so():
     samples = pd.concat([SAMPLES, table(("new", "celeba", "test", "z"))], ignore_index=True)
-    pools, notes = trainable_pools("all", samples, partitions(samples, 0, 0), folds=0)
-    assert pools == [("lama",), ("ldm",)]
+    pools, notes = trainable_pools("all", samples, partitions(samples, 0, 0), folds=0, named=False)
+    assert pools == [Pool.of("lama"), Pool.of("ldm")]
     assert [note.split()[2] for note in notes] == ["gan", "new"]
 
 
@@ -193,7 +194,9 @@ def test_a_group_on_both_sides_is_a_leak():
     samples = table(*[(name, "x", split, group) for name, split, group in [
         ("real", "train", "a"), ("lama", "train", "b"), ("lama", "test", "a"), ("lama", "test", "c")
     ]])  # fmt: skip
-    taken = turns(samples, ("lama",), partitions(samples, 0, 0), EVERYWHERE[:4], seed=0)
+    every = np.ones(4, dtype=bool)
+    labels = samples["label"].to_numpy()
+    taken = turns(samples, labels, every, partitions(samples, 0, 0), scored=every, selection="cv", seed=0)
     assert leaked(samples, taken).tolist() == [False, False, True, False]
     assert learned_from(taken).tolist() == [True, True, False, False]
 

@@ -1,6 +1,6 @@
 """Choosing features: the tap (or model, or view) whose probes did best on held-out samples of the training side."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -9,7 +9,6 @@ import pandas as pd
 from probekit.errors import UsageError
 from probekit.fingerprint import JSONValue
 from probekit.pairs.result import PairResult
-from probekit.trials import macro_means
 
 
 def choose_features(results: Sequence[PairResult]) -> PairResult:
@@ -25,7 +24,10 @@ def choose_features(results: Sequence[PairResult]) -> PairResult:
         raise UsageError("there is one kind of features: name several, such as --taps all, to choose among.")
     losses = pd.DataFrame([_losses(result) for result in results])  # one row a result, one column a training set
     if losses.isna().to_numpy().any():
-        raise UsageError("features are chosen by the selection loss, and there is none: leave C, k or the shots open.")
+        raise UsageError(
+            "features are chosen by the selection loss, and there is none: let the probe choose its parameter or "
+            "condition, on every training sample."
+        )
     best = losses.to_numpy().argmin(axis=0)
     chosen = {train: results[number] for train, number in zip(losses.columns, best, strict=True)}
     names = {train: f"{one.source['model']}#{one.source['tap']}" for train, one in chosen.items()}
@@ -35,7 +37,6 @@ def choose_features(results: Sequence[PairResult]) -> PairResult:
         own = [part[part["train"] == train] for train, part in zip(chosen, parts, strict=True) if len(part)]
         return pd.concat(own, ignore_index=True) if own else parts[0]
 
-    pairs = rows("pairs")
     first = results[0]
     record = first.selection | {
         "features": names,
@@ -43,22 +44,24 @@ def choose_features(results: Sequence[PairResult]) -> PairResult:
         "condition": "; ".join(dict.fromkeys(str(one.selection["condition"]) for one in chosen.values())),
         "probes": [_record(one, train) | {"features": names[train]} for train, one in chosen.items()],
         "converged": all(bool(one.selection["converged"]) for one in chosen.values()),
+        "threshold": _threshold(chosen),
     }
     if parameter := first.selection["parameter"]:
         values = {train: one.selection[str(parameter)][train] for train, one in chosen.items()}
         record[str(parameter)] = values
     source = first.source | {
-        name: "+".join(dict.fromkeys(one.source[name] for one in chosen.values())) for name in ("model", "view")
+        name: "+".join(dict.fromkeys(one.source[name] for one in chosen.values()))
+        for name in ("model", "view", "precision")
     }
     return replace(
         first,
         source=source | {"tap": "chosen"},
-        pairs=pairs,
-        macro=macro_means(pairs) if not first.settings.seeds > 1 else rows("macro"),
+        pairs=rows("pairs"),
+        macro=rows("macro"),
         transfer=rows("transfer"),
         scores=rows("scores"),
         selection=record,
-        notes=tuple(dict.fromkeys(note for one in results for note in one.notes)),
+        notes=tuple(dict.fromkeys(note for one in chosen.values() for note in one.notes)),
         trials={train: one.trials[train] for train, one in chosen.items() if train in one.trials},
     )
 
@@ -74,3 +77,11 @@ def _losses(result: PairResult) -> dict[str, float]:
 
 def _record(result: PairResult, train: str) -> dict[str, JSONValue]:
     return next(probe for probe in result.probe_records() if probe["train"] == train)
+
+
+def _threshold(chosen: Mapping[str, PairResult]) -> JSONValue:
+    """The record of the thresholds of the chosen features' probes."""
+    records = {train: dict(one.selection["threshold"]) for train, one in chosen.items()}  # type: ignore[arg-type]  # JSON
+    by = "; ".join(dict.fromkeys(str(record["by"]) for record in records.values()))
+    values = {train: dict(record["values"])[train] for train, record in records.items()}
+    return next(iter(records.values())) | {"by": by, "values": values}

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from probekit import metrics
-from probekit.errors import ProbeError, UsageError
+from probekit.errors import UsageError
 from probekit.features import FeatureSet
 from probekit.fingerprint import JSONValue
 from probekit.metrics.bootstrap import resample
@@ -20,7 +20,7 @@ from probekit.pairs.result import PairResult
 from probekit.pairs.scoring import OnProgress, Question, answer, train_all
 from probekit.pairs.settings import PairSettings
 from probekit.protocols import Pool, describe, require_finite
-from probekit.trials import HeldOut, Trial, members_of
+from probekit.trials import Trial, members_of
 
 SIDE_BY_SIDE, LATE_FUSION = "features side by side", "late fusion"
 
@@ -89,13 +89,12 @@ def score_ensemble(
 
 
 def _fuse(members: Sequence[Trial]) -> Trial:
-    """The mean of calibrated log-odds, and of those of held-out samples."""
+    """The mean of calibrated log-odds, and of those of held-out samples, which are the same for all members."""
     held = []
     for parts in zip(*(member.held_out for member in members), strict=True):
         known = [part for part in parts if part is not None]
-        if len(known) < len(parts):
-            raise ProbeError(f"{members[0].name}: there are no held-out samples to calibrate on. Add a val split.")
-        held.append(HeldOut(known[0].classes, np.mean([part.decisions for part in known], axis=0), known[0].by))
+        assert len(known) == len(parts)  # on these samples each was calibrated
+        held.append(replace(known[0], decisions=np.mean([part.decisions for part in known], axis=0)))
     decisions = np.mean([member.decisions for member in members], axis=0)
     return replace(members[0], held_out=tuple(held), decisions=decisions)
 

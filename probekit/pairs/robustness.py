@@ -14,12 +14,10 @@ from probekit.fingerprint import JSONValue
 from probekit.pairs.result import PairResult
 from probekit.pairs.scoring import OnProgress, Question, answer, train_all
 from probekit.pairs.settings import PairSettings
-from probekit.protocols import Partition, describe, require_finite
+from probekit.protocols import IDENTITY, Partition, describe, require_finite
 from probekit.trials import Trial, units_of
 
 CLEAN = "clean"
-IDENTITY = ("path", "member", "frame", "x0", "y0", "x1", "y1", "crop")
-"""Columns that tell samples apart, as far as a manifest has them."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +26,8 @@ class Robustness:
 
     clean: PairResult
     table: pd.DataFrame
-    """perturb (`clean` first), train, test, n_test, every metric, auc_lo, auc_hi, and drop: AUC less that of clean."""
+    """perturb (`clean` first), train, test, n_test, every metric, auc_lo, auc_hi, and drop: by how much the AUC is
+    below that of the clean images of the same samples."""
     notes: tuple[str, ...]
 
     def to_json(self) -> list[dict[str, JSONValue]]:
@@ -55,7 +54,7 @@ def score_robustness(
         on_progress: called after every training set.
 
     Raises:
-        UsageError: several seeds, no perturbation, or features of another width.
+        UsageError: several seeds, no perturbation, features of another width, or none of the test samples.
     """
     if not perturbed:
         raise UsageError(
@@ -67,43 +66,55 @@ def score_robustness(
     question = Question.of(features.samples, settings)
     trials = train_all(question, features, device, on_progress)
     clean = answer(question, trials, describe(features.sources))
-    tables, notes = [clean.pairs.assign(perturb=CLEAN)], list(clean.notes)
+    tables, notes = [clean.pairs.assign(perturb=CLEAN, drop=0.0)], list(clean.notes)
     for name, variant in perturbed.items():
         if variant.widths != features.widths:
             raise UsageError(f"{name}: features are {variant.widths} wide, those of clean images {features.widths}.")
         require_finite(variant.samples, variant.blocks)
-        own, lines = _ask(question, trials, features, variant)
-        tables.append(own.assign(perturb=name))
-        notes += [f"{name}: {line}" for line in lines]
-    table = pd.concat(tables, ignore_index=True).set_index(["train", "test"])
-    table["drop"] = table["auc"] - clean.pairs.set_index(["train", "test"])["auc"].reindex(table.index)
+        there, place = _common(features.samples, variant.samples, name)
+        missing = int(question.units.rows.sum() - question.units.rows[there].sum())
+        if missing == question.units.rows.sum():
+            raise UsageError(f"{name}: none of the test samples has such features: extract them with --perturb {name}.")
+        fewer, own = _restricted(question, trials, there)
+        before = answer(fewer, own, {}).pairs if missing else clean.pairs
+        perturbed_trials = {key: replace(one, decisions=one.decide(variant.matrix[place])) for key, one in own.items()}
+        after = answer(fewer, perturbed_trials, {}).pairs
+        tables.append(after.assign(perturb=name, drop=before["auc"] - after["auc"]))
+        if missing:
+            notes.append(f"{name}: {missing} test samples have no such features and are left out.")
     kept = ["perturb", "train", "test", "n_test", *metrics.names(), "auc_lo", "auc_hi", "drop"]
-    return Robustness(clean, table.reset_index()[kept], tuple(dict.fromkeys(notes)))
+    return Robustness(clean, pd.concat(tables, ignore_index=True)[kept], tuple(dict.fromkeys(notes)))
 
 
-def _ask(
-    question: Question, trials: Mapping[str, Trial], features: FeatureSet, variant: FeatureSet
-) -> tuple[pd.DataFrame, list[str]]:
-    """The pairs of one perturbation, and what a reader must know of them."""
-    there, place = _common(features.samples, variant.samples)
-    matrix = variant.matrix[place]
-    samples = features.samples.iloc[there].reset_index(drop=True)
+def _restricted(
+    question: Question, trials: Mapping[str, Trial], there: Int[np.ndarray, " m"]
+) -> tuple[Question, dict[str, Trial]]:
+    """The question and the trials on fewer samples."""
+    samples = question.samples.iloc[there].reset_index(drop=True)
     divided = [Partition(part.train[there], part.val[there], part.test[there]) for part in question.divided]
     units = units_of(samples, divided, question.units.rows[there], question.settings)
-    own = replace(question, samples=samples, divided=divided, units=units)
-    asked = {}
-    for name, trial in trials.items():
-        tests = tuple(test[there] for test in trial.tests)
-        moved = replace(trial, train=trial.train[there], leaked=trial.leaked[there], tests=tests)
-        asked[name] = replace(moved, decisions=moved.decide(matrix))
-    missing = int(question.units.rows.sum() - question.units.rows[there].sum())
-    lines = [f"{missing} test samples have no such features and are left out."] if missing else []
-    return answer(own, asked, {}).pairs, lines
+    own = {
+        name: replace(
+            trial,
+            train=trial.train[there],
+            leaked=trial.leaked[there],
+            tests=tuple(test[there] for test in trial.tests),
+            decisions=trial.decisions[there],
+        )
+        for name, trial in trials.items()
+    }
+    return replace(question, samples=samples, divided=divided, units=units), own
 
 
-def _common(ours: pd.DataFrame, theirs: pd.DataFrame) -> tuple[Int[np.ndarray, " m"], Int[np.ndarray, " m"]]:
-    """Rows of the samples that both have, in our order, by identity."""
-    keys = [name for name in IDENTITY if name in ours and name in theirs]
+def _common(ours: pd.DataFrame, theirs: pd.DataFrame, name: str) -> tuple[Int[np.ndarray, " m"], Int[np.ndarray, " m"]]:
+    """Rows of the samples that both have, in our order, by identity.
+
+    Raises:
+        UsageError: one of them has several crops an image and the other has not.
+    """
+    keys = [column for column in IDENTITY if column in ours or column in theirs]
+    if ("crop" in ours) != ("crop" in theirs):
+        raise UsageError(f"{name}: these features and those of clean images must both be means over crops, or neither.")
     both = (
         ours[keys]
         .assign(ours=np.arange(len(ours)))

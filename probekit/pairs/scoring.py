@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from probekit.arrays import Float, Mask
-from probekit.errors import ProbeError
+from probekit.errors import ProbeError, UsageError
 from probekit.features import FeatureSet
 from probekit.fingerprint import JSONValue
 from probekit.metrics.bootstrap import resample
@@ -18,6 +18,7 @@ from probekit.pairs.settings import PairSettings
 from probekit.probes.classifier import probabilities
 from probekit.probes.trained import selection_record
 from probekit.protocols import (
+    ALL,
     Partition,
     Pool,
     across_domains,
@@ -119,8 +120,10 @@ class Question:
         train, test = settings.train, settings.test
         if settings.across:
             train, test = across_domains(train, samples), across_domains(test, samples)
-        trains, notes = trainable_pools(train, samples, divided, settings.folds)
+        trains, notes = trainable_pools(train, samples, divided, settings.folds, named=settings.train != ALL)
         tests = parse_pools(test, samples)
+        if settings.across and {_maker(pool) for pool in trains}.isdisjoint(_maker(pool) for pool in tests):
+            raise UsageError(f"{settings.train} and {settings.test}: across domains a generator is tested on itself.")
         scored = np.logical_or.reduce([members(samples, pool, tested(divided)) for pool in tests])
         for pool in trains:  # cross-AUC compares with the real images of the training domains
             scored |= reals_of(samples, fakes(samples, pool))
@@ -143,21 +146,23 @@ class Question:
         )
 
     def asks(self, train: Pool, test: Pool) -> bool:
-        """Whether the pair is wanted: across domains, a generator is tested on itself."""
+        """Whether the pair is wanted: across domains, a generator is tested on itself alone."""
         return not self.settings.across or _maker(train) == _maker(test)
 
 
 def answer(question: Question, trials: Mapping[str, Trial], source: dict[str, str]) -> PairResult:
     """All numbers of the trials of one question."""
     units, settings = question.units, question.settings
-    scored = {pool.name: _binary(question, trials[pool.name]) for pool in question.trains}
+    thresholds = {name: _thresholds(trial, settings.threshold) for name, trial in trials.items()}
+    transferred = {name: _thresholds(trial, TRANSFERRED, required=False) for name, trial in trials.items()}
+    scored = {name: _binary(question, trial, thresholds[name]) for name, trial in trials.items()}
     pairs, transfer = [], []
     for test in question.tests:
         rows = members_of(units, test)
         draws = resample(units.table["group"].to_numpy()[rows], settings.bootstrap, settings.seed)
         asked = [scored[train.name] for train in question.trains if question.asks(train, test)]
         pairs += judge(units, test, asked, draws)
-        transfer += [_transfer(question, trials[one.train], one, test, rows) for one in asked]
+        transfer += [_transfer(units, one, transferred[one.train], test, rows) for one in asked]
     order = {pool.name: number for number, pool in enumerate(question.trains)}
     table = pd.DataFrame(pairs).sort_values(
         "train", key=lambda names: names.map(order), kind="stable", ignore_index=True
@@ -165,7 +170,7 @@ def answer(question: Question, trials: Mapping[str, Trial], source: dict[str, st
     trained = {name: trial.probes for name, trial in trials.items()}
     record = selection_record(trained) | {
         "evaluation": evaluation(question.divided, settings.folds),
-        "threshold": _threshold_record(question, trials),
+        "threshold": _threshold_record(settings.threshold, trials, thresholds),
         "calibration": settings.calibration,
     }
     return PairResult(
@@ -181,7 +186,7 @@ def answer(question: Question, trials: Mapping[str, Trial], source: dict[str, st
     )
 
 
-def _binary(question: Question, trial: Trial) -> BinaryScores:
+def _binary(question: Question, trial: Trial, thresholds: Float[np.ndarray, " p"]) -> BinaryScores:
     units = question.units
     generators, domains = learned(question.samples, trial.train)
     return BinaryScores(
@@ -190,21 +195,20 @@ def _binary(question: Question, trial: Trial) -> BinaryScores:
         generators=generators,
         domains=domains,
         scores=units.combine(trial.decisions),
-        thresholds=_thresholds(trial, question.settings.threshold)[units.part],
+        thresholds=thresholds[units.part],
         leaked=units.any(trial.leaked),
         probabilistic=trial.probabilistic,
     )
 
 
 def _transfer(
-    question: Question, trial: Trial, one: BinaryScores, test: Pool, rows: Mask
+    units: Units, one: BinaryScores, thresholds: Float[np.ndarray, " p"], test: Pool, rows: Mask
 ) -> dict[str, str | float] | None:
     """What the training side's threshold costs on the test samples; None where there is no such threshold."""
-    thresholds = _thresholds(trial, TRANSFERRED, required=False)
     if np.isnan(thresholds).any() or not rows.any():
         return None
-    labels = question.units.table["label"].to_numpy()[rows]
-    margins = (one.scores - thresholds[question.units.part])[rows]
+    labels = units.table["label"].to_numpy()[rows]
+    margins = (one.scores - thresholds[units.part])[rows]
     return {"train": one.train, "test": test.name, **threshold_transfer(labels, margins, 0.0)}
 
 
@@ -233,8 +237,8 @@ def _thresholds(trial: Trial, rule: str, required: bool = True) -> Float[np.ndar
         elif held is None:
             if required:
                 raise ProbeError(
-                    f"threshold {rule}: {trial.name} has no samples to find it on, neither val nor held-out training "
-                    "samples. Add a val split, or use 0.5."
+                    f"threshold {rule}: {trial.name} has no samples of both classes to find it on, neither val nor "
+                    "held-out training samples. Add a val split, or use 0.5."
                 )
             found.append(np.nan)
         else:
@@ -242,17 +246,18 @@ def _thresholds(trial: Trial, rule: str, required: bool = True) -> Float[np.ndar
     return np.array(found)
 
 
-def _threshold_record(question: Question, trials: Mapping[str, Trial]) -> dict[str, JSONValue]:
-    name = question.settings.threshold
+def _threshold_record(
+    name: str, trials: Mapping[str, Trial], thresholds: Mapping[str, Float[np.ndarray, " p"]]
+) -> dict[str, JSONValue]:
     held = dict.fromkeys(one.by for trial in trials.values() for one in trial.held_out if one)
     found_on = f" on {'; '.join(held)} of the training side" if name != "0.5" else ""
     return {
         "name": name,
         "by": THRESHOLDS[name] + found_on,
-        "values": {trial.name: _thresholds(trial, name).tolist() for trial in trials.values()},
+        "values": {train: values.tolist() for train, values in thresholds.items()},
     }
 
 
 def _maker(pool: Pool) -> str:
     """The generator of `lama@celeba`."""
-    return pool.makers[0].rpartition("@")[0] or pool.makers[0]
+    return pool.makers[0].rpartition("@")[0]

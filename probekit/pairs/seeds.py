@@ -28,7 +28,12 @@ def mean_over_seeds(results: Sequence[PairResult], settings: PairSettings) -> Pa
         _mean_table([result.macro for result in results], ["train", "over"], metrics.names()),
         _mean_table([result.transfer for result in results], ["train", "test"], ["loss_to_best"]),
         pd.concat(scores, ignore_index=True),
-        first.selection | {"probes": probes, "seeds": list(seeds)},
+        first.selection
+        | {
+            "probes": probes,
+            "seeds": list(seeds),
+            "converged": all(bool(result.selection["converged"]) for result in results),
+        },
         tuple(dict.fromkeys(note for result in results for note in result.notes)),
         first.trials,
     )

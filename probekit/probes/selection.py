@@ -16,6 +16,7 @@ from probekit.registry import unknown_name
 PLATEAU = 1e-4  # losses this close, relatively, are equal: the most regularised among them is taken
 DEFAULT = "the probe's default"
 ORACLE = "ORACLE"  # begins the words of a choice on test samples
+AXES_FITS = 5  # principal axes are found so many times, however many single groups are held out
 BEST = "best"
 """A condition that is none: all of them are tried."""
 
@@ -138,9 +139,9 @@ class _Tried:
 
 
 def given(choice: Choice, by: str = "given") -> Selection:
-    """The record of a choice that leaves nothing open, or of the probe's defaults."""
+    """The record of a choice that leaves nothing open, or of the probe's defaults for what it does."""
     parameter = choice.kind.parameter
-    value = choice.value if choice.value is not None or parameter is None else getattr(choice.kind(), parameter)
+    value = None if parameter is None else choice.values[0] if len(choice.values) == 1 else getattr(choice.kind(), parameter)
     condition = choice.conditions[0] if choice.condition != BEST else "zscore"
     return Selection(parameter, value, condition, by, None, () if value is None else (value,), None, 0, 0)
 
@@ -158,8 +159,10 @@ def select(
 ) -> tuple[Selection, HeldOut]:
     """The condition and value with the lowest held-out loss, and what its probes say of the held-out rows.
 
-    Conditions are fitted once, to all rows that may be learned from: within a cross-validation, held-out rows share in
-    column means and deviations (never labels), and no number that is reported comes from them.
+    `zscore` is fitted once, to all rows that may be learned from: within a cross-validation, held-out rows share in
+    column means and deviations, never labels (at 100 rows of 400 columns the held-out AUC is the same within .002).
+    `whiten` is fitted without the rows held out: few rows for their columns would be told apart by the axes that they
+    helped to find (.05 of AUC at 300 rows of 200 columns).
 
     Args:
         choice: what is open.
@@ -182,8 +185,7 @@ def select(
     criterion = choice.criterion or choice.kind.criterion
     tried = []
     for name in choice.conditions:
-        conditioned = fit_condition(name, features[learned], widths).apply(features)
-        sweep = choice.kind.sweep(conditioned, labels, divisions, choice.values, device=device)
+        sweep = _swept(choice, name, features, labels, learned, divisions, widths, device)
         losses = _losses(criterion, numbers, divisions, sweep, pooled=choice.kind.by_group)
         if np.isnan(losses).all():
             raise ProbeError(
@@ -206,6 +208,33 @@ def select(
     return selection, HeldOut(rows, np.concatenate([part[best.best] for part in best.sweep.decisions]))
 
 
+def _swept(
+    choice: Choice,
+    condition: str,
+    features: Features,
+    labels: Labels,
+    learned: Mask,
+    divisions: Sequence[probes.Division],
+    widths: Sequence[int],
+    device: str,
+) -> probes.Sweep:
+    """Decisions on all held-out rows, of features in one condition."""
+    parts: Sequence[Sequence[probes.Division]] = [divisions]
+    if condition == "whiten":
+        parts = [divisions[start::AXES_FITS] for start in range(min(AXES_FITS, len(divisions)))]
+    sweeps = []
+    for part in parts:
+        rows = learned.copy()
+        if condition == "whiten":
+            rows[np.concatenate([division.test for division in part])] = False
+        conditioned = fit_condition(condition, features[rows], widths).apply(features)
+        sweeps.append(choice.kind.sweep(conditioned, labels, part, choice.values, device=device))
+    decisions: list[Decisions] = [np.empty(0)] * len(divisions)
+    for start, sweep in enumerate(sweeps):
+        decisions[start :: len(parts)] = sweep.decisions
+    return probes.Sweep(tuple(decisions), sum(s.fits for s in sweeps), sum(s.unconverged for s in sweeps))
+
+
 def _losses(
     criterion: str,
     numbers: Int[np.ndarray, " n"],
@@ -222,11 +251,10 @@ def _losses(
     values = np.array(
         [[loss(numbers[test], decisions) for decisions in part] for test, part in zip(rows, parts, strict=True)]
     )
-    weights = np.array([len(test) for test in rows], dtype=np.float64)[:, None] * np.isfinite(values)
-    total = weights.sum(axis=0)
-    losses: Float[np.ndarray, " g"] = np.divide(
-        np.nansum(np.nan_to_num(values) * weights, axis=0), total, out=np.full(values.shape[1], np.nan), where=total > 0
-    )
+    defined = ~np.isnan(values)
+    weights = np.array([len(test) for test in rows], dtype=np.float64)[:, None] * defined
+    total, sums = weights.sum(axis=0), np.sum(np.where(defined, values, 0.0) * weights, axis=0)
+    losses: Float[np.ndarray, " g"] = np.divide(sums, total, out=np.full(len(total), np.nan), where=total > 0)
     return losses
 
 

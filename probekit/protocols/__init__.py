@@ -8,11 +8,13 @@ sources.py      where features came from, and that they are numbers
 
 from probekit.protocols.partitions import Partition, evaluation, group_folds, part_numbers, partitions, tested
 from probekit.protocols.pools import (
+    ALL,
     Pool,
     across_domains,
     all_but_one,
     fakes,
     generators,
+    matched,
     members,
     missing_class,
     parse_pools,
@@ -20,9 +22,20 @@ from probekit.protocols.pools import (
     trainable_pools,
 )
 from probekit.protocols.sources import Described, describe, require_finite
-from probekit.protocols.turns import SELECTION_FOLDS, SELECTIONS, Turn, draw_shots, leaked, learned_from, turns
+from probekit.protocols.turns import (
+    IDENTITY,
+    SELECTION_FOLDS,
+    SELECTIONS,
+    Turn,
+    draw_shots,
+    leaked,
+    learned_from,
+    turns,
+)
 
 __all__ = [
+    "ALL",
+    "IDENTITY",
     "SELECTIONS",
     "SELECTION_FOLDS",
     "Described",
@@ -39,6 +52,7 @@ __all__ = [
     "group_folds",
     "leaked",
     "learned_from",
+    "matched",
     "members",
     "missing_class",
     "parse_pools",

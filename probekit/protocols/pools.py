@@ -119,18 +119,30 @@ def reals_of(samples: pd.DataFrame, fake: Mask) -> Mask:
 
 def members(samples: pd.DataFrame, pool: Pool, within: Mask) -> Mask:
     """The fakes of a pool and the real samples of those fakes' domains, both inside `within`."""
-    fake = within & fakes(samples, pool)
-    found: Mask = fake | (within & reals_of(samples, fake))
+    return matched(samples, within & (fakes(samples, pool) | (samples["label"] == 0).to_numpy()))
+
+
+def matched(samples: pd.DataFrame, rows: Mask) -> Mask:
+    """These rows without the real samples of domains that none of their fakes is of: such domains tell classes apart."""
+    fake = rows & (samples["label"] == 1).to_numpy()
+    found: Mask = fake | (rows & reals_of(samples, fake))
     return found
 
 
 def trainable_pools(
-    text: str, samples: pd.DataFrame, divided: Sequence[Partition], folds: int
+    text: str, samples: pd.DataFrame, divided: Sequence[Partition], folds: int, *, named: bool = True
 ) -> tuple[list[Pool], list[str]]:
     """The pools asked for that can be learned from, and notes on those that cannot.
 
+    Args:
+        text: as `parse_pools` reads it.
+        samples: all samples.
+        divided: the partitions, each of which must be able to learn from a pool.
+        folds: how many were asked for, 0 for the split.
+        named: whether each pool was asked for by its name, so that one that cannot be learned from is an error.
+
     Raises:
-        ProbeError: a pool asked for by name cannot be learned from, or none of `all` can.
+        ProbeError: a pool asked for by name cannot be learned from, or none can.
     """
     where = "outside a fold held out" if folds else "in the train split"
     found, notes = [], []
@@ -139,10 +151,10 @@ def trainable_pools(
         reason = next(filter(None, reasons), None)
         if reason is None:
             found.append(pool)
-        elif text == ALL:
-            notes.append(reason)
-        else:
+        elif named:
             raise ProbeError(reason)
+        else:
+            notes.append(reason)
     if not found:
         raise ProbeError(notes[0])
     return found, [f"left out: {note}" for note in notes]
@@ -166,7 +178,9 @@ def _pools(entry: str, known: Sequence[str], samples: pd.DataFrame) -> list[Pool
     if entry == ALL:
         return [Pool.of(name) for name in known]
     if entry.startswith(BUT) and "+" not in entry:
-        left_out = _known(entry.removeprefix(BUT), known, samples)
+        left_out = entry.removeprefix(BUT)
+        if left_out not in known:
+            raise unknown_name("generator to leave out", left_out, known)
         rest = tuple(name for name in known if name != left_out)
         if not rest:
             raise ProbeError(f"{entry} leaves nothing: {left_out} is the only generator.")

@@ -12,8 +12,12 @@ from probekit.errors import ProbeError
 from probekit.probes import Division
 from probekit.probes.selection import ORACLE
 from probekit.protocols.partitions import Partition, group_folds
+from probekit.protocols.pools import matched
 
 SELECTION_FOLDS = 5
+
+IDENTITY = ("path", "member", "frame", "x0", "y0", "x1", "y1", "crop")
+"""Columns that tell samples apart, as far as a manifest has them."""
 
 SELECTIONS = {
     "cv": "group-aware cross-validation on the training samples",
@@ -30,7 +34,8 @@ class Turn:
     train: Mask
     """Of all samples: what the probe is fitted to."""
     val: Mask
-    """Of all samples: what thresholds and calibrations are found on; empty out of fold."""
+    """Of all samples: what thresholds and calibrations are found on, of groups that are not trained on; empty out of
+    fold."""
     test: Mask
     """Of all samples: what it scores."""
     seen: Int[np.ndarray, " m"]
@@ -58,7 +63,8 @@ def turns(
     Args:
         samples: all samples.
         classes: what is learned of them, class numbers.
-        rows: the samples that the question is about: fakes and their real images, whatever their split.
+        rows: the samples that the question is about, whatever their split. Each split takes the real images of the
+            domains that its own fakes are of.
         divided: the partitions.
         scored: samples whose scores are wanted; a probe scores those of its own test part.
         selection: a name in `SELECTIONS`.
@@ -72,15 +78,15 @@ def turns(
     """
     found = []
     for partition in divided:
-        train = rows & partition.train
+        train = matched(samples, rows & partition.train)
         if shots is not None:
             train = draw_shots(samples, train, shots, seed)
-        val = rows & partition.val
+        val = matched(samples, rows & partition.val & ~_of_groups(samples, train))
         turn = Turn(train, val, partition.test & scored, np.flatnonzero(train), (), "")
         if selection == "val":
             turn = _held_out(turn, classes, val, "the val split")
         elif selection == "oracle":
-            turn = _held_out(turn, classes, rows & partition.test, f"{ORACLE}: the test samples")
+            turn = _held_out(turn, classes, matched(samples, rows & partition.test), f"{ORACLE}: the test samples")
         elif selection == "robust":
             turn = _left_out_generators(turn, samples, classes, seed)
         else:
@@ -98,9 +104,10 @@ def draw_shots(samples: pd.DataFrame, train: Mask, shots: int, seed: int) -> Mas
     Raises:
         ProbeError: a generator has fewer training samples.
     """
-    own = samples.loc[train, ["domain", "generator", "group", "path"]].astype("str")
+    identity = [name for name in IDENTITY if name in samples]
+    own = samples.loc[train, ["domain", "generator", "group", *identity]]
     order = {group: hashlib.sha256(f"{seed}:{group}".encode()).digest() for group in own["group"].unique()}
-    own = own.assign(order=own["group"].map(order)).sort_values(["order", "path"], kind="stable")
+    own = own.assign(order=own["group"].map(order)).sort_values(["order", *identity])
     makers = own.groupby(["domain", "generator"], sort=True)
     fewest = makers.size()
     if (fewest < shots).any():
@@ -121,15 +128,19 @@ def learned_from(taken: Sequence[Turn]) -> Mask:
 
 def leaked(samples: pd.DataFrame, taken: Sequence[Turn]) -> Mask:
     """Scored rows whose group the probe that scored them also learned from: their scores flatter it."""
-    groups = samples["group"].to_numpy()
-    found: Mask = np.logical_or.reduce([turn.test & np.isin(groups, groups[turn.train]) for turn in taken])
+    found: Mask = np.logical_or.reduce([turn.test & _of_groups(samples, turn.train) for turn in taken])
+    return found
+
+
+def _of_groups(samples: pd.DataFrame, rows: Mask) -> Mask:
+    """Samples of the groups that these rows are of."""
+    found: Mask = samples["group"].isin(samples.loc[rows, "group"].unique()).to_numpy()
     return found
 
 
 def _cross_validation(turn: Turn, samples: pd.DataFrame, classes: Labels, seed: int, by_group: bool) -> Turn:
     own = samples.iloc[turn.seen]
-    numbers = own["group"].astype("category").cat.codes.to_numpy() if by_group else None
-    folds = group_folds(own, SELECTION_FOLDS, seed) if numbers is None else numbers
+    folds = pd.factorize(own["group"])[0] if by_group else group_folds(own, SELECTION_FOLDS, seed)
     order = np.argsort(folds, kind="stable")
     tests = np.split(order, np.flatnonzero(np.diff(folds[order])) + 1)
     if len(tests) < 2:
@@ -172,11 +183,13 @@ def _left_out_generators(turn: Turn, samples: pd.DataFrame, classes: Labels, see
             other = makers == name
             test = np.flatnonzero((folds == fold) & (real | other))
             divisions.append(Division(test, np.flatnonzero((folds == fold) | other)))
-    return replace(
-        turn,
-        divisions=_learnable(divisions, classes[turn.seen]),
-        by=f"{len(names)} left-out training generators, each on {len(np.unique(folds))} folds of left-out groups",
-    )
+    kept = _learnable(divisions, classes[turn.seen])
+    if not kept:
+        return replace(turn, by="without a generator and any fold of groups, a class is missing from the rest")
+    by = f"{len(names)} left-out training generators, each on {len(np.unique(folds))} folds of left-out groups"
+    if len(kept) < len(divisions):
+        by += f" ({len(divisions) - len(kept)} of {len(divisions)} left out: without them a class is missing)"
+    return replace(turn, divisions=kept, by=by)
 
 
 def _learnable(divisions: Sequence[Division], classes: Labels) -> tuple[Division, ...]:

@@ -77,7 +77,7 @@ def judge(units: Units, test: Pool, asked: Sequence[BinaryScores], draws: Resamp
         row: Row = {
             "train": one.train,
             "test": test.name,
-            "seen": generators <= one.generators,
+            "seen": not generators.isdisjoint(one.generators),
             "n_train": one.n_train,
             "n_test": len(own),
             "n_real": int(np.sum(labels == 0)),
@@ -98,9 +98,13 @@ def judge(units: Units, test: Pool, asked: Sequence[BinaryScores], draws: Resamp
 
 
 def macro_means(pairs: pd.DataFrame) -> pd.DataFrame:
-    """The mean of every metric over test sets, and over those that a probe did not learn from."""
+    """The mean of every metric over test sets that have fakes, and over those whose generators are all unseen.
+
+    A metric that is undefined on some of them is its mean over the others.
+    """
     rows = []
-    for train, own in pairs.groupby("train", sort=False):
+    for train, asked in pairs.groupby("train", sort=False):
+        own = asked[asked["n_fake"] > 0]
         for over, part in (("all", own), ("unseen", own[~own["seen"]])):
             means = {name: float(part[name].mean()) if len(part) else float("nan") for name in metrics.names()}
             rows.append({"train": train, "over": over, "n_tests": len(part), **means})

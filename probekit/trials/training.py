@@ -1,30 +1,34 @@
 """One training set: choose on held-out samples, fit, calibrate, score; once for each partition."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
+import pandas as pd
 
-from probekit.arrays import Float, Labels, Mask
+from probekit.arrays import Float, Int, Labels, Mask
 from probekit.errors import ProbeError
 from probekit.features import FeatureSet
+from probekit.metrics.aggregate import aggregate
 from probekit.probes.calibration import Calibration, fit_calibration
 from probekit.probes.criteria import Decisions
 from probekit.probes.selection import DEFAULT, Selection, fitted, given, select
 from probekit.probes.trained import TrainedProbe
 from probekit.protocols import Partition, Turn, leaked, learned_from, turns
 from probekit.trials.settings import TrialSettings
+from probekit.trials.units import unit_keys
 
 
 @dataclass(frozen=True, eq=False)
 class HeldOut:
-    """Scores of samples that a probe did not learn from and that nobody tests."""
+    """Scores of samples that a probe did not learn from and, unless chosen by oracle, nobody tests."""
 
+    rows: Int[np.ndarray, " h"]
+    """Numbers of the samples, of a video its first; one may be held out, and scored, more than once."""
     classes: Labels
     decisions: Decisions
-    """Calibrated."""
     by: str
-    """`the val split` or `held-out training samples`."""
+    """`the val split`, `held-out training samples`, or that it was an oracle."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,7 +40,7 @@ class Trial:
     probes: tuple[TrainedProbe, ...]
     """One a partition."""
     held_out: tuple[HeldOut | None, ...]
-    """One a probe: what thresholds may be found on."""
+    """One a probe, calibrated: what thresholds may be found on, of every class; None where there is nothing."""
     train: Mask
     """Samples that any of the probes learned from."""
     leaked: Mask
@@ -74,7 +78,7 @@ def run_trial(
         name: of the training set.
         features: of all samples.
         classes: what is learned of them, class numbers.
-        rows: the samples that the training set is about: fakes and their real images, whatever their split.
+        rows: the samples that the training set is about, whatever their split.
         divided: the partitions.
         scored: samples whose scores are wanted.
         settings: how probes are chosen and fitted.
@@ -90,7 +94,7 @@ def run_trial(
         rows,
         divided,
         scored=scored,
-        selection=settings.selection,
+        selection=settings.selection if settings.choice.open else "cv",
         seed=settings.seed,
         by_group=settings.choice.kind.by_group,
         shots=settings.shots,
@@ -100,7 +104,7 @@ def run_trial(
     for turn in taken:
         probe, scores = _train(matrix, features.widths, classes, turn, settings, needs_threshold, device)
         trained.append(probe)
-        held.append(scores)
+        held.append(_of_units(scores, features.samples, settings))
     tests = tuple(turn.test for turn in taken)
     return Trial(
         name,
@@ -131,30 +135,41 @@ def _train(
     needs_threshold: bool,
     device: str,
 ) -> tuple[TrainedProbe, HeldOut | None]:
-    """One probe, and scores for thresholds: of val samples where there are any, else of held-out training samples."""
-    choice = settings.choice
-    names = np.unique(classes[turn.train])
+    """One probe, and its scores of val samples where they have every class, else of held-out training samples."""
+    choice, names = settings.choice, np.unique(classes[turn.train])
     has_val = bool(np.isin(names, classes[turn.val]).all())
     needs_held_out = needs_threshold or settings.calibration != "none"
-    held: tuple[Labels, Decisions, str] | None = None
+    held: HeldOut | None = None
     if choice.open or (needs_held_out and not has_val):
         selection, held = _select(matrix, widths, classes, turn, settings, device)
     else:
         selection = given(choice)
     condition, probe = fitted(selection, choice, matrix[turn.train], widths)
-    conditioned = condition.apply(matrix[turn.train])
-    classifier = probe.fit(conditioned, classes[turn.train], device=device)
+    classifier = probe.fit(condition.apply(matrix[turn.train]), classes[turn.train], device=device)
     if has_val:
-        scores = classifier.decision_function(condition.apply(matrix[turn.val]))
-        held = classes[turn.val], scores, "the val split"
-    calibration, prior = Calibration("none"), classes[turn.train]
-    if settings.calibration != "none":
-        if held is None:
-            raise ProbeError(f"calibration {settings.calibration}: {turn.by}; there are no samples to fit it on.")
-        calibration, prior = fit_calibration(settings.calibration, np.searchsorted(names, held[0]), held[1]), held[0]
+        decisions = classifier.decision_function(condition.apply(matrix[turn.val]))
+        held = HeldOut(np.flatnonzero(turn.val), classes[turn.val], decisions, "the val split")
+    calibration, prior = _calibrate(settings.calibration, names, held, turn.by), classes[turn.train]
+    if held is not None and calibration.kind != "none":
+        held, prior = replace(held, decisions=calibration.apply(held.decisions)), held.classes
     counts = tuple(int(np.sum(prior == name)) for name in names)
-    trained = TrainedProbe(settings.probe, condition, classifier, selection, calibration, counts)
-    return trained, None if held is None else HeldOut(held[0], calibration.apply(held[1]), held[2])
+    return TrainedProbe(settings.probe, condition, classifier, selection, calibration, counts), held
+
+
+def _of_units(held: HeldOut | None, samples: pd.DataFrame, settings: TrialSettings) -> HeldOut | None:
+    """The scores of held-out videos from those of their frames, as the tested ones are made."""
+    if held is None or settings.aggregate is None:
+        return held
+    joined = aggregate(held.decisions, unit_keys(samples.iloc[held.rows], settings.unit), settings.aggregate)
+    return HeldOut(held.rows[joined.first], held.classes[joined.first], joined.scores, held.by)
+
+
+def _calibrate(kind: str, names: Int[np.ndarray, " c"], held: HeldOut | None, why_none: str) -> Calibration:
+    if kind == "none":
+        return Calibration(kind)
+    if held is None:
+        raise ProbeError(f"calibration {kind}: there are no held-out samples of every class to fit it on ({why_none}).")
+    return fit_calibration(kind, np.searchsorted(names, held.classes), held.decisions)
 
 
 def _select(
@@ -164,12 +179,16 @@ def _select(
     turn: Turn,
     settings: TrialSettings,
     device: str,
-) -> tuple[Selection, tuple[Labels, Decisions, str] | None]:
-    if not turn.divisions and settings.shots is not None:  # one shot of a class leaves nothing to hold out
-        return given(settings.choice, f"{DEFAULT}: {turn.by}"), None
+) -> tuple[Selection, HeldOut | None]:
+    """What is chosen, and the scores of the samples that were held out for that."""
+    choice = settings.choice
+    if not turn.divisions and not choice.open:
+        return given(choice), None
+    if not turn.divisions and settings.shots is not None and settings.selection == "cv":
+        return given(choice, f"{DEFAULT}: {turn.by}"), None  # one shot of a class leaves nothing to hold out
     own = classes[turn.seen]
     selection, held = select(
-        settings.choice,
+        choice,
         matrix[turn.seen],
         own,
         turn.train[turn.seen],
@@ -178,4 +197,8 @@ def _select(
         by=turn.by,
         device=device,
     )
-    return selection, (own[held.rows], held.decisions, "held-out training samples")
+    found = own[held.rows]
+    if not np.isin(own, found).all():
+        return selection, None
+    by = turn.by if selection.oracle else "held-out training samples"
+    return selection, HeldOut(turn.seen[held.rows], found, held.decisions, by)

@@ -44,6 +44,15 @@ class Units:
         return marked
 
 
+def unit_keys(samples: pd.DataFrame, unit: str) -> Groups:
+    """A key a sample that frames of one video share: a real and a fake video of one name have different ones.
+
+    Raises:
+        UsageError: there is no such column, or it is empty somewhere.
+    """
+    return composite(samples, list(dict.fromkeys(["domain", "generator", "label", "group", unit])))
+
+
 def units_of(samples: pd.DataFrame, divided: Sequence[Partition], scored: Mask, settings: TrialSettings) -> Units:
     """The units among the scored samples.
 
@@ -56,7 +65,7 @@ def units_of(samples: pd.DataFrame, divided: Sequence[Partition], scored: Mask, 
     columns = list(SAMPLE_COLUMNS)
     if settings.aggregate is None:
         return Units(rows, own[columns], part, None, None)
-    keys = composite(own, list(dict.fromkeys(["domain", "generator", "label", "group", settings.unit])))
+    keys = unit_keys(own, settings.unit)
     joined = aggregate(np.zeros(len(own)), keys, settings.aggregate)
     table = own.loc[joined.first, columns].reset_index(drop=True).assign(frames=joined.frames)
     return Units(rows, table, part[joined.first], keys, settings.aggregate)
