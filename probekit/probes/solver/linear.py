@@ -13,7 +13,7 @@ from probekit.probes.solver.losses import Loss
 from probekit.probes.solver.space import Space, rotate
 
 SWEEP_TOL = 1e-5  # for features of RMS 1: enough to choose C; the chosen fit is then made to the probe's own
-SWEEP_ITERATIONS = 300
+SWEEP_ITERATIONS = 500
 
 
 def fit(
