@@ -143,8 +143,7 @@ def _gain(
     draws = resample(groups, settings.bootstrap, settings.seed)
     low, high = draws.auc_difference(labels, after, before, units.part[rows])
     auc_before, auc_after = (
-        float(result.pairs.query("train == @train.name and test == @test.name")["auc"].iloc[0])
-        for result in (single, ensemble)
+        float(result.pairs.set_index(["train", "test"])["auc"][train.name, test.name]) for result in (single, ensemble)
     )
     return {
         "auc_single": auc_before,
