@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -12,6 +13,7 @@ from probekit.features import FeatureSet
 from probekit.fingerprint import JSONValue
 from probekit.metrics.bootstrap import resample
 from probekit.metrics.thresholds import THRESHOLDS, find_threshold, threshold_transfer
+from probekit.parallel import side_by_side
 from probekit.pairs.result import PairResult
 from probekit.pairs.seeds import mean_over_seeds
 from probekit.pairs.settings import PairSettings
@@ -90,8 +92,10 @@ def train_all(
 ) -> dict[str, Trial]:
     """The probes of every training set, by its name; progress counts as the `done`-th of several such rounds."""
     trials: dict[str, Trial] = {}
-    for pool in question.trains:
-        trials[pool.name] = question.train(features, pool, device)
+    tasks = [partial(question.train, features, pool, device) for pool in question.trains]
+    workers = None if device == "cpu" else 1
+    for pool, trial in zip(question.trains, side_by_side(tasks, workers=workers), strict=True):
+        trials[pool.name] = trial
         if on_progress:
             on_progress(done * len(question.trains) + len(trials), of * len(question.trains))
     return trials

@@ -5,7 +5,7 @@ held out of the training rows, all as one computation where the probe can do so.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -43,6 +43,8 @@ class Sweep:
     fits: int
     unconverged: int
     """Fits that stopped before their gradient came below the tolerance."""
+    fit: Callable[[float], Classifier] | None = None
+    """As `Probe.of(value).fit` on all rows, with what the sweep has computed of them; None: that is no quicker."""
 
 
 class Probe(ABC):

@@ -37,16 +37,7 @@ class LogisticProbe(probes.Probe):
         """
         from probekit.probes.solver import linear, losses
 
-        return linear.fit(
-            features,
-            labels,
-            losses.LogLoss(),
-            C=self.C,
-            tol=self.tol,
-            max_iterations=self.max_iterations,
-            probabilistic=True,
-            device=device,
-        )
+        return linear.fit(features, labels, losses.LogLoss(), self, device=device)
 
     @classmethod
     def sweep(
@@ -65,4 +56,4 @@ class LogisticProbe(probes.Probe):
         """
         from probekit.probes.solver import linear, losses
 
-        return linear.sweep(features, labels, divisions, grid, losses.LogLoss(), device=device)
+        return linear.sweep(features, labels, divisions, grid, losses.LogLoss(), cls, device=device)

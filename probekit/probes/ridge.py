@@ -14,6 +14,7 @@ H = 11ᵀ/n + Z diag(1/(λ + α)) Zᵀ (Cook and Weisberg 1982, §3.2, for more 
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import ClassVar
 
 import numpy as np
@@ -82,16 +83,17 @@ class RidgeProbe(probes.Probe):
         classes = trainable_classes(features, labels)
         targets, penalties = _targets(labels, classes), 1 / np.asarray(grid, np.float64)
         decisions: dict[int, Float[np.ndarray, "g t k"]] = {}
+        whole = None
         blocks = defaultdict(list)
         for number, division in enumerate(divisions):
             size = len(division.test)
             if size <= BLOCK_ROWS and np.array_equal(np.sort(division.test), np.sort(division.left_out)):
                 blocks[size].append(number)
         if blocks:
-            path = _Path(features, targets)
+            whole = _Path(features, targets)
             for numbers in blocks.values():
                 rows = np.array([divisions[number].test for number in numbers])
-                found, exact = path.held_out(rows, penalties)
+                found, exact = whole.held_out(rows, penalties)
                 decisions |= {number: found[i] for i, number in enumerate(numbers) if exact[i]}
         for number, division in enumerate(divisions):
             if number not in decisions:
@@ -100,7 +102,8 @@ class RidgeProbe(probes.Probe):
                 decisions[number] = path.predict(features[division.test], penalties)
         ordered = [decisions[number] for number in range(len(divisions))]
         flat = tuple(found[..., 0] if len(classes) == 2 else found for found in ordered)
-        return probes.Sweep(flat, len(divisions) * len(penalties), 0)
+        fit = None if whole is None else partial(whole.classifier, classes)
+        return probes.Sweep(flat, len(divisions) * len(penalties), 0, fit)
 
 
 class _Path:
@@ -138,6 +141,12 @@ class _Path:
         found = np.tensordot(projected, effects, axes=1) + self.middle[:, None]  # (t, k, g)
         decisions: Float[np.ndarray, "g t k"] = np.moveaxis(found, 2, 0)
         return decisions
+
+    def classifier(self, classes: Int[np.ndarray, " c"], C: float) -> LinearClassifier:
+        """The fit of one C."""
+        effects = self._effects(np.array([1 / C]))[..., 0]
+        weights = (self.centred.T @ self.vectors if self.dual else self.vectors) @ effects
+        return LinearClassifier(classes, False, True, weights, self.middle - self.mean @ weights)
 
     def held_out(
         self, rows: Int[np.ndarray, "b t"], penalties: Float[np.ndarray, " g"]

@@ -38,16 +38,7 @@ class SVMProbe(probes.Probe):
         """
         from probekit.probes.solver import linear, losses
 
-        return linear.fit(
-            features,
-            labels,
-            losses.SquaredHinge(),
-            C=self.C,
-            tol=self.tol,
-            max_iterations=self.max_iterations,
-            probabilistic=False,
-            device=device,
-        )
+        return linear.fit(features, labels, losses.SquaredHinge(), self, device=device)
 
     @classmethod
     def sweep(
@@ -66,4 +57,4 @@ class SVMProbe(probes.Probe):
         """
         from probekit.probes.solver import linear, losses
 
-        return linear.sweep(features, labels, divisions, grid, losses.SquaredHinge(), device=device)
+        return linear.sweep(features, labels, divisions, grid, losses.SquaredHinge(), cls, device=device)

@@ -1,6 +1,7 @@
 """Probes that are linear, fitted and swept by the batched solver."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -16,35 +17,48 @@ SWEEP_TOL = 1e-5  # for features of RMS 1: enough to choose C; the chosen fit is
 SWEEP_ITERATIONS = 500
 
 
-def fit(
-    features: Features,
-    labels: Labels,
-    loss: Loss,
-    *,
-    C: float,
-    tol: float,
-    max_iterations: int,
-    probabilistic: bool,
-    device: str,
-) -> LinearClassifier:
+class Settings(Protocol):
+    """What a fit is asked."""
+
+    @property
+    def C(self) -> float:
+        """Inverse regularisation strength."""
+        ...
+
+    @property
+    def tol(self) -> float:
+        """On the gradient."""
+        ...
+
+    @property
+    def max_iterations(self) -> int:
+        """Steps after which the fit is given up."""
+        ...
+
+
+def fit(features: Features, labels: Labels, loss: Loss, settings: Settings, *, device: str) -> LinearClassifier:
     """The minimum of `C Σ loss + |w|²/2`, found in float64; its `gradient` says how well.
 
     Raises:
         ProbeError: one class only, or a feature that is not finite.
     """
-    classes = trainable_classes(features, labels)
-    space = rotate(features, device)
+    trainable_classes(features, labels)
+    return _fit(rotate(features, device), labels, loss, settings)
+
+
+def _fit(space: Space, labels: Labels, loss: Loss, settings: Settings) -> LinearClassifier:
+    classes, device = np.unique(labels), space.mean.device
     targets = torch.tensor(indicators(labels, classes), device=device)
     rows = torch.ones((1, len(labels)), dtype=targets.dtype, device=device)
-    one = torch.tensor([C], dtype=targets.dtype, device=device)
-    found = solve(space, targets, rows, one, loss, tol=tol, max_iterations=max_iterations)
+    one = torch.tensor([settings.C], dtype=targets.dtype, device=device)
+    found = solve(space, targets, rows, one, loss, tol=settings.tol, max_iterations=settings.max_iterations)
     weights = space.original(found.theta[0])  # (k, d)
     bias = found.theta[0, :, -1] - weights @ space.mean
     gradient = float(found.gradient[0])
     return LinearClassifier(
         classes,
-        probabilistic,
-        gradient <= tol,
+        loss.probabilistic,
+        gradient <= settings.tol,
         weights.T.contiguous().cpu().numpy(),
         bias.cpu().numpy(),
         gradient,
@@ -58,42 +72,38 @@ def sweep(
     divisions: Sequence[probes.Division],
     grid: Sequence[float],
     loss: Loss,
+    settings: Callable[[float], Settings],
     *,
     device: str,
 ) -> probes.Sweep:
-    """Every C on every division as one computation, in float32.
+    """Every C on every division as one computation, in float32; `settings` are those of the fit with a C.
 
     Raises:
         ProbeError: one class only, or a feature that is not finite.
     """
-    space, found, tol = solve_all(features, labels, divisions, grid, loss, device=device)
+    trainable_classes(features, labels)
+    exact = rotate(features, device)
+    space = exact.to(torch.float32)
+    found, tol = solve_all(space, labels, divisions, grid, loss)
     decisions = []
     for number, division in enumerate(divisions):
         theta = found.theta[number * len(grid) : (number + 1) * len(grid)]
         logits = theta @ space.transposed[:, division.test]  # (g, k, t)
         decisions.append((logits[:, 0] if logits.shape[1] == 1 else logits.transpose(1, 2)).cpu().numpy())
-    return probes.Sweep(tuple(decisions), len(found.gradient), int((found.gradient > tol).sum()))
+    unconverged = int((found.gradient > tol).sum())
+    return probes.Sweep(
+        tuple(decisions), len(found.gradient), unconverged, lambda C: _fit(exact, labels, loss, settings(C))
+    )
 
 
 def solve_all(
-    features: Features,
-    labels: Labels,
-    divisions: Sequence[probes.Division],
-    grid: Sequence[float],
-    loss: Loss,
-    *,
-    device: str,
-) -> tuple[Space, Solution, float]:
-    """The fits of a sweep, all C of the first division first, in their space, and the tolerance of their gradients.
-
-    Raises:
-        ProbeError: one class only, or a feature that is not finite.
-    """
-    classes = trainable_classes(features, labels)
-    space = rotate(features, device).to(torch.float32)
+    space: Space, labels: Labels, divisions: Sequence[probes.Division], grid: Sequence[float], loss: Loss
+) -> tuple[Solution, float]:
+    """The fits of a sweep, all C of the first division first, and the tolerance of their gradients."""
+    like, n = {"dtype": space.mean.dtype, "device": space.mean.device}, len(labels)
+    targets = torch.tensor(indicators(labels, np.unique(labels)), **like)
+    learned = np.array([division.learned(n) for division in divisions])
+    rows = torch.tensor(learned, **like).repeat_interleave(len(grid), dim=0)
+    C = torch.tensor(list(grid), **like).repeat(len(divisions))
     tol = SWEEP_TOL * space.size()
-    targets = torch.tensor(indicators(labels, classes), dtype=torch.float32, device=device)
-    learned = np.array([division.learned(len(labels)) for division in divisions])
-    rows = torch.tensor(learned, dtype=torch.float32, device=device).repeat_interleave(len(grid), dim=0)
-    C = torch.tensor(list(grid), dtype=torch.float32, device=device).repeat(len(divisions))
-    return space, solve(space, targets, rows, C, loss, tol=tol, max_iterations=SWEEP_ITERATIONS), tol
+    return solve(space, targets, rows, C, loss, tol=tol, max_iterations=SWEEP_ITERATIONS), tol

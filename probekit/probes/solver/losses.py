@@ -13,6 +13,8 @@ class Loss(ABC):
 
     coupled: ClassVar[bool]
     """Whether the columns know each other; if not, each is a problem of its own."""
+    probabilistic: ClassVar[bool]
+    """Whether the logits at its minimum are those of probabilities."""
 
     @abstractmethod
     def slope(
@@ -29,6 +31,7 @@ class LogLoss(Loss):
     """−log probability of the class: one column of log-odds, or a softmax over the columns."""
 
     coupled = True
+    probabilistic = True
 
     def slope(
         self, logits: Float[torch.Tensor, "p k n"], targets: Float[torch.Tensor, "#p k n"]
@@ -47,6 +50,7 @@ class SquaredHinge(Loss):
     """max(0, 1 − y f)² with y = ±1, LIBLINEAR's default (Fan et al. 2008, JMLR 9); one class against the rest."""
 
     coupled = False
+    probabilistic = False
 
     def slope(
         self, logits: Float[torch.Tensor, "p k n"], targets: Float[torch.Tensor, "#p k n"]

@@ -1,0 +1,60 @@
+"""Independent computations side by side: each on one core, which small matrices use better than many cores do."""
+
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+def side_by_side(tasks: Sequence[Callable[[], T]], *, workers: int | None = None) -> Iterator[T]:
+    """The result of each task, in their order, as they come.
+
+    Threads are enough: NumPy, LAPACK and PyTorch compute without the interpreter's lock. While several run, each
+    library computes on one thread.
+
+    Args:
+        tasks: independent of each other; an exception of one is raised in its turn.
+        workers: how many run at once; one per processor unless given.
+    """
+    count = min(len(tasks), workers or processors())
+    if count < 2:
+        for task in tasks:
+            yield task()
+        return
+    with _one_thread_each(), ThreadPoolExecutor(count, initializer=_one_thread_here) as pool:
+        futures = [pool.submit(task) for task in tasks]
+        try:
+            for future in futures:
+                yield future.result()
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def processors() -> int:
+    """Processors that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@contextmanager
+def _one_thread_each() -> Iterator[None]:
+    """BLAS on one thread a call, and PyTorch afterwards as before."""
+    from threadpoolctl import threadpool_limits
+
+    torch = sys.modules.get("torch")
+    before = torch.get_num_threads() if torch else None
+    try:
+        with threadpool_limits(limits=1):
+            yield
+    finally:
+        if torch and before is not None:
+            torch.set_num_threads(before)
+
+
+def _one_thread_here() -> None:
+    """PyTorch counts threads for each thread that calls it."""
+    if torch := sys.modules.get("torch"):
+        torch.set_num_threads(1)
