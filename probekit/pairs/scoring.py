@@ -13,10 +13,10 @@ from probekit.features import FeatureSet
 from probekit.fingerprint import JSONValue
 from probekit.metrics.bootstrap import resample
 from probekit.metrics.thresholds import THRESHOLDS, find_threshold, threshold_transfer
-from probekit.parallel import side_by_side
 from probekit.pairs.result import PairResult
 from probekit.pairs.seeds import mean_over_seeds
 from probekit.pairs.settings import PairSettings
+from probekit.parallel import side_by_side
 from probekit.probes.classifier import probabilities
 from probekit.probes.trained import selection_record
 from probekit.protocols import (

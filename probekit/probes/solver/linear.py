@@ -88,7 +88,7 @@ def sweep(
     decisions = []
     for number, division in enumerate(divisions):
         theta = found.theta[number * len(grid) : (number + 1) * len(grid)]
-        logits = theta @ space.transposed[:, division.test]  # (g, k, t)
+        logits = theta @ space.transposed[:, np.ascontiguousarray(division.test)]  # (g, k, t)
         decisions.append((logits[:, 0] if logits.shape[1] == 1 else logits.transpose(1, 2)).cpu().numpy())
     unconverged = int((found.gradient > tol).sum())
     return probes.Sweep(
@@ -100,10 +100,9 @@ def solve_all(
     space: Space, labels: Labels, divisions: Sequence[probes.Division], grid: Sequence[float], loss: Loss
 ) -> tuple[Solution, float]:
     """The fits of a sweep, all C of the first division first, and the tolerance of their gradients."""
-    like, n = {"dtype": space.mean.dtype, "device": space.mean.device}, len(labels)
-    targets = torch.tensor(indicators(labels, np.unique(labels)), **like)
-    learned = np.array([division.learned(n) for division in divisions])
-    rows = torch.tensor(learned, **like).repeat_interleave(len(grid), dim=0)
-    C = torch.tensor(list(grid), **like).repeat(len(divisions))
+    targets = torch.tensor(indicators(labels, np.unique(labels))).to(space.mean)
+    learned = np.array([division.learned(len(labels)) for division in divisions])
+    rows = torch.tensor(learned).to(space.mean).repeat_interleave(len(grid), dim=0)
+    C = torch.tensor(list(grid)).to(space.mean).repeat(len(divisions))
     tol = SWEEP_TOL * space.size()
     return solve(space, targets, rows, C, loss, tol=tol, max_iterations=SWEEP_ITERATIONS), tol
