@@ -143,7 +143,7 @@ def _gain(
     draws = resample(groups, settings.bootstrap, settings.seed)
     low, high = draws.auc_difference(labels, after, before, units.part[rows])
     auc_before, auc_after = (
-        float(result.pairs.query("train == @train.name and test == @test.name")["auc"].iloc[0])
+        float(result.pairs.set_index(["train", "test"]).loc[(train.name, test.name), "auc"])
         for result in (single, ensemble)
     )
     return {

@@ -141,13 +141,9 @@ class _Tried:
 def given(choice: Choice, by: str = "given") -> Selection:
     """The record of a choice that leaves nothing open, or of the probe's defaults for what it does."""
     parameter = choice.kind.parameter
-    value = (
-        None
-        if parameter is None
-        else choice.values[0]
-        if len(choice.values) == 1
-        else getattr(choice.kind(), parameter)
-    )
+    value = None
+    if parameter is not None:
+        value = choice.values[0] if len(choice.values) == 1 else getattr(choice.kind(), parameter)
     condition = choice.conditions[0] if choice.condition != BEST else "zscore"
     return Selection(parameter, value, condition, by, None, () if value is None else (value,), None, 0, 0)
 
