@@ -198,7 +198,7 @@ def by_hand(labels, groups, after, before, replicates, seed):
 
 
 def test_gains_are_over_the_single_kind_that_is_best_on_val_under_the_same_draws_of_groups():
-    settings = quick(bootstrap=60, train="lama,ldm")
+    settings = quick(bootstrap=60, train="lama")
     found = score_ensemble(two_kinds(), settings)
     best = found.gains.drop_duplicates("train").set_index("train")["best_single"].to_dict()
     held = {
@@ -206,7 +206,7 @@ def test_gains_are_over_the_single_kind_that_is_best_on_val_under_the_same_draws
             roc_auc_score(one.trials[train].held_out[0].classes, one.trials[train].held_out[0].decisions)
             for one in found.singles
         ]
-        for train in ("lama", "ldm")
+        for train in ("lama",)
     }
     names = ["clip#cls@3", "npr#cls@3"]
     assert best == {train: names[int(np.argmax(aucs))] for train, aucs in held.items()}
@@ -223,7 +223,7 @@ def test_gains_are_over_the_single_kind_that_is_best_on_val_under_the_same_draws
         assert_allclose(row.gain, roc_auc_score(labels, after) - roc_auc_score(labels, before), atol=1e-12)
         assert_allclose([row.gain_lo, row.gain_hi], by_hand(labels, groups, after, before, 60, 0), atol=1e-12)
         assert row.outside == (row.gain_lo > 0 or row.gain_hi < 0)
-    assert len(found.gains) == 2 * 2 * 2
+    assert len(found.gains) == 2 * 2
 
 
 def test_the_best_single_kind_is_not_chosen_on_test_samples():

@@ -16,15 +16,21 @@ def feature_set(samples, *blocks):
     return FeatureSet("+".join(names), sources, samples, tuple(b.astype(np.float32) for b in blocks), pd.DataFrame())
 
 
-def study(seed=0, photos=60, d=12, strength=4.0, generators=("lama", "ldm"), domains=("celeba",), splits=SPLITS):
-    """Of each domain so many photographs, which lie off from those of the others along the last axis."""
+def study(
+    seed=0, photos=60, d=12, strength=4.0, generators=("lama", "ldm"), domains=("celeba",), splits=SPLITS, alike=True
+):
+    """Of each domain so many photographs, which lie off from those of the others along the last axis.
+
+    `alike`: edits resemble their photographs, beside the traces of their generators.
+    """
     rng = np.random.default_rng(seed)
     rows, features = [], []
     for place, domain in enumerate(domains):
-        scenes = rng.normal(size=(photos, d)) + 3 * place * np.eye(d)[-1]
+        away = 3 * place * np.eye(d)[-1]
+        scenes = rng.normal(size=(photos, d)) if alike else np.zeros((photos, d))
         for number, name in enumerate(("real", *generators)):
             trace = strength * np.eye(d)[number] * (name != "real")
-            features.append(scenes + trace + 0.5 * rng.normal(size=(photos, d)))
+            features.append(scenes + away + trace + (0.5 if alike else 1.0) * rng.normal(size=(photos, d)))
             for photo in range(photos):
                 start = "" if len(domains) == 1 else f"{domain}/"
                 path, group = f"{start}{name}/{photo}.png", f"{start}photo{photo}"
