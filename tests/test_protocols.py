@@ -10,7 +10,10 @@ from probekit.errors import ModelError, ProbeError, UnknownNameError, UsageError
 from probekit.protocols import (
     Partition,
     Pool,
+    across_domains,
+    all_but_one,
     evaluation,
+    fakes,
     generators,
     group_folds,
     leaked,
@@ -51,6 +54,10 @@ EVERYWHERE = np.ones(len(SAMPLES), dtype=bool)
         ("ldm+lama", [Pool(("ldm", "lama"), "ldm+lama")]),
         ("lama+ldm,gan", [Pool.of("lama", "ldm"), Pool.of("gan")]),
         ("all", [Pool.of("gan"), Pool.of("lama"), Pool.of("ldm")]),
+        ("all-lama", [Pool(("gan", "ldm"), "all-lama")]),
+        ("ldm@celeba", [Pool.of("ldm@celeba")]),
+        ("ldm@celeba+gan,ldm", [Pool.of("ldm@celeba", "gan"), Pool.of("ldm")]),
+        ("lama+lama", [Pool(("lama",), "lama")]),
         ("lama,all", [Pool.of("lama"), Pool.of("gan"), Pool.of("ldm")]),
     ],
 )
@@ -74,6 +81,60 @@ def test_an_unknown_generator_is_answered_with_the_nearest():
 def test_a_missing_name_and_real_are_usage_errors(text):
     with pytest.raises(UsageError):
         parse_pools(text, SAMPLES)
+
+
+def test_an_unknown_domain_or_generator_to_leave_out_is_answered_with_the_nearest():
+    with pytest.raises(UnknownNameError, match=r"domain of ldm.*Did you mean 'celeba'"):
+        parse_pools("ldm@celebA", SAMPLES)
+    with pytest.raises(UnknownNameError, match=r"domain of lama.*'ffhq'"):
+        parse_pools("lama@ffhq", SAMPLES)
+    with pytest.raises(UnknownNameError, match=r"leave out.*Did you mean 'lama'"):
+        parse_pools("all-lamma", SAMPLES)
+
+
+@pytest.mark.parametrize("text", ["all-real", "all-ldm@celeba", "all-lama+ldm"])
+def test_one_generator_is_left_out_as_a_whole_or_not_at_all(text):
+    with pytest.raises(UsageError):
+        parse_pools(text, SAMPLES)
+
+
+def test_a_generator_whose_name_looks_like_a_pool_is_found_whole():
+    samples = table(("all-lama", "x", "train", "a"), ("lama@x", "y", "train", "b"), ("lama", "x", "train", "c"))
+    assert parse_pools("all-lama,lama@x", samples) == [Pool.of("all-lama"), Pool.of("lama@x")]
+    assert fakes(samples, Pool.of("lama@x")).tolist() == [False, True, False]
+
+
+def test_leaving_nothing_is_refused():
+    samples = SAMPLES[SAMPLES["generator"].isin(["real", "lama"])].reset_index(drop=True)
+    with pytest.raises(ProbeError, match="all-lama leaves nothing: lama is the only generator"):
+        parse_pools("all-lama", samples)
+    with pytest.raises(ProbeError, match="at least two: the samples have lama"):
+        all_but_one(samples)
+
+
+def test_each_generator_in_turn_is_left_out():
+    assert all_but_one(SAMPLES) == "all-gan,all-lama,all-ldm"
+    pools = parse_pools(all_but_one(SAMPLES), SAMPLES)
+    assert [set(pool.makers) for pool in pools] == [{"lama", "ldm"}, {"gan", "ldm"}, {"gan", "lama"}]
+
+
+def test_across_domains_each_generator_has_a_pool_for_each_of_its_domains():
+    assert across_domains("all", SAMPLES) == "gan@coco,lama@celeba,ldm@celeba,ldm@ffhq"
+    assert across_domains("ldm", SAMPLES) == "ldm@celeba,ldm@ffhq"
+    (celeba, ffhq) = parse_pools(across_domains("ldm", SAMPLES), SAMPLES)
+    assert members(SAMPLES, celeba, EVERYWHERE).tolist() == [True, False, False, True, False, False]
+    assert members(SAMPLES, ffhq, EVERYWHERE).tolist() == [False, True, False, False, True, False]
+
+
+@pytest.mark.parametrize("text", ["lama+ldm", "ldm@celeba", "all-lama"])
+def test_across_domains_takes_single_generators(text):
+    with pytest.raises(UsageError, match="name single generators"):
+        across_domains(text, SAMPLES)
+
+
+def test_generators_of_one_domain_each_cannot_be_tested_across_domains():
+    with pytest.raises(ProbeError, match="no generator has fakes in two domains"):
+        across_domains("lama,gan", SAMPLES)
 
 
 def test_samples_without_fakes_ask_no_question():

@@ -1,6 +1,6 @@
 """Selection: which condition and which value of its parameter a probe gets, chosen on held-out rows."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,6 +9,7 @@ from probekit import probes
 from probekit.arrays import Features, Float, Int, Labels, Mask
 from probekit.errors import ProbeError
 from probekit.fingerprint import JSONValue
+from probekit.probes.classifier import Classifier
 from probekit.probes.conditions import CONDITIONS, Condition, fit_condition
 from probekit.probes.criteria import CRITERIA, Decisions
 from probekit.registry import unknown_name
@@ -71,6 +72,16 @@ class HeldOut:
     decisions: Decisions
 
 
+@dataclass(frozen=True, eq=False)
+class Selected:
+    """A choice that was made, and what else came of making it."""
+
+    selection: Selection
+    held_out: HeldOut
+    fit: Callable[[], tuple[Condition, Classifier]] | None
+    """The chosen condition and classifier of all rows that choices looked at, where that is quicker than anew."""
+
+
 @dataclass(frozen=True)
 class Choice:
     """What is to be chosen, and from what."""
@@ -129,8 +140,19 @@ class Choice:
 @dataclass(frozen=True, eq=False)
 class _Tried:
     condition: str
+    fitted: Condition | None
+    """To all rows that may be learned from; None where it was fitted without those held out."""
     sweep: probes.Sweep
     losses: Float[np.ndarray, " g"]
+    values: tuple[float, ...]
+
+    @property
+    def fit(self) -> Callable[[], tuple[Condition, Classifier]] | None:
+        """The best of it, on all rows that the sweep was given."""
+        condition, fit, value = self.fitted, self.sweep.fit, self.values[self.best]
+        if condition is None or fit is None:
+            return None
+        return lambda: (condition, fit(value))
 
     @property
     def best(self) -> int:
@@ -141,13 +163,9 @@ class _Tried:
 def given(choice: Choice, by: str = "given") -> Selection:
     """The record of a choice that leaves nothing open, or of the probe's defaults for what it does."""
     parameter = choice.kind.parameter
-    value = (
-        None
-        if parameter is None
-        else choice.values[0]
-        if len(choice.values) == 1
-        else getattr(choice.kind(), parameter)
-    )
+    value = None
+    if parameter is not None:
+        value = choice.values[0] if len(choice.values) == 1 else getattr(choice.kind(), parameter)
     condition = choice.conditions[0] if choice.condition != BEST else "zscore"
     return Selection(parameter, value, condition, by, None, () if value is None else (value,), None, 0, 0)
 
@@ -162,7 +180,7 @@ def select(
     widths: Sequence[int],
     by: str,
     device: str = "cpu",
-) -> tuple[Selection, HeldOut]:
+) -> Selected:
     """The condition and value with the lowest held-out loss, and what its probes say of the held-out rows.
 
     `zscore` is fitted once, to all rows that may be learned from: within a cross-validation, held-out rows share in
@@ -191,13 +209,13 @@ def select(
     criterion = choice.criterion or choice.kind.criterion
     tried = []
     for name in choice.conditions:
-        sweep = _swept(choice, name, features, labels, learned, divisions, widths, device)
+        fitted, sweep = _swept(choice, name, features, labels, learned, divisions, widths, device)
         losses = _losses(criterion, numbers, divisions, sweep, pooled=choice.kind.by_group)
         if np.isnan(losses).all():
             raise ProbeError(
                 f"{criterion} is undefined on every held-out part ({by}): choose by log_loss, or use fewer folds."
             )
-        tried.append(_Tried(name, sweep, losses))
+        tried.append(_Tried(name, fitted, sweep, losses, choice.values))
     best = min(tried, key=lambda one: float(one.losses[one.best]))
     selection = Selection(
         choice.kind.parameter,
@@ -211,7 +229,8 @@ def select(
         sum(one.sweep.unconverged for one in tried),
     )
     rows = np.concatenate([division.test for division in divisions])
-    return selection, HeldOut(rows, np.concatenate([part[best.best] for part in best.sweep.decisions]))
+    held_out = HeldOut(rows, np.concatenate([part[best.best] for part in best.sweep.decisions]))
+    return Selected(selection, held_out, best.fit if learned.all() else None)
 
 
 def _swept(
@@ -223,22 +242,22 @@ def _swept(
     divisions: Sequence[probes.Division],
     widths: Sequence[int],
     device: str,
-) -> probes.Sweep:
-    """Decisions on all held-out rows, of features in one condition."""
-    parts: Sequence[Sequence[probes.Division]] = [divisions]
-    if condition == "whiten":
-        parts = [divisions[start::AXES_FITS] for start in range(min(AXES_FITS, len(divisions)))]
+) -> tuple[Condition | None, probes.Sweep]:
+    """The condition, if one serves all divisions, and decisions on all held-out rows in that condition."""
+    if condition != "whiten":
+        fitted = fit_condition(condition, features[learned], widths)
+        return fitted, choice.kind.sweep(fitted.apply(features), labels, divisions, choice.values, device=device)
+    parts = [divisions[start::AXES_FITS] for start in range(min(AXES_FITS, len(divisions)))]
     sweeps = []
     for part in parts:
         rows = learned.copy()
-        if condition == "whiten":
-            rows[np.concatenate([division.test for division in part])] = False
+        rows[np.concatenate([division.test for division in part])] = False
         conditioned = fit_condition(condition, features[rows], widths).apply(features)
         sweeps.append(choice.kind.sweep(conditioned, labels, part, choice.values, device=device))
     decisions: list[Decisions] = [np.empty(0)] * len(divisions)
     for start, sweep in enumerate(sweeps):
         decisions[start :: len(parts)] = sweep.decisions
-    return probes.Sweep(tuple(decisions), sum(s.fits for s in sweeps), sum(s.unconverged for s in sweeps))
+    return None, probes.Sweep(tuple(decisions), sum(s.fits for s in sweeps), sum(s.unconverged for s in sweeps))
 
 
 def _losses(
@@ -264,9 +283,10 @@ def _losses(
     return losses
 
 
-def fitted(
-    selection: Selection, choice: Choice, features: Features, widths: Sequence[int]
-) -> tuple[Condition, probes.Probe]:
-    """The chosen condition, fitted to these training rows, and the chosen probe, not fitted yet."""
+def fit_choice(
+    selection: Selection, choice: Choice, features: Features, labels: Labels, widths: Sequence[int], device: str = "cpu"
+) -> tuple[Condition, Classifier]:
+    """The chosen condition and probe, fitted to these training rows."""
+    condition = fit_condition(selection.condition, features, widths)
     probe = choice.kind.of(selection.value) if selection.value is not None else choice.kind()
-    return fit_condition(selection.condition, features, widths), probe
+    return condition, probe.fit(condition.apply(features), labels, device=device)

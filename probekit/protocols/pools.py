@@ -123,7 +123,7 @@ def members(samples: pd.DataFrame, pool: Pool, within: Mask) -> Mask:
 
 
 def matched(samples: pd.DataFrame, rows: Mask) -> Mask:
-    """These rows, less the real samples of domains that no fake of theirs is of: such a domain tells classes apart."""
+    """These rows without real samples of domains that their fakes lack: such a domain would tell the classes apart."""
     fake = rows & (samples["label"] == 1).to_numpy()
     found: Mask = fake | (rows & reals_of(samples, fake))
     return found

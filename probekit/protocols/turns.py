@@ -158,9 +158,8 @@ def _cross_validation(turn: Turn, samples: pd.DataFrame, classes: Labels, seed: 
 
 def _held_out(turn: Turn, classes: Labels, held: Mask, by: str) -> Turn:
     """Choices on samples beside the training samples."""
-    missing = set(np.unique(classes[turn.train])) - set(np.unique(classes[held]))
-    if missing:
-        return replace(turn, by=f"{by} has no samples of {len(missing)} of the classes")
+    if not np.isin(classes[turn.train], classes[held]).all():
+        return replace(turn, by=f"{by}: not every class has samples there")
     seen = np.concatenate([turn.seen, np.flatnonzero(held & ~turn.train)])
     positions = np.flatnonzero(held[seen])
     return replace(turn, seen=seen, divisions=(Division(positions, positions),), by=by)

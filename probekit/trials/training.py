@@ -1,6 +1,6 @@
 """One training set: choose on held-out samples, fit, calibrate, score; once for each partition."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -11,12 +11,16 @@ from probekit.errors import ProbeError
 from probekit.features import FeatureSet
 from probekit.metrics.aggregate import aggregate
 from probekit.probes.calibration import Calibration, fit_calibration
+from probekit.probes.classifier import Classifier
+from probekit.probes.conditions import Condition
 from probekit.probes.criteria import Decisions
-from probekit.probes.selection import DEFAULT, Selection, fitted, given, select
+from probekit.probes.selection import DEFAULT, Selection, fit_choice, given, select
 from probekit.probes.trained import TrainedProbe
 from probekit.protocols import Partition, Turn, leaked, learned_from, turns
 from probekit.trials.settings import TrialSettings
 from probekit.trials.units import unit_keys
+
+Fit = Callable[[], tuple[Condition, Classifier]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -139,13 +143,15 @@ def _train(
     choice, names = settings.choice, np.unique(classes[turn.train])
     has_val = bool(np.isin(names, classes[turn.val]).all())
     needs_held_out = needs_threshold or settings.calibration != "none"
-    held: HeldOut | None = None
+    selection, held, fit = given(choice), None, None
     if choice.open or (needs_held_out and not has_val):
-        selection, held = _select(matrix, widths, classes, turn, settings, device)
+        selection, held, fit = _select(matrix, widths, classes, turn, settings, device)
+    if fit is not None:
+        condition, classifier = fit()
     else:
-        selection = given(choice)
-    condition, probe = fitted(selection, choice, matrix[turn.train], widths)
-    classifier = probe.fit(condition.apply(matrix[turn.train]), classes[turn.train], device=device)
+        condition, classifier = fit_choice(
+            selection, choice, matrix[turn.train], classes[turn.train], widths, device=device
+        )
     if has_val:
         decisions = classifier.decision_function(condition.apply(matrix[turn.val]))
         held = HeldOut(np.flatnonzero(turn.val), classes[turn.val], decisions, "the val split")
@@ -179,15 +185,15 @@ def _select(
     turn: Turn,
     settings: TrialSettings,
     device: str,
-) -> tuple[Selection, HeldOut | None]:
-    """What is chosen, and the scores of the samples that were held out for that."""
+) -> tuple[Selection, HeldOut | None, Fit | None]:
+    """What is chosen, the scores of the samples that were held out for that, and the quickest way to fit it."""
     choice = settings.choice
     if not turn.divisions and not choice.open:
-        return given(choice), None
+        return given(choice), None, None
     if not turn.divisions and settings.shots is not None and settings.selection == "cv":
-        return given(choice, f"{DEFAULT}: {turn.by}"), None  # one shot of a class leaves nothing to hold out
+        return given(choice, f"{DEFAULT}: {turn.by}"), None, None  # one shot of a class leaves nothing to hold out
     own = classes[turn.seen]
-    selection, held = select(
+    selected = select(
         choice,
         matrix[turn.seen],
         own,
@@ -197,8 +203,9 @@ def _select(
         by=turn.by,
         device=device,
     )
-    found = own[held.rows]
-    if not np.isin(own, found).all():
-        return selection, None
-    by = turn.by if selection.oracle else "held-out training samples"
-    return selection, HeldOut(turn.seen[held.rows], found, held.decisions, by)
+    selection, rows = selected.selection, selected.held_out.rows
+    held = None
+    if np.isin(own, own[rows]).all():
+        by = turn.by if selection.oracle else "held-out training samples"
+        held = HeldOut(turn.seen[rows], own[rows], selected.held_out.decisions, by)
+    return selection, held, selected.fit

@@ -10,45 +10,12 @@ from numpy.testing import assert_allclose
 
 from probekit import metrics
 from probekit.errors import ModelError, ProbeError, UnknownNameError, UsageError
-from probekit.features import FeatureSet, Source
 from probekit.metrics.thresholds import THRESHOLDS
 from probekit.pairs import PairSettings, score_pairs
 from probekit.probes.conditions import CONDITIONS
+from tests.trials.studies import chosen, feature_set, study, with_samples
 
 QUICK = PairSettings(C=0.1, bootstrap=100)
-
-
-def feature_set(samples, *blocks):
-    names = ["clip", "npr", "srm"][: len(blocks)]
-    sources = tuple(Source(name, "cls@3", "resize224", "float32", "ab12") for name in names)
-    return FeatureSet("+".join(names), sources, samples, tuple(b.astype(np.float32) for b in blocks), pd.DataFrame())
-
-
-def study(seed=0, photos=60, d=12, strength=4.0, generators=("lama", "ldm")):
-    """Real photographs and an edit of each by every generator: an axis for each generator."""
-    rng = np.random.default_rng(seed)
-    scenes = rng.normal(size=(photos, d))
-    rows, features = [], []
-    for number, name in enumerate(("real", *generators)):
-        trace = strength * np.eye(d)[number] * (name != "real")
-        features.append(scenes + trace + 0.5 * rng.normal(size=(photos, d)))
-        for photo in range(photos):
-            split = ["train", "train", "train", "val", "test"][photo % 5]
-            rows.append((f"{name}/{photo}.png", int(name != "real"), name, "celeba", split, f"photo{photo}"))
-    columns = ["path", "label", "generator", "domain", "split", "group"]
-    return feature_set(pd.DataFrame(rows, columns=columns), np.concatenate(features))
-
-
-def with_samples(features, **columns):
-    return dataclasses.replace(features, samples=features.samples.assign(**columns))
-
-
-def chosen(features, rows):
-    return dataclasses.replace(
-        features,
-        samples=features.samples.iloc[rows].reset_index(drop=True),
-        blocks=tuple(block[rows] for block in features.blocks),
-    )
 
 
 def test_a_probe_knows_its_own_generator_and_not_the_other():
