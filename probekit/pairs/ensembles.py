@@ -142,10 +142,7 @@ def _gain(
     )
     draws = resample(groups, settings.bootstrap, settings.seed)
     low, high = draws.auc_difference(labels, after, before, units.part[rows])
-    auc_before, auc_after = (
-        float(result.pairs.set_index(["train", "test"]).loc[(train.name, test.name), "auc"])
-        for result in (single, ensemble)
-    )
+    auc_before, auc_after = (float(result.matrix("auc").loc[train.name].at[test.name]) for result in (single, ensemble))
     return {
         "auc_single": auc_before,
         "auc": auc_after,
