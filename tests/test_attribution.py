@@ -268,8 +268,8 @@ def test_the_auc_of_a_class_is_that_of_its_probability_or_log_odds(task):
 def test_every_probe_answers_every_task(probe, task):
     result = attribute(study(strength=5.0), AttributionSettings(probe=probe, task=task, bootstrap=0))
     assert result.overall["balanced_acc"] > 0.7
-    assert result.binary["auc"] > 0.85
-    assert (result.per_class["auc"].dropna() > 0.9).all()
+    assert result.binary["auc"] > 0.8
+    assert (result.per_class["auc"].dropna() > 0.8).all()
     prefix = "p_" if probes.get(probe).probabilistic else "score_"
     assert f"{prefix}lama" in result.predictions
     assert math.isnan(result.binary["brier"]) == (not probes.get(probe).probabilistic or task == "one-vs-real")

@@ -142,9 +142,7 @@ def _gain(
     )
     draws = resample(groups, settings.bootstrap, settings.seed)
     low, high = draws.auc_difference(labels, after, before, units.part[rows])
-    auc_before, auc_after = (
-        float(result.pairs.set_index(["train", "test"])["auc"][train.name, test.name]) for result in (single, ensemble)
-    )
+    auc_before, auc_after = (_auc(result, train, test) for result in (single, ensemble))
     return {
         "auc_single": auc_before,
         "auc": auc_after,
@@ -153,6 +151,11 @@ def _gain(
         "gain_hi": high,
         "outside": bool(low > 0 or high < 0),
     }
+
+
+def _auc(result: PairResult, train: Pool, test: Pool) -> float:
+    own = result.pairs["train"].eq(train.name) & result.pairs["test"].eq(test.name)
+    return float(result.pairs.loc[own, "auc"].to_numpy()[0])
 
 
 def _held_out_auc(trial: Trial) -> float:

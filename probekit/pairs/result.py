@@ -19,13 +19,16 @@ class PairResult:
     source: dict[str, str]
     """Model, tap, view and precision of the features."""
     pairs: pd.DataFrame
-    """train, test, seen (whether the probe learned from the test generators), n_train, n_test, n_real, n_fake,
+    """train, test, seen (whether the probe learned from any of the test generators), n_train, n_test, n_real, n_fake,
     n_groups, leaks, every metric, cross_auc, and the 95 % intervals acc_lo, acc_hi, auc_lo, auc_hi; NaN where
     undefined. Of videos also n_frames. The AUC compares samples of one fold only, see `metrics.measure`. `leaks`
     counts groups of the test samples that were trained on too. `cross_auc` compares the test fakes with the real test
-    images of the training domains. Of several seeds these are means, and acc_sd, auc_sd, … their spread."""
+    images of the training domains. Intervals take the probes as they are: they hold what other test groups would have
+    changed, not what other training samples would. Of several seeds all numbers are means over the seeds, ends of
+    intervals too, and acc_sd, auc_sd, … are standard deviations."""
     macro: pd.DataFrame
-    """train, over (`all` or `unseen` test generators), n_tests and the mean of every metric over them."""
+    """train, over (`all` or `unseen` test generators), n_tests (those that have fakes) and the mean of every metric
+    over them."""
     transfer: pd.DataFrame
     """train, test and `metrics.thresholds.threshold_transfer` of the training side's EER threshold; empty where there
     are no samples to find it on."""

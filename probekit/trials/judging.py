@@ -121,7 +121,8 @@ def remarks_on_pairs(pairs: pd.DataFrame) -> list[str]:
         elif rows["auc"].isna().all():
             lines.append(f"tested on {test}: {metrics.INCOMPARABLE}")
     for row in pairs[pairs["leaks"] > 0].itertuples():
-        lines.append(f"{row.train} → {row.test}: {row.leaks} groups of the test samples were trained on too: a leak.")
+        groups = "1 group" if row.leaks == 1 else f"{row.leaks} groups"
+        lines.append(f"{row.train} → {row.test}: {groups} of the test samples trained on too: a leak.")
     return lines
 
 

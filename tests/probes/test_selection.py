@@ -112,11 +112,12 @@ def test_zscored_scores_do_not_depend_on_the_units_of_the_features(scale, shift,
 
 
 def two_classes(numbers, decisions):
-    """The five criteria by scikit-learn, or by the formula."""
-    called, shares = (decisions > 0).astype(int), probabilities(decisions)
+    """Every criterion by scikit-learn, or by the formula."""
+    called, shares, signs = (decisions > 0).astype(int), probabilities(decisions), 2 * numbers - 1
     return {
         "log_loss": log_loss(numbers, shares),
-        "squared_error": np.mean((decisions - (2 * numbers - 1)) ** 2),
+        "squared_error": np.mean((decisions - signs) ** 2),
+        "squared_hinge": np.mean(np.maximum(0, 1 - signs * decisions) ** 2),
         "auc": 1 - roc_auc_score(numbers, decisions),
         "acc": 1 - accuracy_score(numbers, called),
         "balanced_acc": 1 - balanced_accuracy_score(numbers, called),
