@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from probekit_cli import options, output, questions
+from probekit_cli.where import Where, finite, selector
 
 if TYPE_CHECKING:
     from probekit.features import FeatureSet
@@ -39,10 +40,10 @@ def map_(
     """
     from probekit.maps import MapSettings
 
-    where = questions.Where(
-        manifest, model, taps, questions.selector(view, precision, store, perturb, crops), allow_missing, cache, runs
+    where = Where(
+        manifest, model, taps, selector(view, precision, store, perturb, crops), allow_missing, cache, runs
     )
-    settings = MapSettings(condition=condition, perplexity=questions.finite("--perplexity", perplexity), seed=seed)
+    settings = MapSettings(condition=condition, perplexity=finite("--perplexity", perplexity), seed=seed)
     with questions.session("map", settings, where) as session:
         for features in session.feature_sets():
             _map(session, features, settings)

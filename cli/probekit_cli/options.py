@@ -117,6 +117,15 @@ DEFAULT_CACHE = Path("cache")
 DEFAULT_RUNS = Path("runs")
 
 
-def names(text: str) -> tuple[str, ...]:
-    """`a,b` as names, each once."""
-    return tuple(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
+def names(flag: str, text: str) -> tuple[str, ...]:
+    """`a,b` as names, each once.
+
+    Raises:
+        UsageError: there is no name, or one is missing.
+    """
+    from probekit.errors import UsageError
+
+    found = tuple(dict.fromkeys(part.strip() for part in text.split(",")))
+    if not all(found):
+        raise UsageError(f"{flag} {text!r}: a name is missing; write one, or several as a,b.")
+    return found

@@ -1,15 +1,14 @@
-"""What every question has in common: which features it is asked of, and how its answers are recorded and shown."""
+"""What every question has in common: how its answers are recorded and shown."""
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
 
 from probekit_cli import output
+from probekit_cli.where import Where
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -17,69 +16,6 @@ if TYPE_CHECKING:
     from probekit.features import FeatureSet, Join, Selector
     from probekit.manifest import Manifest
     from probekit.records import Recorder
-
-
-@dataclass(frozen=True)
-class Where:
-    """Which features of which manifest are meant, as the options say."""
-
-    manifest_name: str | None
-    model: str | None
-    taps: str | None
-    selector: "Selector"
-    allow_missing: bool
-    cache: Path
-    runs: Path
-
-    @cached_property
-    def manifest(self) -> "Manifest":
-        """The manifest, read once."""
-        from probekit.manifest import Manifest
-
-        return Manifest.read(self.manifest_name)
-
-    def folds(self, given: int | None) -> int:
-        """The number of folds: as given, else what the manifest's import decided."""
-        return self.manifest.folds if given is None else given
-
-    def references(self, join: "Join") -> "list[tuple[str, Selector]]":
-        """What is asked for, else every store that covers the manifest.
-
-        `clip,dinov2` with taps `cls@1,cls@2` are four references; in `a+b` a tap belongs to both parts. `cls@all` and
-        `all` mean what the stores have.
-        """
-        from probekit.errors import UsageError
-        from probekit.models.requests import asked_of, check_models
-
-        names = [name.strip() for name in (self.model or "").split(",") if name.strip()]
-        taps = [tap.strip() for tap in (self.taps or "").split(",") if tap.strip()]
-        if taps and (not names or any("#" in name for name in names)):
-            raise UsageError(f"--taps {self.taps}: name the models with --model, without a #TAP of their own.")
-        check_models(taps, names)
-        references = [
-            reference
-            for name in names
-            for reference in join.expand(name, asked_of(name, taps) if taps else [], self.selector)
-        ]
-        if references:
-            return [(reference, self.selector) for reference in references]
-        return join.covering(self.selector, allow_missing=self.allow_missing)
-
-
-def selector(view: str | None, precision: str | None, store: str | None, perturb: str | None, crops: str) -> "Selector":
-    """Which stores are meant and how their crops are taken, as the options say."""
-    from probekit.errors import UsageError
-    from probekit.features import Selector
-    from probekit.perturbations import parse_chains
-    from probekit.registry import unknown_name
-
-    if crops not in ("mean", "all"):
-        raise unknown_name("--crops", crops, ("mean", "all"))
-    chains = parse_chains(perturb) if perturb else ()
-    if len(chains) > 1:
-        raise UsageError(f"--perturb {perturb} means several: ask one of {', '.join(chain.name for chain in chains)}.")
-    name = chains[0].name if chains and chains[0].operations else None
-    return Selector(view, precision, store, name, crops)  # type: ignore[arg-type]  # one of the two
 
 
 @dataclass
@@ -97,14 +33,13 @@ class Session:
     _tables: "dict[str, list[pd.DataFrame]]" = field(default_factory=dict)
     _pictures: set[str] = field(default_factory=set)
     _shows: list[Callable[[], None]] = field(default_factory=list)
+    _remarks: set[str] = field(default_factory=set)
 
     def feature_sets(self) -> "Iterator[FeatureSet]":
         """The features of each reference in turn; samples that failed are noted."""
-        from probekit.fingerprint import plain
-
         for reference, selector in self._asked:
             features = self._join.load(reference, selector, allow_missing=self.where.allow_missing)
-            self._stores += [source for source in map(plain, features.sources) if source not in self._stores]
+            self._used(features)
             self.excluded |= dict(zip(features.excluded["path"], features.excluded["reason"], strict=True))
             yield features
 
@@ -128,14 +63,26 @@ class Session:
 
         known = self._join.perturbed(features)
         wanted = list(known) if chains == "all" else [chain.name for chain in parse_chains(chains) if chain.operations]
+        if not wanted and chains != "all":
+            raise UsageError(f"--perturbed {chains}: names no perturbation. There are: {', '.join(known) or 'none'}.")
         lacking = [name for name in wanted if name not in known]
         if lacking or not wanted:
-            what = lacking[0] if lacking else chains
+            (source,) = features.sources
+            what = f"{','.join(lacking) or 'jpeg:75,blur:sigma=2'} --model {source.model} --taps {source.tap}"
             raise UsageError(
-                f"--perturbed {what}: {features.name} has no such features of {self.where.manifest.name} "
-                f"(there are: {', '.join(known) or 'none'}). Extract them: probekit extract --perturb {what}"
+                f"--perturbed {chains}: {features.name} has no such features of {self.where.manifest.name} (there "
+                f"are: {', '.join(known) or 'none'}). Extract them: probekit extract --perturb {what}"
             )
-        return {name: self._join.load(features.reference, known[name], allow_missing=True) for name in wanted}
+        found = {name: self._join.load(features.reference, known[name], allow_missing=True) for name in wanted}
+        self._used(*found.values())
+        return found
+
+    def _used(self, *every: "FeatureSet") -> None:
+        """Record where these features came from."""
+        from probekit.fingerprint import plain
+
+        for features in every:
+            self._stores += [source for source in map(plain, features.sources) if source not in self._stores]
 
     def answer(self, found: Mapping[str, Any], features: "FeatureSet") -> None:
         """Keep one answer, with the features that it was found in."""
@@ -158,6 +105,12 @@ class Session:
     def show(self, print_it: Callable[[], None]) -> None:
         """Print something once everything is recorded: a closed pipe must not cost the record."""
         self._shows.append(print_it)
+
+    def remark(self, text: str) -> None:
+        """Say something on standard error, beneath what was shown before; the same words once only."""
+        if text not in self._remarks:
+            self._remarks.add(text)
+            self.show(lambda: output.remark(text))
 
     def finish(self, as_json: bool) -> None:
         """Print the answers and say what was left out.
@@ -227,17 +180,6 @@ def describe_manifest(manifest: "Manifest") -> dict[str, Any]:
         "generators": sorted(manifest.table["generator"].unique()),
         "folds": manifest.folds,
     }
-
-
-def finite(flag: str, value: float | None) -> float | None:
-    """The value, if it is a finite number or none at all."""
-    import math
-
-    from probekit.errors import UsageError
-
-    if value is not None and not math.isfinite(value):
-        raise UsageError(f"{flag} {value}: give a finite number.")
-    return value
 
 
 def _source(features: "FeatureSet") -> dict[str, str]:

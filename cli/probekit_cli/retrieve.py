@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from probekit_cli import options, output, questions
+from probekit_cli.where import Where, selector
 
 if TYPE_CHECKING:
     from probekit.features import FeatureSet
@@ -49,8 +50,8 @@ def retrieve(
     from probekit.registry import unknown_name
     from probekit.retrieval import RetrievalSettings
 
-    where = questions.Where(
-        manifest, model, taps, questions.selector(view, precision, store, perturb, crops), allow_missing, cache, runs
+    where = Where(
+        manifest, model, taps, selector(view, precision, store, perturb, crops), allow_missing, cache, runs
     )
     for flag, value in (("--gallery", gallery), ("--query", query)):
         if value is not None and value not in ROWS:
