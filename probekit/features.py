@@ -73,6 +73,11 @@ class FeatureSet:
         """All blocks side by side."""
         return self.blocks[0] if len(self.blocks) == 1 else np.concatenate(self.blocks, axis=1)
 
+    def without_rows(self) -> "FeatureSet":
+        """The same names, sources and widths, and no samples: what an answer is labelled with costs no memory."""
+        blocks = tuple(np.empty((0, width), np.float32) for width in self.widths)
+        return replace(self, samples=self.samples[:0].copy(), blocks=blocks, excluded=self.excluded[:0].copy())
+
 
 @dataclass(frozen=True)
 class Selector:

@@ -40,9 +40,7 @@ def map_(
     """
     from probekit.maps import MapSettings
 
-    where = Where(
-        manifest, model, taps, selector(view, precision, store, perturb, crops), allow_missing, cache, runs
-    )
+    where = Where(manifest, model, taps, selector(view, precision, store, perturb, crops), allow_missing, cache, runs)
     settings = MapSettings(condition=condition, perplexity=finite("--perplexity", perplexity), seed=seed)
     with questions.session("map", settings, where) as session:
         for features in session.feature_sets():

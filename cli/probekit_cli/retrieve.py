@@ -50,9 +50,7 @@ def retrieve(
     from probekit.registry import unknown_name
     from probekit.retrieval import RetrievalSettings
 
-    where = Where(
-        manifest, model, taps, selector(view, precision, store, perturb, crops), allow_missing, cache, runs
-    )
+    where = Where(manifest, model, taps, selector(view, precision, store, perturb, crops), allow_missing, cache, runs)
     for flag, value in (("--gallery", gallery), ("--query", query)):
         if value is not None and value not in ROWS:
             raise unknown_name(flag, value, ROWS)

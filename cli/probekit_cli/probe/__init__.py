@@ -67,9 +67,7 @@ def probe(
     from probekit_cli.probe.asked import Asked
     from probekit_cli.probe.overview import Overview
 
-    where = Where(
-        manifest, model, taps, selector(view, precision, store, perturb, crops), allow_missing, cache, runs
-    )
+    where = Where(manifest, model, taps, selector(view, precision, store, perturb, crops), allow_missing, cache, runs)
     asked = Asked(
         where=where,
         train=train,

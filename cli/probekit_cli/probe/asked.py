@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from probekit_cli import questions
+from probekit_cli.where import Where
 
 if TYPE_CHECKING:
     from probekit.attribution import AttributionSettings
@@ -17,7 +17,7 @@ SEEDS_OF_SHOTS = 5
 class Asked:
     """The options, grouped."""
 
-    where: questions.Where
+    where: Where
     train: str
     test: str | None
     tasks: tuple[str, ...]

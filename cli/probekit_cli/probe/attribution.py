@@ -1,52 +1,51 @@
 """Attribution: what is recorded of each answer, and what is shown."""
 
-from collections.abc import Sequence
-from functools import partial
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from probekit_cli import output, questions
-from probekit_cli.probe import saved
+from probekit_cli.probe import saved, shown
 from probekit_cli.probe.asked import Asked
-from probekit_cli.probe.pairs import notes
+from probekit_cli.probe.overview import Overview
 
 if TYPE_CHECKING:
     from probekit.attribution import AttributionResult, AttributionSettings
     from probekit.features import FeatureSet
 
+OnProgress = Callable[[int, int], None]
 
-def answer(session: questions.Session, asked: Asked, every: "Sequence[AttributionSettings]") -> None:
+
+def answer(overview: Overview, asked: Asked, every: "Sequence[AttributionSettings]", show: OnProgress) -> None:
     """Every question, of every feature reference."""
     from probekit.attribution import attribute
 
-    for features in session.feature_sets() if every else ():
-        for settings in every:
+    total = len(every) * overview.session.count
+    for place, features in enumerate(overview.session.feature_sets()):
+        for number, settings in enumerate(every):
+            show(place * len(every) + number, total)
             result = attribute(features, settings, device=asked.device)
-            _record(session, asked, features, result, _name(settings, len(every)))
+            _record(overview, asked, features, result, _name(settings, len(every)))
+    show(total, total)
 
 
-def _record(
-    session: questions.Session, asked: Asked, features: "FeatureSet", result: "AttributionResult", named: str
-) -> None:
+def _record(overview: Overview, asked: Asked, features: "FeatureSet", result: "AttributionResult", named: str) -> None:
     from probekit import figures
 
-    settings = result.settings
+    session, settings = overview.session, result.settings
     labels = {"task": settings.task, "probe": settings.probe}
     if settings.train_domain:
         labels |= {"train_domain": settings.train_domain, "test_domain": str(settings.test_domain)}
     session.answer(result.to_json(), features)
     for name in ("per_class", "pairs", "macro", "predictions"):
         session.table(name, getattr(result, name), features, labels)
-    how = f"{features.title}, {result.selection['evaluation']}"
-    title = f"{settings.task.capitalize()} · {how} · accuracy {result.overall['acc']:.3f}"
-    caption = f"{settings.task.capitalize()} by {how}: images of each class (row) by what they were called (column)."
-    drawn = figures.confusion(result.confusion, title=title, oracle=result.oracle)
-    session.figure(f"confusion{named}", drawn, caption, features)
     saved.keep(session, asked, features, result)
-    session.show(partial(output.print_table, result.confusion, title=title, corner="true ↓  predicted →"))
-    session.show(partial(output.print_table, result.per_class))
-    collapsed = result.pairs[["test", "seen", "n_real", "n_fake", "auc", "auc_lo", "auc_hi", "balanced_acc"]]
-    session.show(partial(output.print_table, collapsed, title="The same, real against fake"))
-    notes(result.notes)
+    overview.add_attribution(features, result)
+    if overview.brief:
+        return
+    title = f"{settings.task.capitalize()} · {shown.subject(features, result)} · accuracy {result.overall['acc']:.3f}"
+    drawn = figures.confusion(result.confusion, title=title, oracle=result.oracle)
+    caption = f"{shown.stamped(title, result.oracle)}: images of each class (row) by what they were called (column)."
+    session.figure(f"confusion{named}", drawn, caption, features)
+    shown.confusion(session, result, title)
 
 
 def _name(settings: "AttributionSettings", count: int) -> str:

@@ -1,6 +1,6 @@
 """Many answers at a glance: one row an answer, and lines over the taps of a model."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from probekit_cli import output
@@ -30,11 +30,11 @@ class Overview:
 
     def add_pairs(self, features: "FeatureSet", result: "PairResult") -> None:
         """One matrix."""
-        self._pairs.append((features, result))
+        self._pairs.append((features.without_rows(), replace(result, trials={})))
 
     def add_attribution(self, features: "FeatureSet", result: "AttributionResult") -> None:
         """One attribution."""
-        self._attributions.append((features, result))
+        self._attributions.append((features.without_rows(), replace(result, trials={})))
 
     def record(self) -> None:
         """Lines over taps where a model was asked at several; the rows where answers are many."""
@@ -52,7 +52,7 @@ class Overview:
             rows = _rows_of_attributions(self._attributions)
             self.session.show(lambda: output.print_matrix(rows, "features", title=title))
         self.session.remark("each matrix, and its intervals, stand in the tables; ask fewer at once to see them here.")
-        every = [result for _, result in self._pairs] + [result for _, result in self._attributions]  # type: ignore[operator]  # both have notes
+        every = [result for _, result in self._pairs] + [result for _, result in self._attributions]
         shown.notes(self.session, tuple(dict.fromkeys(note for result in every for note in result.notes)), MOST_NOTES)
 
     def _lines(self, points: "pd.DataFrame", title: str, value_name: str, chance: float | None) -> None:

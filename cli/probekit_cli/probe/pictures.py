@@ -2,16 +2,15 @@
 
 from typing import TYPE_CHECKING
 
-from probekit_cli import questions
-
 if TYPE_CHECKING:
     import pandas as pd
 
     from probekit.features import FeatureSet
     from probekit.pairs import PairResult
+    from probekit_cli.questions import Session
 
 
-def curves(session: questions.Session, features: "FeatureSet", result: "PairResult", named: str) -> None:
+def curves(session: "Session", features: "FeatureSet", result: "PairResult", named: str) -> None:
     """One picture of each kind a training set, one line a test set that has both classes."""
     from probekit import figures
     from probekit.metrics.curves import roc

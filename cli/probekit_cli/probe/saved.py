@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from probekit_cli import output, questions
+from probekit_cli import output
 from probekit_cli.probe.asked import BINARY, Asked
 
 if TYPE_CHECKING:
@@ -12,13 +12,12 @@ if TYPE_CHECKING:
     from probekit.pairs import PairResult
     from probekit.probes.trained import TrainedProbe
     from probekit.trials import Trial
+    from probekit_cli.questions import Session
 
 MUCH = 64 << 20  # bytes: probes that hold their training features are kept only when asked
 
 
-def keep(
-    session: questions.Session, asked: Asked, features: "FeatureSet", result: "PairResult | AttributionResult"
-) -> None:
+def keep(session: "Session", asked: Asked, features: "FeatureSet", result: "PairResult | AttributionResult") -> None:
     """Write every probe of an answer to `probes/` in the run's folder, one file a training set and partition."""
     from probekit.heads.saved import SavedProbe, blocks_of, save_probe
 

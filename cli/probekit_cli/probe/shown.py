@@ -57,6 +57,11 @@ def matrix(session: "Session", auc: "pd.DataFrame", result: "PairResult", title:
     notes(session, result.notes)
 
 
+def robustness(session: "Session", auc: "pd.DataFrame", title: str) -> None:
+    """The AUC of one training set's probe by test set and perturbation."""
+    session.show(lambda: output.print_matrix(auc, "test ↓  perturbed →", title=title, styles=output.score_style))
+
+
 def confusion(session: "Session", result: "AttributionResult", title: str) -> None:
     """Confusion, recalls, and the same collapsed to real against fake."""
     heading = stamped(title, result.oracle)

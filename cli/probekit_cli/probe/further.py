@@ -1,0 +1,132 @@
+"""Questions beyond the matrix: how many training images, which ensemble, which perturbation."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from probekit_cli import output
+from probekit_cli.probe import matrix, saved, shown
+from probekit_cli.probe.asked import Asked
+from probekit_cli.probe.overview import Overview
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from probekit.features import FeatureSet
+    from probekit.pairs import PairSettings, Robustness, ShotCurve
+    from probekit.pairs.ensembles import Ensemble
+    from probekit_cli.questions import Session
+
+MOST_CURVES = 9  # lines that can be told apart in one picture
+
+OnProgress = Callable[[int, int], None]
+
+
+def shots(
+    session: "Session",
+    asked: Asked,
+    features: "FeatureSet",
+    settings: "PairSettings",
+    progress: OnProgress,
+    named: str,
+) -> None:
+    """AUC by training images of each generator, as a table and as curves."""
+    from probekit import figures
+    from probekit.pairs import parse_shots, score_shots
+
+    found = score_shots(features, settings, parse_shots(asked.shots or ""), device=asked.device, on_progress=progress)
+    for number, result in found.results.items():
+        session.answer({"shots": number, **result.to_json()}, features)
+    session.table("shots", found.table, features, {"task": "binary", "probe": settings.probe})
+    oracle = any(result.oracle for result in found.results.values())
+    spread = f", mean over {settings.seeds} seeds ± standard deviation" if settings.seeds > 1 else ""
+    title = f"AUC by shots · {features.title}, {settings.probe}{spread}"
+    axis = "training images of each generator"
+    drawn = figures.shot_curves(_points(found), title=title, shots_axis=axis, oracle=oracle)
+    session.figure(f"shots{named}", drawn, f"{shown.stamped(title, oracle)}.", features)
+    table = found.table.pivot_table(index=["train", "test"], columns="shots", values="auc", sort=False)
+    table.index = [" → ".join(pair) for pair in table.index]
+    heading = shown.stamped(title.replace(" ± standard deviation", ""), oracle)
+    session.show(lambda: output.print_matrix(table, "train → test", title=heading, styles=output.score_style))
+    shown.notes(session, tuple(dict.fromkeys(note for result in found.results.values() for note in result.notes)))
+
+
+def _points(found: "ShotCurve") -> "pd.DataFrame":
+    """Points of the curves: every pair where they are few, else the mean over pairs of each training set."""
+    from probekit.pairs.shots import EVERY
+
+    table = found.table.assign(series=found.table["train"] + " → " + found.table["test"], value=found.table["auc"])
+    table["spread"] = table.get("auc_sd", 0.0)
+    if table["series"].nunique() > MOST_CURVES:
+        table["series"] = table["train"] + " → mean over tests"
+        table = table.groupby(["series", "shots"], sort=False, as_index=False)[["value", "spread"]].mean()
+    table["shots"] = [number if number == EVERY else int(number) for number in table["shots"]]
+    return table[["series", "shots", "value", "spread"]]
+
+
+def ensemble(
+    overview: Overview,
+    asked: Asked,
+    features: "FeatureSet",
+    settings: "PairSettings",
+    progress: OnProgress,
+    named: str,
+) -> None:
+    """Each kind of features alone, side by side, fused late, and what was gained."""
+    from probekit import figures
+    from probekit.pairs import pair_matrix, score_ensemble
+
+    session = overview.session
+    found: Ensemble = score_ensemble(features, settings, device=asked.device, on_progress=progress)
+    for number, single in enumerate(found.singles):
+        own = replace(features, sources=(features.sources[number],), blocks=(features.blocks[number],))
+        matrix.record(overview, asked, own, single, named)
+    matrix.record(overview, asked, features, found.together, f"-side-by-side{named}")
+    matrix.record(overview, asked, features, found.fused, f"-late-fusion{named}")
+    session.answers[-1]["gains"] = found.to_json()
+    session.table("gains", found.gains, features, {"task": "binary", "probe": settings.probe})
+    oracle = found.together.oracle
+    for kind, rows in found.gains.groupby("ensemble", sort=False):
+        title = f"AUC gained by {kind} over the best single kind · {features.title}, {settings.probe}"
+        gain = pair_matrix(rows, "gain")
+        drawn = figures.difference_matrix(gain, title=title, value_name="AUC gained", oracle=oracle)
+        caption = f"{shown.stamped(title, oracle)} (best on held-out training samples)."
+        session.figure(f"gain-{str(kind).replace(' ', '-')}{named}", drawn, caption, features)
+    heading = shown.stamped(f"Ensembles against the best single kind · {features.title}, {settings.probe}", oracle)
+    session.show(lambda: output.print_table(_gains(found.gains), title=heading))
+    certain = int(found.gains["outside"].sum())
+    session.remark(f"{certain} of {len(found.gains)} differences have a 95 % interval that excludes 0 (n in pairs)")
+
+
+def _gains(table: "pd.DataFrame") -> "pd.DataFrame":
+    columns = ["train", "test", "ensemble", "best_single", "auc_single", "auc", "gain", "gain_lo", "gain_hi"]
+    return table[columns].rename(columns={"best_single": "best single", "auc_single": "its auc"})
+
+
+def robustness(
+    session: "Session",
+    asked: Asked,
+    features: "FeatureSet",
+    settings: "PairSettings",
+    progress: OnProgress,
+    named: str,
+) -> None:
+    """The same probes on perturbed images, one table a training set."""
+    from probekit import figures
+    from probekit.pairs import score_robustness
+
+    variants = session.perturbed(features, asked.perturbed or "")
+    found: Robustness = score_robustness(features, variants, settings, device=asked.device, on_progress=progress)
+    session.answer({**found.clean.to_json(), "robustness": found.to_json()}, features)
+    labels = {"task": "binary", "probe": settings.probe}
+    session.table("robustness", found.table, features, labels)
+    session.table("pairs", found.clean.pairs, features, labels)
+    for train, rows in found.table.groupby("train", sort=False):
+        wide = rows.pivot(index="test", columns="perturb", values="auc")
+        wide = wide.loc[rows["test"].unique(), rows["perturb"].unique()]
+        title = f"AUC under perturbation, trained on clean {train} · {features.title}, {settings.probe}"
+        drawn = figures.robustness(wide, title=title, oracle=found.clean.oracle)
+        session.figure(f"robustness-{train}{named}", drawn, f"{shown.stamped(title, found.clean.oracle)}.", features)
+        shown.robustness(session, wide, shown.stamped(title, found.clean.oracle))
+    saved.keep(session, asked, features, found.clean)
+    shown.notes(session, found.notes)
