@@ -44,6 +44,12 @@ def print_json(result: object) -> None:
     sys.stdout.flush()
 
 
+def blank_line() -> None:
+    """Room between two tables."""
+    sys.stdout.write("\n")
+    sys.stdout.flush()
+
+
 def remark(text: str) -> None:
     """One line of news on standard error; what file names contain is shown, not obeyed."""
     from rich.text import Text

@@ -32,7 +32,8 @@ class Session:
     _stores: list[Any] = field(default_factory=list)
     _tables: "dict[str, list[pd.DataFrame]]" = field(default_factory=dict)
     _pictures: set[str] = field(default_factory=set)
-    _shows: list[Callable[[], None]] = field(default_factory=list)
+    _shows: list[list[Callable[[], None]]] = field(default_factory=list)
+    """Paragraphs: each a table and the remarks beneath."""
     _remarks: set[str] = field(default_factory=set)
 
     def feature_sets(self) -> "Iterator[FeatureSet]":
@@ -103,14 +104,15 @@ class Session:
         self.run.figure(free, picture, caption, extension)
 
     def show(self, print_it: Callable[[], None]) -> None:
-        """Print something once everything is recorded: a closed pipe must not cost the record."""
-        self._shows.append(print_it)
+        """Print a table once everything is recorded: a closed pipe must not cost the record."""
+        self._shows.append([print_it])
 
     def remark(self, text: str) -> None:
         """Say something on standard error, beneath what was shown before; the same words once only."""
         if text not in self._remarks:
             self._remarks.add(text)
-            self.show(lambda: output.remark(text))
+            self._shows = self._shows or [[]]
+            self._shows[-1].append(lambda: output.remark(text))
 
     def finish(self, as_json: bool) -> None:
         """Print the answers and say what was left out.
@@ -121,8 +123,11 @@ class Session:
         if as_json:
             output.print_json(self.result)
         else:
-            for show in self._shows:
-                show()
+            for number, paragraph in enumerate(self._shows):
+                if number:
+                    output.blank_line()
+                for show in paragraph:
+                    show()
             output.remark(f"tables and figures: {self.run.path}")
         if self.excluded:
             output.remark(f"{output.count(len(self.excluded), 'sample')} without features left out:")

@@ -103,7 +103,8 @@ def probe(
     pair_settings, attribution_settings = asked.pairs(), asked.attributions()
     identity = {"pairs": pair_settings, "attribution": attribution_settings, "further": asked.further}
     with questions.session("probe", identity, where) as session:
-        many = session.count * (len(pair_settings) + len(attribution_settings)) > flags.FEW_ANSWERS
+        matrices = len(pair_settings) * (1 if choose_features else session.count)
+        many = matrices + len(attribution_settings) * session.count > flags.FEW_ANSWERS
         overview = Overview(session, brief=many)
         if pair_settings:
             with output.progress("probes trained") as show:

@@ -48,7 +48,19 @@ def shots(
     table.index = [" → ".join(pair) for pair in table.index]
     heading = shown.stamped(title.replace(" ± standard deviation", ""), oracle)
     session.show(lambda: output.print_matrix(table, "train → test", title=heading, styles=output.score_style))
-    shown.notes(session, tuple(dict.fromkeys(note for result in found.results.values() for note in result.notes)))
+    shown.notes(session, _notes(found))
+
+
+def _notes(found: "ShotCurve") -> tuple[str, ...]:
+    """The notes of all numbers of shots, each once, with the numbers that it is about."""
+    about: dict[str, list[str]] = {}
+    for number, result in found.results.items():
+        for note in result.notes:
+            about.setdefault(note, []).append(number)
+    every = len(found.results)
+    return tuple(
+        note if len(numbers) == every else f"shots {', '.join(numbers)}: {note}" for note, numbers in about.items()
+    )
 
 
 def _points(found: "ShotCurve") -> "pd.DataFrame":

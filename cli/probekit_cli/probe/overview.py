@@ -1,5 +1,6 @@
 """Many answers at a glance: one row an answer, and lines over the taps of a model."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -44,16 +45,38 @@ class Overview:
         if not self.brief:
             return
         if self._pairs:
-            title = "AUC, mean over pairs · " + str(self._pairs[0][1].selection["evaluation"])
-            table = _rows_of_pairs(self._pairs)
-            self.session.show(lambda: output.print_matrix(table, "features", title=title, styles=output.score_style))
+            self._table("AUC, mean over pairs", self._pairs, [_row_of_pairs(result) for _, result in self._pairs])
         if self._attributions:
-            title = "Attribution · " + str(self._attributions[0][1].selection["evaluation"])
-            rows = _rows_of_attributions(self._attributions)
-            self.session.show(lambda: output.print_matrix(rows, "features", title=title))
+            rows = [_row_of_attribution(result) for _, result in self._attributions]
+            self._table("Attribution", self._attributions, rows)
         self.session.remark("each matrix, and its intervals, stand in the tables; ask fewer at once to see them here.")
         every = [result for _, result in self._pairs] + [result for _, result in self._attributions]
         shown.notes(self.session, tuple(dict.fromkeys(note for result in every for note in result.notes)), MOST_NOTES)
+
+    def _table(
+        self,
+        what: str,
+        found: "Sequence[tuple[FeatureSet, PairResult | AttributionResult]]",
+        rows: Sequence[dict[str, float]],
+    ) -> None:
+        """One row an answer, named by what tells it from the others; what all share stands in the title."""
+        import pandas as pd
+
+        names = pd.DataFrame([_name(features, result) for features, result in found])
+        shared = [column for column in names if names[column].nunique() == 1]
+        common = [str(names[column].iloc[0]) for column in shared]
+        title = " · ".join([what, *filter(None, common), str(found[0][1].selection["evaluation"])])
+        labels = names.drop(columns=shared).apply(lambda parts: ", ".join(filter(None, parts)), axis=1)
+        table = pd.DataFrame(rows, index=labels)
+        oracle = any(result.oracle for _, result in found)
+        self.session.show(
+            lambda: output.print_matrix(
+                table,
+                ", ".join(names.columns.drop(shared)),
+                title=shown.stamped(title, oracle),
+                styles=output.score_style,
+            )
+        )
 
     def _lines(self, points: "pd.DataFrame", title: str, value_name: str, chance: float | None) -> None:
         from probekit import figures
@@ -102,35 +125,34 @@ def _place(result: "PairResult | AttributionResult") -> dict[str, str | bool]:
     }
 
 
-def _rows_of_pairs(found: "list[tuple[FeatureSet, PairResult]]") -> "pd.DataFrame":
-    import pandas as pd
-
-    rows = {}
-    for features, result in found:
-        pairs = result.pairs
-        rows[_label(features, result, found)] = {
-            "seen generators": float(pairs.loc[pairs["seen"], "auc"].mean()),
-            "unseen generators": float(pairs.loc[~pairs["seen"], "auc"].mean()),
-            "lowest pair": float(pairs["auc"].min()),
-        }
-    return pd.DataFrame.from_dict(rows, orient="index")
-
-
-def _rows_of_attributions(found: "list[tuple[FeatureSet, AttributionResult]]") -> "pd.DataFrame":
-    import pandas as pd
-
-    rows = {
-        f"{result.settings.task} · {_label(features, result, found)}": {
-            "accuracy": result.overall["acc"],
-            "balanced accuracy": result.overall["balanced_acc"],
-            "AUC, real or fake": result.binary["auc"],
-        }
-        for features, result in found
+def _name(features: "FeatureSet", result: "PairResult | AttributionResult") -> dict[str, str]:
+    """What an answer is of, part by part."""
+    settings = result.settings
+    domains = [getattr(settings, name, None) for name in ("train_domain", "test_domain")]
+    return {
+        "model": "+".join(source.model for source in features.sources),
+        "tap": result.source["tap"],
+        "view": result.source["view"],
+        "precision": result.source["precision"],
+        "ensemble": result.source.get("ensemble", ""),
+        "task": getattr(settings, "task", ""),
+        "probe": settings.probe,
+        "domains": f"{domains[0]} → {domains[1]}" if domains[0] else "",
     }
-    return pd.DataFrame.from_dict(rows, orient="index")
 
 
-def _label(features: "FeatureSet", result: "PairResult | AttributionResult", found: "object") -> str:
-    domains = [getattr(result.settings, name, None) for name in ("train_domain", "test_domain")]
-    across = f" · {domains[0]} → {domains[1]}" if domains[0] else ""
-    return shown.stamped(f"{features.title}, {result.settings.probe}{across}", result.oracle)
+def _row_of_pairs(result: "PairResult") -> dict[str, float]:
+    seen = result.pairs["seen"].astype(bool)
+    return {
+        "seen generators": float(result.pairs.loc[seen, "auc"].mean()),
+        "unseen generators": float(result.pairs.loc[~seen, "auc"].mean()),
+        "lowest pair": float(result.pairs["auc"].min()),
+    }
+
+
+def _row_of_attribution(result: "AttributionResult") -> dict[str, float]:
+    return {
+        "accuracy": result.overall["acc"],
+        "balanced accuracy": result.overall["balanced_acc"],
+        "AUC, real or fake": result.binary["auc"],
+    }

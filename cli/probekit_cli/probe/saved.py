@@ -21,9 +21,9 @@ def keep(session: "Session", asked: Asked, features: "FeatureSet", result: "Pair
     """Write every probe of an answer to `probes/` in the run's folder, one file a training set and partition."""
     from probekit.heads.saved import SavedProbe, blocks_of, save_probe
 
-    if asked.save is False:
-        return
     every = [(trial, part, probe) for trial in result.trials.values() for part, probe in enumerate(trial.probes)]
+    if not every or asked.save is False:
+        return
     size = sum(_size(probe) for _, _, probe in every)
     if size > MUCH and asked.save is None:
         output.remark(
