@@ -15,6 +15,7 @@ from tests.benchmarks.cases.memory import finish
 from tests.benchmarks.material import manifest_of, photographs, tiny_pngs
 
 PROMISED = {
+    "auc-bootstrap",
     "extract-overhead",
     "extract-vitl14",
     "forward-efficiency",

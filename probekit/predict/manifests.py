@@ -136,26 +136,27 @@ def _judge(
         return None, [f"scores tell {head.verdicts[1]} from all else, not fake from real: there are no pairs."]
     seen = head.seen(manifest.sha256)
     if not seen:
-        pairs, notes = _measure(samples, settings.log_odds(head))
+        pairs, notes = _measure(samples, head, settings)
         return pairs, notes
     unseen = samples[~samples["split"].isin(seen)].reset_index(drop=True)
     said = f"the probe learned from this manifest: pairs are of the {len(unseen)} samples outside {', '.join(seen)}."
     if not len(unseen):
         return None, ["the probe learned from all splits of this manifest: there are scores, but no pairs."]
-    pairs, notes = _measure(unseen, settings.log_odds(head))
+    pairs, notes = _measure(unseen, head, settings)
     return pairs, [said, *notes]
 
 
-def _measure(samples: pd.DataFrame, threshold: float) -> tuple[pd.DataFrame, list[str]]:
+def _measure(samples: pd.DataFrame, head: Head, settings: PredictSettings) -> tuple[pd.DataFrame, list[str]]:
     """One row a generator, and a note for each that has no real images to be told from."""
     labels: Labels = samples["label"].to_numpy()
     scores: Scores = samples["score"].to_numpy()
-    everything = np.ones(len(samples), dtype=bool)
+    everything, probabilistic = np.ones(len(samples), dtype=bool), head.kind is not None
     rows, notes = [], []
     for name in generators(samples):
         own = members(samples, Pool.of(name), everything)
         counts = {"n_real": int(np.sum(labels[own] == 0)), "n_fake": int(np.sum(labels[own] == 1))}
-        rows.append({"generator": name, **counts, **metrics.measure(labels[own], scores[own], threshold)})
+        found = metrics.measure(labels[own], scores[own], settings.log_odds(head), probabilistic=probabilistic)
+        rows.append({"generator": name, **counts, **found})
         if reason := missing_class(samples, Pool.of(name), own, "in the manifest"):
             notes.append(f"{reason} Metrics that need both classes are undefined.")
     columns = ["generator", "n_real", "n_fake", *metrics.names()]

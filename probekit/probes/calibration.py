@@ -79,25 +79,6 @@ def fit_calibration(kind: str, labels: Labels, decisions: Decisions) -> Calibrat
     return Calibration(kind, 1 / _temperature(labels, wide))
 
 
-def log_likelihood_ratio(log_odds: Scores, labels_of_the_fit: Labels) -> Scores:
-    """Natural log of p(score | fake) / p(score | real): the log-odds less the log prior odds of their fit.
-
-    Args:
-        log_odds: calibrated log-odds of fake.
-        labels_of_the_fit: of the samples that the probe, or the calibration after it, was fitted on; 0 is real and
-            every other class fake.
-
-    Raises:
-        ProbeError: the fit had one class.
-    """
-    reals = int(np.sum(labels_of_the_fit == 0))
-    fakes = len(labels_of_the_fit) - reals
-    if reals == 0 or fakes == 0:
-        raise ProbeError(f"a likelihood ratio needs a fit on both classes, this one had {reals} real and {fakes} fake.")
-    ratio: Scores = log_odds - (np.log(fakes) - np.log(reals))
-    return ratio
-
-
 def _platt(labels: Labels, scores: Scores) -> tuple[float, float]:
     """Slope and offset that minimise −Σ t log p + (1 − t) log (1 − p), by Newton's method as in Lin et al. 2007.
 

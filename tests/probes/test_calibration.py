@@ -13,7 +13,7 @@ from scipy.special import expit, log_softmax
 
 from probekit import metrics
 from probekit.errors import ProbeError, UnknownNameError
-from probekit.probes.calibration import CALIBRATIONS, Calibration, fit_calibration, log_likelihood_ratio
+from probekit.probes.calibration import CALIBRATIONS, Calibration, fit_calibration
 from probekit.probes.classifier import probabilities
 
 FITTED = sorted(set(CALIBRATIONS) - {"none"})
@@ -197,23 +197,3 @@ def test_no_calibration_leaves_decisions_as_they_are_whatever_the_samples():
 def test_an_unknown_kind_lists_the_known_ones():
     with pytest.raises(UnknownNameError, match=r"unknown calibration 'plat'\. Did you mean 'platt'"):
         fit_calibration("plat", np.array([0, 1]), np.array([0.0, 1.0]))
-
-
-def test_the_likelihood_ratio_does_not_depend_on_the_shares_of_the_fit():
-    """Two normals a distance 1 apart have log-likelihood ratio s − ½, whatever the prior."""
-    rng = np.random.default_rng(0)
-    labels = np.repeat([0, 1], [90_000, 10_000])
-    scores = rng.normal(size=100_000) + labels
-    calibrated = fit_calibration("platt", labels, scores).apply(np.array([-1.0, 0.5, 2.0]))
-    assert_allclose(log_likelihood_ratio(calibrated, labels), [-1.5, 0.0, 1.5], atol=0.06)
-    assert_allclose(calibrated[1], np.log(1 / 9), atol=0.06)
-
-
-def test_of_several_classes_all_fakes_are_the_alternative():
-    assert log_likelihood_ratio(np.array([1.0]), np.array([0, 1, 2, 3])) == pytest.approx(1 - np.log(3))
-
-
-@pytest.mark.parametrize("label", [0, 1])
-def test_a_likelihood_ratio_needs_a_fit_on_both_classes(label):
-    with pytest.raises(ProbeError, match="a fit on both classes"):
-        log_likelihood_ratio(np.zeros(3), np.full(5, label))

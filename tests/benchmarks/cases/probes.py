@@ -17,9 +17,11 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
+import pandas as pd
 
 from probekit import probes
 from probekit.arrays import Features, Float, Int, Labels
+from probekit.features import FeatureSet, Source
 from probekit.probes.conditions import fit_condition
 from tests.benchmarks.benchmark import Figure, NotMeasured, Setting, Target, add
 from tests.benchmarks.machine import cores
@@ -70,7 +72,7 @@ def measure_gpu(setting: Setting) -> Mapping[str, Figure]:
 
 @add(
     "layer-sweep",
-    stands_for="24 taps × 4 train sets × 45 C on 9,000 images of width 1,024, 60 % of them to learn from",
+    stands_for="the answer of `probekit probe --taps all`: 24 taps × 4 × 4 pairs × 45 C on 9,000 images of width 1,024",
     targets={
         "logistic, time": Target(at_most=120.0, unit="s"),
         "ridge, time": Target(at_most=20.0, unit="s"),
@@ -78,8 +80,8 @@ def measure_gpu(setting: Setting) -> Mapping[str, Figure]:
     },
 )
 def measure_layers(setting: Setting) -> Mapping[str, Figure]:
-    """Sweep and final fit of the chosen C, each probe in a process of its own; making the features is not counted."""
-    taps, per, width = setting.size(24, 2), setting.size(1080, 60), setting.size(1024, 48)
+    """Each probe in a process of its own; making the features is not counted, everything after it is."""
+    taps, per, width = setting.size(24, 2), setting.size(1800, 60), setting.size(1024, 48)
     found: dict[str, Figure] = {}
     peaks = {}
     for name in ("logistic", "ridge"):
@@ -87,41 +89,44 @@ def measure_layers(setting: Setting) -> Mapping[str, Figure]:
         child = run_child([sys.executable, "-c", _LAYERS, name, str(taps), str(per), str(width)], setting.folder)
         told = json.loads(child.output)
         peaks[name] = child.peak
-        because = (
-            f"{taps} × 4 train sets of {2 * per:,} × {width:,}: sweeps {told['sweep']:.1f} s, fits {told['fit']:.1f} s"
-        )
-        found[f"{name}, time"] = Figure(told["sweep"] + told["fit"], because, raw=told)
+        because = f"{taps} taps at {min(told['seconds']):.2f} to {max(told['seconds']):.2f} s"
+        because += f"; {told['unconverged']} fits unconverged"
+        found[f"{name}, time"] = Figure(sum(told["seconds"]), because, raw=told)
     largest = max(peaks, key=peaks.__getitem__)
     found["peak memory"] = Figure(peaks[largest] / GIB, f"of the process, with {largest}", raw={"peak_bytes": peaks})
     return found
 
 
 def sweep_layers(name: str, taps: str, per: str, width: str) -> None:
-    """Writes seconds as JSON: of the sweeps, of the fits, and the unconverged of both."""
-    kind = probes.get(name)
-    told = {"sweep": 0.0, "fit": 0.0, "unconverged": 0}
+    """Writes as JSON the seconds of each tap, and how many fits did not converge."""
+    from probekit.pairs import PairSettings, score_pairs
+
+    seconds, unconverged = [], 0
     for tap in range(int(taps)):
-        for features, labels in _pairs(*made_features(tap, int(per), int(width))):
-            groups = np.arange(len(labels)) % (len(labels) // 2)  # an image and what was made of it
-            divisions = _divisions(groups if kind.by_group else groups % FOLDS)
-            began = time.perf_counter()
-            sweep = kind.sweep(features, labels, divisions, kind.grid)
-            told["sweep"] += time.perf_counter() - began
-            began = time.perf_counter()
-            chosen = kind.of(_chosen(sweep, divisions, labels, kind)).fit(features, labels)
-            told["fit"] += time.perf_counter() - began
-            told["unconverged"] += sweep.unconverged + (not chosen.converged)
-    sys.stdout.write(json.dumps(told))
+        features = _photographs(*made_features(tap, int(per), int(width)), tap)
+        began = time.perf_counter()
+        result = score_pairs(features, PairSettings(probe=name))
+        seconds.append(time.perf_counter() - began)
+        unconverged += sum(int(record["unconverged_fits"]) for record in result.probe_records())  # type: ignore[call-overload]  # JSON
+    sys.stdout.write(json.dumps({"seconds": seconds, "unconverged": unconverged}))
 
 
-def _chosen(
-    sweep: probes.Sweep, divisions: Sequence[probes.Division], labels: Labels, kind: type[probes.Probe]
-) -> float:
-    from probekit.probes.criteria import CRITERIA
-
-    decisions = np.concatenate(sweep.decisions, axis=1)
-    scored = labels[np.concatenate([division.test for division in divisions])]
-    return kind.grid[int(np.argmin([CRITERIA[kind.criterion](scored, one) for one in decisions]))]
+def _photographs(features: Features, labels: Labels, tap: int) -> FeatureSet:
+    """Real photographs and what four generators made of each, 60 % of the photographs to learn from, 20 % to test."""
+    photograph = np.arange(len(labels)) % (len(labels) // len(TRACES))
+    generator = np.array(["real", "a", "b", "c", "d"])[labels]
+    samples = pd.DataFrame(
+        {
+            "path": [f"{made_by}/{number}.png" for made_by, number in zip(generator, photograph, strict=True)],
+            "label": (labels != 0).astype(np.int64),
+            "generator": generator,
+            "domain": "photographs",
+            "split": np.array(["train", "train", "train", "val", "test"])[photograph % 5],
+            "group": [f"photograph {number}" for number in photograph],
+        }
+    )
+    source = Source("made", f"cls@{tap}", "none", "float32", "")
+    return FeatureSet("made", (source,), samples, (features,), samples[:0])
 
 
 def made_features(seed: int, per: int, width: int) -> TrainSet:
