@@ -9,8 +9,11 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
+AT_ONCE = 2 << 30
+"""Bytes that tasks may hold together: matrices larger than this share keep all cores busy one by one."""
 
-def side_by_side(tasks: Sequence[Callable[[], T]], *, workers: int | None = None) -> Iterator[T]:
+
+def side_by_side(tasks: Sequence[Callable[[], T]], *, bytes_each: int = 0, workers: int | None = None) -> Iterator[T]:
     """The result of each task, in their order, as they come.
 
     Threads are enough: NumPy, LAPACK and PyTorch compute without the interpreter's lock. While several run, each
@@ -18,9 +21,10 @@ def side_by_side(tasks: Sequence[Callable[[], T]], *, workers: int | None = None
 
     Args:
         tasks: independent of each other; an exception of one is raised in its turn.
+        bytes_each: what a task holds in memory while it runs; together no more than `AT_ONCE`.
         workers: how many run at once; one per processor unless given.
     """
-    count = min(len(tasks), workers or processors())
+    count = min(len(tasks), workers or processors(), AT_ONCE // max(bytes_each, 1))
     if count < 2:
         for task in tasks:
             yield task()

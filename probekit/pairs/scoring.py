@@ -52,6 +52,9 @@ from probekit.trials import (
 TRANSFERRED = "val-eer"
 """The threshold whose cost elsewhere the transfer table shows."""
 
+COPIES = 4
+"""Float64 matrices of its samples that fitting a probe holds at once: conditioned, centred, rotated, decomposed."""
+
 OnProgress = Callable[[int, int], None]
 """Called with (training sets done, all of them)."""
 
@@ -93,8 +96,11 @@ def train_all(
     """The probes of every training set, by its name; progress counts as the `done`-th of several such rounds."""
     trials: dict[str, Trial] = {}
     tasks = [partial(question.train, features, pool, device) for pool in question.trains]
-    workers = None if device == "cpu" else 1
-    for pool, trial in zip(question.trains, side_by_side(tasks, workers=workers), strict=True):
+    largest = max((int(question.rows_of(pool).sum()) for pool in question.trains), default=0)
+    done_each = side_by_side(
+        tasks, bytes_each=COPIES * 8 * largest * sum(features.widths), workers=None if device == "cpu" else 1
+    )
+    for pool, trial in zip(question.trains, done_each, strict=True):
         trials[pool.name] = trial
         if on_progress:
             on_progress(done * len(question.trains) + len(trials), of * len(question.trains))
@@ -136,18 +142,21 @@ class Question:
 
     def train(self, features: FeatureSet, pool: Pool, device: str) -> Trial:
         """The probes of one training set."""
-        everywhere = np.ones(len(self.samples), dtype=bool)
         return run_trial(
             pool.name,
             features,
             self.samples["label"].to_numpy(),
-            members(self.samples, pool, everywhere),
+            self.rows_of(pool),
             self.divided,
             self.units.rows,
             self.settings,
             needs_threshold=self.settings.threshold != "0.5",
             device=device,
         )
+
+    def rows_of(self, pool: Pool) -> Mask:
+        """The samples that a training set is about, whatever their split."""
+        return members(self.samples, pool, np.ones(len(self.samples), dtype=bool))
 
     def asks(self, train: Pool, test: Pool) -> bool:
         """Whether the pair is wanted: across domains, a generator is tested on itself alone."""
