@@ -142,7 +142,7 @@ def test_progress_rises_to_the_end():
     [
         (clouds(n=4), {}, UsageError, "at least 5 samples"),
         (clouds(n=20), {"perplexity": 30.0}, UsageError, "up to 6.3"),
-        (clouds(n=20), {"condition": "whiten"}, UnknownNameError, "zscore"),
+        (clouds(n=20), {"condition": "cosine"}, UnknownNameError, "zscore"),
         (feature_set(["real"] * 9, np.full((9, 4), 0.1)), {}, UsageError, "nothing to map"),
         (feature_set(["real"] * 9, np.full((9, 4), np.nan)), {}, ModelError, "0.png: its features are not finite"),
     ],
