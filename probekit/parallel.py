@@ -13,7 +13,7 @@ AT_ONCE = 2 << 30
 """Bytes that tasks may hold together: matrices larger than this share keep all cores busy one by one."""
 
 
-def side_by_side(tasks: Sequence[Callable[[], T]], *, bytes_each: int = 0, workers: int | None = None) -> Iterator[T]:
+def side_by_side(tasks: Sequence[Callable[[], T]], *, workers: int) -> Iterator[T]:
     """The result of each task, in their order, as they come.
 
     Threads are enough: NumPy, LAPACK and PyTorch compute without the interpreter's lock. While several run, each
@@ -21,10 +21,9 @@ def side_by_side(tasks: Sequence[Callable[[], T]], *, bytes_each: int = 0, worke
 
     Args:
         tasks: independent of each other; an exception of one is raised in its turn.
-        bytes_each: what a task holds in memory while it runs; together no more than `AT_ONCE`.
-        workers: how many run at once; one per processor unless given.
+        workers: how many run at once.
     """
-    count = min(len(tasks), workers or processors(), AT_ONCE // max(bytes_each, 1))
+    count = min(len(tasks), workers)
     if count < 2:
         for task in tasks:
             yield task()
@@ -36,6 +35,11 @@ def side_by_side(tasks: Sequence[Callable[[], T]], *, bytes_each: int = 0, worke
                 yield future.result()
         finally:
             pool.shutdown(cancel_futures=True)
+
+
+def workers_for(bytes_each: int) -> int:
+    """How many tasks that hold so much may run at once: one per processor, and no more than `AT_ONCE` holds."""
+    return max(1, min(processors(), AT_ONCE // max(bytes_each, 1)))
 
 
 def processors() -> int:

@@ -52,7 +52,7 @@ def test_each_computes_on_one_thread_and_afterwards_all_is_as_before():
 @pytest.mark.parametrize(
     ("bytes_each", "at_once"), [(0, 4), (AT_ONCE // 2, 2), (AT_ONCE // 2 + 1, 1), (2 * AT_ONCE, 1)]
 )
-def test_no_more_run_at_once_than_memory_holds(bytes_each, at_once):
+def test_no_more_run_at_once_than_memory_holds(bytes_each, at_once, monkeypatch):
     lock, now, most = threading.Lock(), [0], [0]
     full = threading.Event()
 
@@ -66,10 +66,11 @@ def test_no_more_run_at_once_than_memory_holds(bytes_each, at_once):
         with lock:
             now[0] -= 1
 
-    assert len(list(side_by_side([task] * 4, bytes_each=bytes_each, workers=4))) == 4
+    monkeypatch.setattr(parallel, "processors", lambda: 4)
+    assert len(list(side_by_side([task] * 4, workers=parallel.workers_for(bytes_each)))) == 4
     assert most[0] == at_once
 
 
 def test_one_task_keeps_all_cores():
-    assert list(side_by_side([threading.get_ident])) == [threading.get_ident()]
+    assert list(side_by_side([threading.get_ident], workers=2)) == [threading.get_ident()]
     assert parallel.processors() >= 1

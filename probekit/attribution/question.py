@@ -9,7 +9,6 @@ import pandas as pd
 from probekit.arrays import Labels, Mask
 from probekit.attribution.settings import AttributionSettings
 from probekit.errors import ProbeError, UsageError
-from probekit.features import FeatureSet
 from probekit.manifest import REAL
 from probekit.protocols import (
     ALL,
@@ -24,7 +23,7 @@ from probekit.protocols import (
     trainable_pools,
 )
 from probekit.registry import unknown_name
-from probekit.trials import Trial, Units, run_trial, units_of
+from probekit.trials import TrainingSet, Units, units_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,24 +81,20 @@ class Question:
             words += f", learned on {self.settings.train_domain}, tested on {self.settings.test_domain}"
         return words
 
-    def what_is_learned(self) -> list[tuple[str, Labels, Mask]]:
-        """Name, class numbers and samples of each training set."""
+    def training_sets(self) -> list[TrainingSet]:
+        """What each probe of the task learns."""
         domain = _in_domain(self.samples, self.settings.train_domain)
         rows = members(self.samples, self.everything, domain)
         if self.settings.task == "attribution":
-            return [("+".join(self.names[1:]), self.classes, rows)]
+            return [TrainingSet("+".join(self.names[1:]), self.classes, rows)]
         found = []
         for number, name in enumerate(self.names):
             own = (self.classes == number).astype(np.int64)
             if self.settings.task == "one-vs-rest":
-                found.append((name, own, rows))
+                found.append(TrainingSet(name, own, rows))
             elif number:
-                found.append((name, own, members(self.samples, self.pools[number - 1], domain)))
+                found.append(TrainingSet(name, own, members(self.samples, self.pools[number - 1], domain)))
         return found
-
-    def train(self, name: str, features: FeatureSet, labels: Labels, rows: Mask, device: str) -> Trial:
-        """The probes of one training set."""
-        return run_trial(name, features, labels, rows, self.divided, self.units.rows, self.settings, device=device)
 
 
 def class_numbers(samples: pd.DataFrame, pools: Sequence[Pool]) -> Labels:

@@ -17,7 +17,16 @@ from probekit.metrics.bootstrap import UNDEFINED, Interval, resample
 from probekit.metrics.curves import weighted_auc
 from probekit.probes.trained import selection_record
 from probekit.protocols import describe, require_finite
-from probekit.trials import BinaryScores, Trial, judge, macro_means, members_of, remarks_on_pairs, remarks_on_probes
+from probekit.trials import (
+    BinaryScores,
+    Trial,
+    judge,
+    macro_means,
+    members_of,
+    remarks_on_pairs,
+    remarks_on_probes,
+    run_trials,
+)
 
 
 def attribute(features: FeatureSet, settings: AttributionSettings, *, device: str = "cpu") -> AttributionResult:
@@ -31,17 +40,16 @@ def attribute(features: FeatureSet, settings: AttributionSettings, *, device: st
     """
     require_finite(features.samples, features.blocks)
     question = Question.of(features.samples, settings)
-    trials = {
-        name: question.train(name, features, labels, rows, device) for name, labels, rows in question.what_is_learned()
-    }
+    asked, divided, scored = question.training_sets(), question.divided, question.units.rows
+    trials = {trial.name: trial for trial in run_trials(asked, features, divided, scored, settings, device=device)}
     answers = Answers.of(question, trials)
-    scored = answers.binary(question, trials)
+    collapsed = answers.binary(question, trials)
     table = answers.table(question)
     per_class = _per_class(question, answers, trials)
     overall = _overall(question, answers, trials, per_class)
     own = answers.numbers >= 0
-    binary = _collapsed(question, scored, own)
-    pairs = _pairs(question, scored)
+    binary = _collapsed(question, collapsed, own)
+    pairs = _pairs(question, collapsed)
     trained = {name: trial.probes for name, trial in trials.items()}
     remarks = [*_remarks(overall, binary, per_class), *remarks_on_pairs(pairs), *remarks_on_probes(trained)]
     return AttributionResult(

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -16,7 +15,6 @@ from probekit.metrics.thresholds import THRESHOLDS, find_threshold, threshold_tr
 from probekit.pairs.result import PairResult
 from probekit.pairs.seeds import mean_over_seeds
 from probekit.pairs.settings import PairSettings
-from probekit.parallel import side_by_side
 from probekit.probes.classifier import probabilities
 from probekit.probes.trained import selection_record
 from probekit.protocols import (
@@ -37,6 +35,7 @@ from probekit.protocols import (
 )
 from probekit.trials import (
     BinaryScores,
+    TrainingSet,
     Trial,
     Units,
     judge,
@@ -45,15 +44,12 @@ from probekit.trials import (
     members_of,
     remarks_on_pairs,
     remarks_on_probes,
-    run_trial,
+    run_trials,
     units_of,
 )
 
 TRANSFERRED = "val-eer"
 """The threshold whose cost elsewhere the transfer table shows."""
-
-COPIES = 4
-"""Float64 matrices of its samples that fitting a probe holds at once: conditioned, centred, rotated, decomposed."""
 
 OnProgress = Callable[[int, int], None]
 """Called with (training sets done, all of them)."""
@@ -94,16 +90,22 @@ def train_all(
     of: int = 1,
 ) -> dict[str, Trial]:
     """The probes of every training set, by its name; progress counts as the `done`-th of several such rounds."""
-    trials: dict[str, Trial] = {}
-    tasks = [partial(question.train, features, pool, device) for pool in question.trains]
-    largest = max((int(question.rows_of(pool).sum()) for pool in question.trains), default=0)
-    done_each = side_by_side(
-        tasks, bytes_each=COPIES * 8 * largest * sum(features.widths), workers=None if device == "cpu" else 1
+    labels, rule = question.samples["label"].to_numpy(), question.settings.threshold
+    asked = [TrainingSet(pool.name, labels, question.rows_of(pool)) for pool in question.trains]
+    found = run_trials(
+        asked,
+        features,
+        question.divided,
+        question.units.rows,
+        question.settings,
+        needs_threshold=rule != "0.5",
+        device=device,
     )
-    for pool, trial in zip(question.trains, done_each, strict=True):
-        trials[pool.name] = trial
+    trials: dict[str, Trial] = {}
+    for trial in found:
+        trials[trial.name] = trial
         if on_progress:
-            on_progress(done * len(question.trains) + len(trials), of * len(question.trains))
+            on_progress(done * len(asked) + len(trials), of * len(asked))
     return trials
 
 
@@ -139,20 +141,6 @@ class Question:
             scored |= reals_of(samples, fakes(samples, pool))
         units = units_of(samples, divided, scored, settings)
         return cls(samples, settings, divided, trains, tests, units, tuple(notes))
-
-    def train(self, features: FeatureSet, pool: Pool, device: str) -> Trial:
-        """The probes of one training set."""
-        return run_trial(
-            pool.name,
-            features,
-            self.samples["label"].to_numpy(),
-            self.rows_of(pool),
-            self.divided,
-            self.units.rows,
-            self.settings,
-            needs_threshold=self.settings.threshold != "0.5",
-            device=device,
-        )
 
     def rows_of(self, pool: Pool) -> Mask:
         """The samples that a training set is about, whatever their split."""

@@ -18,13 +18,14 @@ from probekit.trials.judging import (
     remarks_on_probes,
 )
 from probekit.trials.settings import TrialSettings
-from probekit.trials.training import HeldOut, Trial, run_trial
+from probekit.trials.training import HeldOut, TrainingSet, Trial, run_trials
 from probekit.trials.units import SAMPLE_COLUMNS, Units, units_of
 
 __all__ = [
     "SAMPLE_COLUMNS",
     "BinaryScores",
     "HeldOut",
+    "TrainingSet",
     "Trial",
     "TrialSettings",
     "Units",
@@ -34,6 +35,6 @@ __all__ = [
     "members_of",
     "remarks_on_pairs",
     "remarks_on_probes",
-    "run_trial",
+    "run_trials",
     "units_of",
 ]

@@ -1,7 +1,8 @@
 """One training set: choose on held-out samples, fit, calibrate, score; once for each partition."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -10,6 +11,7 @@ from probekit.arrays import Float, Int, Labels, Mask
 from probekit.errors import ProbeError
 from probekit.features import FeatureSet
 from probekit.metrics.aggregate import aggregate
+from probekit.parallel import side_by_side, workers_for
 from probekit.probes.calibration import Calibration, fit_calibration
 from probekit.probes.classifier import Classifier
 from probekit.probes.conditions import Condition
@@ -19,6 +21,9 @@ from probekit.probes.trained import TrainedProbe
 from probekit.protocols import Partition, Turn, leaked, learned_from, turns
 from probekit.trials.settings import TrialSettings
 from probekit.trials.units import unit_keys
+
+COPIES = 4
+"""Float64 matrices of its samples that fitting a probe holds at once: conditioned, centred, rotated, decomposed."""
 
 Fit = Callable[[], tuple[Condition, Classifier]]
 
@@ -64,25 +69,32 @@ class Trial:
         return _decide(self.probes, self.tests, matrix)
 
 
-def run_trial(
-    name: str,
+@dataclass(frozen=True, eq=False)
+class TrainingSet:
+    """What one probe, or one for each partition, learns from."""
+
+    name: str
+    classes: Labels
+    """What is learned of all samples, class numbers."""
+    rows: Mask
+    """The samples that it is about, whatever their split."""
+
+
+def run_trials(
+    asked: Sequence[TrainingSet],
     features: FeatureSet,
-    classes: Labels,
-    rows: Mask,
     divided: Sequence[Partition],
     scored: Mask,
     settings: TrialSettings,
     *,
     needs_threshold: bool = False,
     device: str = "cpu",
-) -> Trial:
-    """A probe for every partition, and what it says of the scored samples of that partition's test part.
+) -> Iterator[Trial]:
+    """The trial of each training set, in their order, as they come; on the CPU several at once.
 
     Args:
-        name: of the training set.
+        asked: the training sets.
         features: of all samples.
-        classes: what is learned of them, class numbers.
-        rows: the samples that the training set is about, whatever their split.
         divided: the partitions.
         scored: samples whose scores are wanted.
         settings: how probes are chosen and fitted.
@@ -92,10 +104,42 @@ def run_trial(
     Raises:
         ProbeError: one class only, nothing to choose or calibrate on, or fewer samples than shots.
     """
+    most = max((int(one.rows.sum()) for one in asked), default=0)
+    workers = workers_for(COPIES * 8 * most * sum(features.widths)) if device == "cpu" else 1
+    tasks = [
+        partial(
+            _run_trial,
+            one,
+            features,
+            divided,
+            scored,
+            settings,
+            needs_threshold=needs_threshold,
+            device=device,
+            workers=workers if len(asked) == 1 else 1,  # of a single one, the partitions side by side
+        )
+        for one in asked
+    ]
+    yield from side_by_side(tasks, workers=workers)
+
+
+def _run_trial(
+    asked: TrainingSet,
+    features: FeatureSet,
+    divided: Sequence[Partition],
+    scored: Mask,
+    settings: TrialSettings,
+    *,
+    needs_threshold: bool,
+    device: str,
+    workers: int,
+) -> Trial:
+    """A probe for every partition, and what it says of the scored samples of that partition's test part."""
+    classes = asked.classes
     taken = turns(
         features.samples,
         classes,
-        rows,
+        asked.rows,
         divided,
         scored=scored,
         selection=settings.selection if settings.choice.open else "cv",
@@ -104,14 +148,16 @@ def run_trial(
         shots=settings.shots,
     )
     matrix = features.matrix
+    tasks = [
+        partial(_train, matrix, features.widths, classes, turn, settings, needs_threshold, device) for turn in taken
+    ]
     trained, held = [], []
-    for turn in taken:
-        probe, scores = _train(matrix, features.widths, classes, turn, settings, needs_threshold, device)
+    for probe, scores in side_by_side(tasks, workers=workers):
         trained.append(probe)
         held.append(_of_units(scores, features.samples, settings))
     tests = tuple(turn.test for turn in taken)
     return Trial(
-        name,
+        asked.name,
         tuple(trained),
         tuple(held),
         learned_from(taken),

@@ -10,7 +10,7 @@ from probekit.probes.calibration import fit_calibration
 from probekit.probes.conditions import fit_condition
 from probekit.probes.logistic import LogisticProbe
 from probekit.protocols import Pool, members, partitions
-from probekit.trials import TrialSettings, run_trial
+from probekit.trials import TrainingSet, TrialSettings, run_trials
 from tests.trials.studies import chosen, study, where, with_samples
 
 
@@ -19,7 +19,9 @@ def trial(features, settings, train="lama", **options):
     every = np.ones(len(samples), dtype=bool)
     rows = members(samples, Pool.of(*train.split("+")), every)
     divided = partitions(samples, settings.folds, settings.seed)
-    return run_trial(train, features, samples["label"].to_numpy(), rows, divided, every, settings, **options)
+    asked = TrainingSet(train, samples["label"].to_numpy(), rows)
+    (found,) = run_trials([asked], features, divided, every, settings, **options)
+    return found
 
 
 def without_val(features):
