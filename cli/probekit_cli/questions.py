@@ -70,9 +70,10 @@ class Session:
         if lacking or not wanted:
             (source,) = features.sources
             what = f"{','.join(lacking) or 'jpeg:75,blur:sigma=2'} --model {source.model} --taps {source.tap}"
+            there = f"only under {', '.join(known)}" if known else "of unperturbed images only"
             raise UsageError(
-                f"--perturbed {chains}: {features.name} has no such features of {self.where.manifest.name} (there "
-                f"are: {', '.join(known) or 'none'}). Extract them: probekit extract --perturb {what}"
+                f"--perturbed {chains}: {features.name} of {self.where.manifest.name} was extracted {there}. "
+                f"Extract the rest: probekit extract --perturb {what}"
             )
         found = {name: self._join.load(features.reference, known[name], allow_missing=True) for name in wanted}
         self._used(*found.values())

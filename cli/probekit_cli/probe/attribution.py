@@ -41,11 +41,12 @@ def _record(overview: Overview, asked: Asked, features: "FeatureSet", result: "A
     overview.add_attribution(features, result)
     if overview.brief:
         return
-    title = f"{settings.task.capitalize()} · {shown.subject(features, result)} · accuracy {result.overall['acc']:.3f}"
+    subject = shown.subject(features, result)
+    title = f"{settings.task.capitalize()} · {subject} · accuracy {result.overall['acc']:.3f}"
     drawn = figures.confusion(result.confusion, title=title, oracle=result.oracle)
     caption = f"{shown.stamped(title, result.oracle)}: images of each class (row) by what they were called (column)."
     session.figure(f"confusion{named}", drawn, caption, features)
-    shown.confusion(session, result, title)
+    shown.confusion(session, result, title, subject)
 
 
 def _name(settings: "AttributionSettings", count: int) -> str:

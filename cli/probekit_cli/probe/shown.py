@@ -62,15 +62,24 @@ def robustness(session: "Session", auc: "pd.DataFrame", title: str) -> None:
     session.show(lambda: output.print_matrix(auc, "test ↓  perturbed →", title=title, styles=output.score_style))
 
 
-def confusion(session: "Session", result: "AttributionResult", title: str) -> None:
-    """Confusion, recalls, and the same collapsed to real against fake."""
+def confusion(session: "Session", result: "AttributionResult", title: str, subject: str) -> None:
+    """Confusion, recalls, and the same collapsed to real against fake.
+
+    Args:
+        session: where it is shown.
+        result: the attribution.
+        title: of the confusion.
+        subject: features and probe, for the heading of the rest.
+    """
     heading = stamped(title, result.oracle)
     session.show(lambda: output.print_matrix(result.confusion, "true ↓  called →", title=heading))
     recalls = result.per_class.set_index("class")
     session.show(lambda: output.print_matrix(recalls, "class"))
     pairs = result.pairs.set_index("test")[["seen", "n_real", "n_fake", "auc", "auc_lo", "auc_hi", "balanced_acc"]]
     pairs["seen"] = pairs["seen"].map({True: "yes", False: "no"})
-    session.show(lambda: output.print_matrix(pairs, "tested on", title=f"Real against fake · {heading}"))
+    session.show(
+        lambda: output.print_matrix(pairs, "tested on", title=stamped(f"Real against fake · {subject}", result.oracle))
+    )
     notes(session, result.notes)
 
 
