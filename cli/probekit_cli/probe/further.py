@@ -107,9 +107,11 @@ def ensemble(
         session.figure(f"gain-{str(kind).replace(' ', '-')}{named}", drawn, caption, features)
         heading, table = shown.stamped(title, oracle), _gains(rows)
         session.show(partial(output.print_matrix, table, "train → test", title=heading))
-    if settings.bootstrap:
+    if known := int(found.gains["gain_lo"].notna().sum()):
         certain = int(found.gains["outside"].sum())
-        session.remark(f"{certain} of {output.count(len(found.gains), 'gain')} have a 95 % interval that excludes 0")
+        session.remark(f"{output.count(known, 'gain')} with a 95 % interval: {certain} of them exclude 0")
+    else:
+        session.remark("note: no gain has an interval: too few groups, or none was asked for.")
 
 
 def _gains(table: "pd.DataFrame") -> "pd.DataFrame":
