@@ -109,7 +109,7 @@ def test_shots_draw_a_curve_and_say_which_number_a_note_is_about(ask):
     (whole,) = runs(ask(f"{NPR} --train lama --test lama --seeds 2 --json"))
     assert aucs(found["all"]["pairs"]) == aucs(whole["pairs"])
     assert [name.split("-")[0] for name in captions(answer)] == ["shots"]
-    said = ask(f"{NPR} --train lama --test lama --shots 1,all --seeds 1")
+    said = ask(f"{NPR} --train lama@ff --test lama --shots 1,all --seeds 1")
     assert "note: shots 1: " in said.err
     assert "mean over" not in said.out
 
