@@ -29,12 +29,13 @@ class ProbeSection(Section):
     template = "probe"
 
     def title(self, run: Run) -> str:
-        """By what was asked: pairs, attribution, or both."""
+        """By what was asked: pairs, a task of attribution, or both."""
         match bool(_matrices(run)), bool(_with_classes(run)):
             case True, False:
                 return "Train/test matrices"
             case False, True:
-                return "Attribution"
+                tasks = {str(part.get("task") or "attribution") for part in _with_classes(run)}
+                return tasks.pop().capitalize() if len(tasks) == 1 else "Attribution"
             case _:
                 return "Probes"
 
