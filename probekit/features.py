@@ -310,7 +310,7 @@ class Join:
         if not taps:
             raise UsageError(f"{admitted[0].path.name} has no rows yet: run `probekit extract --model {model}` again.")
         if tap and "@" not in tap:
-            raise unknown_name(f"tap of {model} in {self.cache}", tap, taps)
+            raise unknown_name(f"tap of {model} in {self.cache}", tap, compact(sorted(taps)))
         raise UsageError(
             f"{self.cache} has no tap {wanted[0][1]!r} of {model}; it has {', '.join(compact(sorted(taps)))}. Ask one "
             f"of them as {model}#TAP, or run `probekit extract --model {model} --taps {wanted[0][1]}` first."

@@ -106,7 +106,7 @@ Folds = Annotated[
 ]
 Seed = Annotated[
     int,
-    typer.Option("--seed", help="Seed of everything that is drawn at random.", rich_help_panel=EVALUATION),
+    typer.Option("--seed", min=0, help="Seed of everything that is drawn at random.", rich_help_panel=EVALUATION),
 ]
 Bootstrap = Annotated[
     int,

@@ -122,7 +122,8 @@ def print_matrix(
     names = [printable(str(name)) for name in frame.columns]
     least = [max([NARROWEST, *(len(row[j]) for row in rows)]) for j in range(len(names))]
     labels = [printable(str(label)) for label in frame.index]
-    edge = min(max(map(len, [corner, *labels])), max(len(corner), console.width // 3))
+    left = console.width - sum(max(len(name), width) + GAP for name, width in zip(names, least, strict=True))
+    edge = min(max(map(len, [corner, *labels])), max(len(corner), console.width // 3, left))
     at_once = max(1, (console.width - edge) // (max(least, default=NARROWEST) + GAP))
     for first in range(0, max(len(names), 1), at_once):
         part = slice(first, first + at_once)

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -32,6 +33,8 @@ class Session:
     _stores: list[Any] = field(default_factory=list)
     _tables: "dict[str, list[pd.DataFrame]]" = field(default_factory=dict)
     _pictures: set[str] = field(default_factory=set)
+    _probes: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """Name of a saved probe → addresses of the stores that it learned from."""
     _shows: list[list[Callable[[], None]]] = field(default_factory=list)
     """Paragraphs: each a table and the remarks beneath."""
     _remarks: set[str] = field(default_factory=set)
@@ -70,9 +73,10 @@ class Session:
         if lacking or not wanted:
             (source,) = features.sources
             what = f"{','.join(lacking) or 'jpeg:75,blur:sigma=2'} --model {source.model} --taps {source.tap}"
+            there = f"only under {', '.join(known)}" if known else "of unperturbed images only"
             raise UsageError(
-                f"--perturbed {chains}: {features.name} has no such features of {self.where.manifest.name} (there "
-                f"are: {', '.join(known) or 'none'}). Extract them: probekit extract --perturb {what}"
+                f"--perturbed {chains}: {features.name} of {self.where.manifest.name} was extracted {there}. "
+                f"Extract the rest: probekit extract --perturb {what}"
             )
         found = {name: self._join.load(features.reference, known[name], allow_missing=True) for name in wanted}
         self._used(*found.values())
@@ -97,11 +101,15 @@ class Session:
 
     def figure(self, name: str, picture: bytes, caption: str, features: "FeatureSet", extension: str = "png") -> None:
         """Write a picture of one answer under the name of its features, and of their view if that name is taken."""
-        names = [f"{name}-{features.name}", "-".join((name, features.name, _source(features)["view"]))]
-        names += [f"{names[1]}-{number}" for number in range(2, 100)]  # stores that differ in precision or weights
-        free = next(each for each in names if f"{each}.{extension}" not in self._pictures)
+        free = next(each for each in _names(name, features) if f"{each}.{extension}" not in self._pictures)
         self._pictures.add(f"{free}.{extension}")
         self.run.figure(free, picture, caption, extension)
+
+    def probe_name(self, name: str, features: "FeatureSet", part: str) -> str:
+        """The name under which a probe is saved, which no probe of other stores has."""
+        addresses = tuple(source.address for source in features.sources)
+        names = ("-".join(filter(None, (each, part))) for each in _names(name, features))
+        return next(each for each in names if self._probes.setdefault(each, addresses) == addresses)
 
     def show(self, print_it: Callable[[], None]) -> None:
         """Print a table once everything is recorded: a closed pipe must not cost the record."""
@@ -185,6 +193,14 @@ def describe_manifest(manifest: "Manifest") -> dict[str, Any]:
         "generators": sorted(manifest.table["generator"].unique()),
         "folds": manifest.folds,
     }
+
+
+def _names(name: str, features: "FeatureSet") -> Iterator[str]:
+    """Names of a file of these features, the shortest first; stores of one view differ in precision or weights."""
+    yield f"{name}-{features.name}"
+    full = "-".join((name, features.name, _source(features)["view"]))
+    yield full
+    yield from (f"{full}-{number}" for number in count(2))
 
 
 def _source(features: "FeatureSet") -> dict[str, str]:

@@ -24,6 +24,7 @@ from probekit.figures.style import (
     headline,
     picture,
     say_empty,
+    wrapped,
 )
 
 if TYPE_CHECKING:
@@ -199,7 +200,9 @@ def _heat_map(
     longest = [breadth(names, font) for names in labels]
     steep = longest[1] > cell  # names too wide for their column
     width = longest[0] + cell * columns + 1.5
-    height = cell * rows + (0.75 * longest[1] if steep else 0.25) + 1.2
+    beside = max(cell * rows, breadth([look.value_name], 11))  # the words of the colour bar may be the longer
+    above = 0.2 * wrapped(title, max(width, 5.5)).count("\n")
+    height = above + beside + (0.75 * longest[1] if steep else 0.25) + 1.2
     with figure_of(max(width, 3.6), height) as figure:
         axes = figure.add_subplot()
         if values.size:

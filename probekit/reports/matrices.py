@@ -50,21 +50,21 @@ class Matrix:
 
 @dataclass(frozen=True)
 class Spread:
-    """One metric over the pairs of one generator, and over those of two different ones."""
+    """One metric over the pairs whose tested generator was trained on, and over the others."""
 
     same: list[float]
     across: list[float]
     worst: Pair | None
-    """The pair of different generators with the smallest value."""
+    """The pair of `across` with the smallest value."""
 
     @property
     def same_median(self) -> float | None:
-        """Over train = test."""
+        """Over generators that were trained on."""
         return median(self.same) if self.same else None
 
     @property
     def across_median(self) -> float | None:
-        """Over train ≠ test."""
+        """Over generators that were not."""
         return median(self.across) if self.across else None
 
 
@@ -132,9 +132,9 @@ def metrics_of(pairs: Sequence[Pair]) -> list[str]:
 def spread(pairs: Sequence[Pair], metric: str = "auc") -> Spread:
     """How a metric does on the generator it was trained on, and on others."""
     known = [pair for pair in pairs if is_number(pair.get(metric))]
-    across = [pair for pair in known if pair.get("train") != pair.get("test")]
+    across = [pair for pair in known if not _seen(pair)]
     return Spread(
-        same=[pair[metric] for pair in known if pair.get("train") == pair.get("test")],
+        same=[pair[metric] for pair in known if _seen(pair)],
         across=[pair[metric] for pair in across],
         worst=min(across, key=lambda pair: float(pair[metric]), default=None),
     )
@@ -171,6 +171,11 @@ def tint(metric: str, value: object) -> float | None:
     if metric in NO_CHANCE:
         return round(float(value), 3)
     return round((2 * value - 1) * (-1 if metric in FALLING else 1), 3)
+
+
+def _seen(pair: Pair) -> bool:
+    """Whether the tested generator was trained on; older records say so by equal names alone."""
+    return bool(pair.get("seen", pair.get("train") == pair.get("test")))
 
 
 def _details(pair: Pair, selection: object) -> list[tuple[str, str]]:

@@ -118,6 +118,9 @@ def named_apart(runs: Sequence[Run]) -> list[Run]:
 
 def _short_name(part: Mapping[str, Any]) -> str:
     model, tap = part.get("model"), part.get("tap")
+    models, taps = (str(name or "").split("+") for name in (model, tap))
+    if len(models) == len(taps) > 1:  # side by side: each model with its own tap
+        return "+".join(f"{name}#{at}" for name, at in zip(models, taps, strict=True))
     if model and tap and "#" not in str(model):
         return f"{model}#{tap}"
     return str(model or part.get("reference") or tap or "")

@@ -1,5 +1,6 @@
 """The command line, called in this process as a person would type it."""
 
+import contextlib
 import shlex
 import sys
 from collections.abc import Callable
@@ -7,8 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import torch
+import transformers
 
+from probekit.models import hf
 from probekit_cli.app import main
+from tests.cli.clips import write_clips
 from tests.extract.conftest import write_image
 
 
@@ -51,3 +56,30 @@ def faces(type_, tmp_path) -> Path:
     assert type_("probekit manifest import faces --name faces").code == 0
     assert type_("probekit extract --model srm").code == 0
     return tmp_path / "faces"
+
+
+@pytest.fixture(scope="session")
+def clips(tmp_path_factory) -> Path:
+    """Working folder with the extracted clips: npr and srm, npr of JPEGs, and a transformer of seven blocks."""
+    folder = tmp_path_factory.mktemp("clips")
+    write_clips(folder)
+    torch.manual_seed(0)
+    tiny = {"hidden_size": 16, "num_attention_heads": 2, "intermediate_size": 32, "image_size": 32, "patch_size": 8}
+    with hf.quiet(), contextlib.chdir(folder), pytest.MonkeyPatch.context() as patch:
+        transformers.ViTModel(transformers.ViTConfig(num_hidden_layers=7, **tiny)).save_pretrained(folder / "vit")
+        for options in ("npr,srm", "npr --perturb jpeg:50,blur:sigma=1", "hf:vit --taps cls@all"):
+            patch.setattr(sys, "argv", shlex.split(f"probekit extract --model {options}"))
+            with pytest.raises(SystemExit) as end:
+                main()
+            assert not end.value.code
+    return folder
+
+
+@pytest.fixture
+def ask(type_, clips) -> Callable[[str], Answer]:
+    """Asks `probekit probe` of the clips; the run is kept in the working folder of the test."""
+
+    def ask_probe(options: str) -> Answer:
+        return type_(f"probekit probe --manifest {clips}/manifests/clips.csv --cache {clips}/cache {options}")
+
+    return ask_probe

@@ -62,11 +62,14 @@ def probe(
 
     Example: probekit probe --train telea --test all --model srm
     """
+    from probekit.errors import UsageError
     from probekit.models import compute
     from probekit_cli.probe import attribution, pairs
     from probekit_cli.probe.asked import Asked
     from probekit_cli.probe.overview import Overview
 
+    if oracle and selection not in ("cv", "oracle"):
+        raise UsageError(f"--oracle chooses on the test samples, --selection {selection} does not: leave one out.")
     where = Where(manifest, model, taps, selector(view, precision, store, perturb, crops), allow_missing, cache, runs)
     asked = Asked(
         where=where,

@@ -40,7 +40,6 @@ class Asked:
     def __post_init__(self) -> None:
         from probekit import probes
         from probekit.attribution import TASKS
-        from probekit.errors import UsageError
         from probekit.registry import unknown_name
 
         for task in self.tasks:
@@ -50,25 +49,39 @@ class Asked:
             probes.get(name)
         if self.across not in (None, "domain"):
             raise unknown_name("--across", str(self.across), ["domain"])
-        further = [f"--{name.replace('_', '-')}" for name, value in self.further.items() if value]
+        self._refuse_contradictions()
+
+    def _refuse_contradictions(self) -> None:
+        """Nothing, if every option that was given has something to do.
+
+        Raises:
+            UsageError: options contradict each other, or one would be without effect.
+        """
+        from probekit.errors import UsageError
+
+        further = [f"--{name.replace('_', '-')}" for name, value in self.further.items() if value not in (None, False)]
         if len(further) > 1:
             raise UsageError(f"{further[0]} and {further[1]} are two questions: ask them one after the other.")
-        if self.attributing and (further or self.pool or self.leave_one_out or self.threshold != "0.5" or self.seeds):
-            given = [
-                name
-                for name, value in (
-                    ("--pool", self.pool),
-                    ("--leave-one-out", self.leave_one_out),
-                    ("--threshold", self.threshold != "0.5"),
-                    ("--seeds", self.seeds),
-                )
-                if value
-            ]
-            raise UsageError(f"{(further + given)[0]} is for --task binary: leave it out, or ask that task alone.")
+        given = {
+            "--pool": self.pool,
+            "--leave-one-out": self.leave_one_out,
+            "--threshold": self.threshold != "0.5",
+            "--seeds": self.seeds,
+            "--curves": self.curves and BINARY not in self.tasks,
+        }
+        for_binary = [*further, *(name for name, value in given.items() if value)]
+        if self.attributing and for_binary:
+            raise UsageError(f"{for_binary[0]} is for --task binary: leave it out, or ask that task alone.")
         if self.pool and self.leave_one_out:
             raise UsageError("--pool and --leave-one-out: choose one.")
         if self.leave_one_out and self.train != "all":
             raise UsageError("--leave-one-out trains on all generators but one: leave --train out.")
+        if self.common["unit"] != "group" and self.common["aggregate"] is None:
+            raise UsageError(f"--unit {self.common['unit']} is for videos: give --aggregate, too.")
+        if self.curves and (self.shots is not None or self.perturbed is not None):
+            raise UsageError(f"--curves draws the curves of a matrix, which {further[0]} has many of: leave it out.")
+        if self.save and self.shots is not None:
+            raise UsageError("--save keeps no probes of --shots: leave it out, and save those of a matrix.")
 
     @property
     def attributing(self) -> bool:
@@ -101,11 +114,11 @@ class Asked:
         return [
             PairSettings(
                 train=train,
-                test=self.test or "all",
+                test="all" if self.test is None else self.test,
                 across=self.across,
                 probe=name,
                 threshold=self.threshold,
-                seeds=self.seeds or (SEEDS_OF_SHOTS if self.shots else 1),
+                seeds=self.seeds or (1 if self.shots is None else SEEDS_OF_SHOTS),
                 **self.common,
             )
             for name in self.probes
@@ -118,7 +131,7 @@ class Asked:
         return [
             AttributionSettings(
                 generators=self.train,
-                test=self.test or "all",
+                test="all" if self.test is None else self.test,
                 task=task,
                 probe=name,
                 train_domain=train_domain,

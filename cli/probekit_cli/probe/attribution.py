@@ -32,20 +32,22 @@ def _record(overview: Overview, asked: Asked, features: "FeatureSet", result: "A
 
     session, settings = overview.session, result.settings
     labels = {"task": settings.task, "probe": settings.probe}
+    domains: dict[str, str] = {}
     if settings.train_domain:
-        labels |= {"train_domain": settings.train_domain, "test_domain": str(settings.test_domain)}
-    session.answer(result.to_json(), features)
+        domains = {"train_domain": settings.train_domain, "test_domain": str(settings.test_domain)}
+    session.answer({**domains, **result.to_json()}, features)
     for name in ("per_class", "pairs", "macro", "predictions"):
-        session.table(name, getattr(result, name), features, labels)
+        session.table(name, getattr(result, name), features, labels | domains)
     saved.keep(session, asked, features, result)
     overview.add_attribution(features, result)
     if overview.brief:
         return
-    title = f"{settings.task.capitalize()} · {shown.subject(features, result)} · accuracy {result.overall['acc']:.3f}"
+    subject = shown.subject(features, result)
+    title = f"{settings.task.capitalize()} · {subject} · accuracy {result.overall['acc']:.3f}"
     drawn = figures.confusion(result.confusion, title=title, oracle=result.oracle)
     caption = f"{shown.stamped(title, result.oracle)}: images of each class (row) by what they were called (column)."
     session.figure(f"confusion{named}", drawn, caption, features)
-    shown.confusion(session, result, title)
+    shown.confusion(session, result, title, subject)
 
 
 def _name(settings: "AttributionSettings", count: int) -> str:

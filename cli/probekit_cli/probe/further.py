@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from probekit_cli import output
@@ -104,15 +105,20 @@ def ensemble(
         drawn = figures.difference_matrix(gain, title=title, value_name="AUC gained", oracle=oracle)
         caption = f"{shown.stamped(title, oracle)} (best on held-out training samples)."
         session.figure(f"gain-{str(kind).replace(' ', '-')}{named}", drawn, caption, features)
-    heading = shown.stamped(f"Ensembles against the best single kind · {features.title}, {settings.probe}", oracle)
-    session.show(lambda: output.print_table(_gains(found.gains), title=heading))
-    certain = int(found.gains["outside"].sum())
-    session.remark(f"{certain} of {len(found.gains)} differences have a 95 % interval that excludes 0 (n in pairs)")
+        heading, table = shown.stamped(title, oracle), _gains(rows)
+        session.show(partial(output.print_matrix, table, "train → test", title=heading))
+    if known := int(found.gains["gain_lo"].notna().sum()):
+        certain = int(found.gains["outside"].sum())
+        session.remark(f"{output.count(known, 'gain')} with a 95 % interval: {certain} of them exclude 0")
+    else:
+        session.remark("note: no gain has an interval: too few groups, or none was asked for.")
 
 
 def _gains(table: "pd.DataFrame") -> "pd.DataFrame":
-    columns = ["train", "test", "ensemble", "best_single", "auc_single", "auc", "gain", "gain_lo", "gain_hi"]
-    return table[columns].rename(columns={"best_single": "best single", "auc_single": "its auc"})
+    """What is printed of the gains of one ensemble, a pair a row."""
+    columns = {"best_single": "best single", "auc_single": "its auc", "auc": "auc", "gain": "gain"}
+    columns |= {"gain_lo": "gain_lo", "gain_hi": "gain_hi"} if table["gain_lo"].notna().any() else {}
+    return table.set_axis(table["train"] + " → " + table["test"])[list(columns)].rename(columns=columns)
 
 
 def robustness(

@@ -64,6 +64,7 @@ class Overview:
 
         names = pd.DataFrame([_name(features, result) for features, result in found])
         shared = [column for column in names if names[column].nunique() == 1]
+        names = names.drop(columns=_implied(names.drop(columns=shared)))
         common = [str(names[column].iloc[0]) for column in shared]
         title = " · ".join([what, *filter(None, common), str(found[0][1].selection["evaluation"])])
         labels = names.drop(columns=shared).apply(lambda parts: ", ".join(filter(None, parts)), axis=1)
@@ -139,6 +140,16 @@ def _name(features: "FeatureSet", result: "PairResult | AttributionResult") -> d
         "probe": settings.probe,
         "domains": f"{domains[0]} → {domains[1]}" if domains[0] else "",
     }
+
+
+def _implied(names: "pd.DataFrame") -> list[str]:
+    """View and precision, where the other columns tell the rows apart without them."""
+    implied: list[str] = []
+    for column in ("precision", "view"):
+        rest = names.drop(columns=[*implied, column], errors="ignore")
+        if column in names and len(rest.columns) and not rest.duplicated().any():
+            implied.append(column)
+    return implied
 
 
 def _row_of_pairs(result: "PairResult") -> dict[str, float]:

@@ -26,11 +26,11 @@ def answer(overview: Overview, asked: Asked, every: "Sequence[PairSettings]", sh
         for number, settings in enumerate(every):
             progress = partial(_round, show, place * len(every) + number, rounds)
             named = f"-{settings.probe}" if len(every) > 1 else ""
-            if asked.shots:
+            if asked.shots is not None:
                 further.shots(overview.session, asked, features, settings, progress, named)
             elif asked.fuse:
                 further.ensemble(overview, asked, features, settings, progress, named)
-            elif asked.perturbed:
+            elif asked.perturbed is not None:
                 further.robustness(overview.session, asked, features, settings, progress, named)
             else:
                 result = score_pairs(features, settings, device=asked.device, on_progress=progress)
@@ -49,13 +49,15 @@ def _choose(overview: Overview, asked: Asked, found: "Sequence[tuple[FeatureSet,
 
     session = overview.session
     chosen = choose_features([result for _, result in found])
+    picked: dict[str, str] = {}
     for features, result in found:
         own = {train: trial for train, trial in result.trials.items() if chosen.trials[train] is trial}
         saved.keep(session, asked, features, replace(result, trials=own))
-        for train in own:
-            session.remark(f"chosen for {train}: {features.name}")
+        picked |= dict.fromkeys(own, features.name)
     label = replace(found[0][0], sources=(Source(**chosen.source, address=""),))
     matrix.record(overview, asked, label, replace(chosen, trials={}), f"-{probe}")
+    for train in chosen.trials:
+        session.remark(f"chosen for {train}: {picked[train]}")
 
 
 def _round(show: OnProgress, number: int, rounds: int, done: int, total: int) -> None:

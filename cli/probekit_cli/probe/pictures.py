@@ -2,6 +2,8 @@
 
 from typing import TYPE_CHECKING
 
+from probekit_cli.probe import shown
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -27,21 +29,26 @@ def curves(session: "Session", features: "FeatureSet", result: "PairResult", nam
             notes={test: f"AUC {own['auc'][test]:.3f}" for test in tested},
             oracle=result.oracle,
         )
-        session.figure(f"roc-{name}", drawn, f"ROC curves, {subject}.", features)
+        session.figure(f"roc-{name}", drawn, f"{shown.stamped(f'ROC curves, {subject}', result.oracle)}.", features)
         drawn = figures.det_curves(
             {test: (fpr, 1 - tpr) for test, (fpr, tpr, _) in rates.items()},
             title=f"DET, {subject}",
             notes={test: f"EER {own['eer'][test]:.3f}" for test in tested},
             oracle=result.oracle,
         )
-        session.figure(f"det-{name}", drawn, f"DET curves, {subject}.", features)
+        session.figure(f"det-{name}", drawn, f"{shown.stamped(f'DET curves, {subject}', result.oracle)}.", features)
         if "probability" in scores:
             drawn = figures.reliability(
                 {test: _bins(rows) for test, rows in tested.items()},
                 title=f"Reliability, {subject}",
                 oracle=result.oracle,
             )
-            session.figure(f"reliability-{name}", drawn, f"Reliability diagram, {subject}.", features)
+            session.figure(
+                f"reliability-{name}",
+                drawn,
+                f"{shown.stamped(f'Reliability diagram, {subject}', result.oracle)}.",
+                features,
+            )
 
 
 def _of_test(scores: "pd.DataFrame", test: str) -> "pd.DataFrame":

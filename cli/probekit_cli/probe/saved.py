@@ -33,6 +33,7 @@ def keep(session: "Session", asked: Asked, features: "FeatureSet", result: "Pair
     manifest, settings = asked.where.manifest, result.settings
     task = getattr(settings, "task", BINARY)
     blocks = blocks_of(features.sources, features.widths, asked.where.cache)
+    domain = f"@{of}" if (of := getattr(settings, "train_domain", None)) else ""
     for trial, part, probe in every:
         parts = len(trial.probes) > 1
         saved = SavedProbe(
@@ -43,7 +44,7 @@ def keep(session: "Session", asked: Asked, features: "FeatureSet", result: "Pair
             class_names=_class_names(result, trial, task),
             blocks=blocks,
             prior=(probe.prior[0], sum(probe.prior[1:])),
-            train=trial.name,
+            train=trial.name + domain,
             evaluation=str(result.selection["evaluation"]),
             manifest=manifest.name,
             manifest_sha256=manifest.sha256,
@@ -56,8 +57,9 @@ def keep(session: "Session", asked: Asked, features: "FeatureSet", result: "Pair
             seen=("train", "val", "test") if parts or probe.selection.oracle else ("train", "val"),
             selection=probe.record(),
         )
-        words = [trial.name, task if task != BINARY else "", probe.probe, features.name, f"fold{part}" if parts else ""]
-        save_probe(session.run.path / "probes" / _file_name("-".join(word for word in words if word)), saved)
+        words = [saved.train, task if task != BINARY else "", probe.probe]
+        name = session.probe_name("-".join(filter(None, words)), features, f"fold{part}" if parts else "")
+        save_probe(session.run.path / "probes" / _file_name(name), saved)
 
 
 def _class_names(result: "PairResult | AttributionResult", trial: "Trial", task: str) -> tuple[str, ...]:

@@ -44,14 +44,13 @@ def matrix(session: "Session", auc: "pd.DataFrame", result: "PairResult", title:
     )
     smallest = int(pairs[["n_real", "n_fake"]].to_numpy().min())
     what = "videos" if "n_frames" in pairs else "images"
-    text = f"n per cell: {pairs['n_test'].min()} to {pairs['n_test'].max()} {what}, at least {smallest} of each class"
-    session.remark(text)
+    sizes = " to ".join(str(size) for size in sorted({pairs["n_test"].min(), pairs["n_test"].max()}))
+    session.remark(f"n per cell: {sizes} {what}, at least {smallest} of each class")
     if result.settings.seeds > 1:
         session.remark(f"spread of the AUC over {result.settings.seeds} seeds: up to {pairs['auc_sd'].max():.3f}")
     if smallest < FEW:
-        session.remark(
-            f"note: fewer than {FEW} {what} of a class: such a cell says little; intervals are in the tables."
-        )
+        known = "; intervals are in the tables" if pairs["auc_lo"].notna().any() else ""
+        session.remark(f"note: fewer than {FEW} {what} of a class: such a cell says little{known}.")
     if (pairs["auc"] < 0.4).any():
         session.remark("note: an AUC below .5 is an inverted score: these fakes look more real than the real images.")
     notes(session, result.notes)
@@ -62,15 +61,26 @@ def robustness(session: "Session", auc: "pd.DataFrame", title: str) -> None:
     session.show(lambda: output.print_matrix(auc, "test ↓  perturbed →", title=title, styles=output.score_style))
 
 
-def confusion(session: "Session", result: "AttributionResult", title: str) -> None:
-    """Confusion, recalls, and the same collapsed to real against fake."""
+def confusion(session: "Session", result: "AttributionResult", title: str, subject: str) -> None:
+    """Confusion, recalls, and the same collapsed to real against fake.
+
+    Args:
+        session: where it is shown.
+        result: the attribution.
+        title: of the confusion.
+        subject: features and probe, for the heading of the rest.
+    """
     heading = stamped(title, result.oracle)
     session.show(lambda: output.print_matrix(result.confusion, "true ↓  called →", title=heading))
     recalls = result.per_class.set_index("class")
     session.show(lambda: output.print_matrix(recalls, "class"))
     pairs = result.pairs.set_index("test")[["seen", "n_real", "n_fake", "auc", "auc_lo", "auc_hi", "balanced_acc"]]
     pairs["seen"] = pairs["seen"].map({True: "yes", False: "no"})
-    session.show(lambda: output.print_matrix(pairs, "tested on", title=f"Real against fake · {heading}"))
+    session.show(
+        lambda: output.print_matrix(
+            pairs, "tested on", title=stamped(f"Real against fake by {result.settings.task} · {subject}", result.oracle)
+        )
+    )
     notes(session, result.notes)
 
 

@@ -17,6 +17,9 @@ from probekit.reports.text import is_number, number, words
 
 Part = Mapping[str, Any]
 
+DRAWN = ("shots-", "robustness-", "gain-", "layers-", "threshold-transfer-")
+"""Pictures of what no matrix of the page shows, and that are few."""
+
 
 @sections.add("probe")
 class ProbeSection(Section):
@@ -26,19 +29,20 @@ class ProbeSection(Section):
     template = "probe"
 
     def title(self, run: Run) -> str:
-        """By what was asked: pairs, attribution, or both."""
-        match bool(_with_pairs(run)), bool(_with_classes(run)):
+        """By what was asked: pairs, a task of attribution, or both."""
+        match bool(_matrices(run)), bool(_with_classes(run)):
             case True, False:
                 return "Train/test matrices"
             case False, True:
-                return "Attribution"
+                tasks = {str(part.get("task") or "attribution") for part in _with_classes(run)}
+                return tasks.pop().capitalize() if len(tasks) == 1 else "Attribution"
             case _:
                 return "Probes"
 
     def question(self, run: Run) -> str:
         """The question behind the task."""
         asked = []
-        if _with_pairs(run):
+        if _matrices(run):
             asked.append("Does a probe trained on one generator’s images find another’s?")
         if _with_classes(run):
             asked.append("Which generator made an image, if any?")
@@ -56,20 +60,14 @@ class ProbeSection(Section):
     def headlines(self, run: Run) -> list[Headline]:
         """Median AUC on the diagonal and off it; balanced accuracy of the attribution."""
         found = []
-        for part in _with_pairs(run):
-            auc = spread(part["pairs"])
-            task = "" if part.get("task") in {None, "binary"} else f", {part['task']}"
-            found.append(
-                Headline(run.subject(part), f"AUC, same generator{task}", auc.same_median, "median over pairs")
-            )
-            found.append(
-                Headline(run.subject(part), f"AUC, other generators{task}", auc.across_median, "median over pairs")
-            )
+        for part in _matrices(run):
+            auc, subject = spread(part["pairs"]), _subject(run, part)
+            found.append(Headline(subject, "AUC, same generator", auc.same_median, "median over pairs"))
+            found.append(Headline(subject, "AUC, other generators", auc.across_median, "median over pairs"))
         for part in _with_classes(run):
             chance = f"{len(part['classes'])} classes, chance {number(1 / len(part['classes']))}"
-            found.append(
-                Headline(run.subject(part), "Attribution, balanced accuracy", part.get("balanced_acc"), chance)
-            )
+            name = f"{str(part.get('task') or 'attribution').capitalize()}, balanced accuracy"
+            found.append(Headline(_subject(run, part), name, part.get("balanced_acc"), chance))
         return found
 
     def context(self, run: Run) -> Mapping[str, Any]:
@@ -78,17 +76,33 @@ class ProbeSection(Section):
         return {
             "selection_lines": selection_lines,
             "pairs": [
-                (part, run.subject(part), pair_matrix(part["pairs"], part.get("selection"))) for part in with_pairs
+                (part, _subject(run, part), pair_matrix(part["pairs"], part.get("selection"))) for part in with_pairs
             ],
             "metrics": [
                 (name, words(name)) for name in metrics_of([pair for part in with_pairs for pair in part["pairs"]])
             ],
-            "attributions": [(part, run.subject(part), _confusion(part)) for part in _with_classes(run)],
+            "drawn": [figure for figure in run.figures if figure.name.startswith(DRAWN)],
+            "for_papers": [figure for figure in run.figures if not figure.name.startswith(DRAWN)],
+            "attributions": [(part, _subject(run, part), _confusion(part)) for part in _with_classes(run)],
         }
 
 
 def _with_pairs(run: Run) -> list[Part]:
     return [part for part in run.parts if isinstance(part.get("pairs"), list) and part["pairs"]]
+
+
+def _matrices(run: Run) -> list[Part]:
+    """Those that ask for pairs and not, first of all, which generator it was."""
+    return [part for part in _with_pairs(run) if not part.get("classes")]
+
+
+def _subject(run: Run, part: Part) -> str:
+    """Features, ensemble, shots and domains of an answer, after a warning where it was chosen on test samples."""
+    selection, shots = part.get("selection"), part.get("shots")
+    stamp = "ORACLE · " if isinstance(selection, Mapping) and selection.get("oracle") is True else ""
+    words = [run.subject(part), part.get("ensemble"), f"shots {shots}" if shots else None]
+    words += [f"{part['train_domain']} → {part.get('test_domain')}" if part.get("train_domain") else None]
+    return stamp + ", ".join(str(word) for word in words if word)
 
 
 def _with_classes(run: Run) -> list[Part]:
@@ -101,6 +115,8 @@ def _confusion(part: Part) -> Matrix | None:
 
 
 def _pairs_sentence(run: Run, part: Part) -> str:
+    if part.get("classes"):
+        return ""
     auc = spread(part.get("pairs") or [])
     if not auc.same and not auc.across:
         return ""
@@ -109,7 +125,7 @@ def _pairs_sentence(run: Run, part: Part) -> str:
     worst = (
         f" (lowest: {auc.worst.get('train')} → {auc.worst.get('test')})" if auc.worst and len(auc.across) > 1 else ""
     )
-    return f"{run.subject(part)}: {', '.join(text for text in (same, across) if text)}{worst}."
+    return f"{_subject(run, part)}: {', '.join(text for text in (same, across) if text)}{worst}."
 
 
 def _classes_sentence(run: Run, part: Part) -> str:
@@ -120,7 +136,7 @@ def _classes_sentence(run: Run, part: Part) -> str:
     recalls = [row for row in part.get("per_class") or [] if is_number(row.get("recall"))]
     weakest = min(recalls, key=lambda row: float(row["recall"]), default=None)
     ending = f"; hardest class {weakest.get('class')}, recall {number(weakest['recall'])}" if weakest else ""
-    return f"{run.subject(part)}: balanced accuracy {number(part.get('balanced_acc'))}{chance}{ending}."
+    return f"{_subject(run, part)}: balanced accuracy {number(part.get('balanced_acc'))}{chance}{ending}."
 
 
 def _range(values: list[float]) -> str:

@@ -1,0 +1,99 @@
+"""Probes that `probekit probe` keeps say of a sample what they said in their own run."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from numpy.testing import assert_allclose
+
+from tests.cli.test_commands import one_line
+
+
+def run_of(answer):
+    assert answer.code == 0, answer.err
+    return Path(json.loads(answer.out)["run"])
+
+
+@pytest.fixture
+def predict(type_, clips):
+    """Scores the clips with a saved probe."""
+    where = f"--manifest {clips}/manifests/clips.csv --cache {clips}/cache"
+    return lambda probe, more="": type_(f"probekit predict --probe {probe} {where} {more} --json")
+
+
+def same_scores(probed, predicted, train):
+    """The scores of a training set's probe in its own run are those of `predict`."""
+    own = pd.read_parquet(probed / "tables" / "scores.parquet")
+    own = own[own["train"] == train].set_index("path")["score"]
+    found = pd.read_parquet(predicted / "tables" / "predictions.parquet").set_index("path")["score"]
+    assert len(own) == 36
+    assert np.ptp(own) > 0
+    assert_allclose(found[own.index], own, rtol=1e-6, atol=1e-9)
+
+
+def test_a_kept_probe_predicts_what_it_scored(ask, predict):
+    run = run_of(ask("--model npr --train lama --threshold val-eer --bootstrap 0 --json"))
+    (file,) = (run / "probes").glob("*.json")
+    assert file.name == "lama-logistic-npr-blocks.json"
+    same_scores(run, run_of(predict(file.with_suffix(".safetensors"))), "lama")
+    record = json.loads((run / "run.json").read_text())["result"]["runs"][0]["selection"]
+    saved = json.loads(file.read_text())
+    assert saved["threshold"]["log_odds"] == record["threshold"]["values"]["lama"][0]
+
+
+def test_chosen_features_are_those_of_the_saved_probe(ask, predict):
+    answer = ask("--model npr,srm --choose-features --bootstrap 0 --json")
+    run = run_of(answer)
+    (found,) = json.loads(answer.out)["runs"]
+    chosen = found["selection"]["features"]
+    assert set(chosen.values()) == {"npr#blocks", "srm#blocks"}
+    files = {path.name for path in (run / "probes").glob("*.json")}
+    assert files == {f"{train}-logistic-{name.replace('#', '-')}.json" for train, name in chosen.items()}
+    for train, name in chosen.items():
+        file = run / "probes" / f"{train}-logistic-{name.replace('#', '-')}.json"
+        (block,) = json.loads(file.read_text())["features"]
+        assert f"{block['model']}#{block['tap']}" == name
+        same_scores(run, run_of(predict(file.with_suffix(".safetensors"))), train)
+
+
+def test_the_choice_is_said_beneath_the_matrix(ask):
+    answer = ask("--model npr,srm --choose-features --bootstrap 0 --no-save --probe ridge")
+    assert answer.code == 0, answer.err
+    lines = answer.err.splitlines()
+    assert [line.split(":")[0] for line in lines if line.startswith("chosen for")] == [
+        "chosen for lama",
+        "chosen for ldm",
+    ]
+
+
+def test_attribution_probes_of_several_domains_are_all_kept(ask, predict):
+    run = run_of(ask("--model npr --task attribution --across domain --probe prototype --bootstrap 0 --json"))
+    files = sorted(path.name for path in (run / "probes").glob("*.json"))
+    assert files == [f"lama+ldm@{domain}-attribution-prototype-npr-blocks.json" for domain in ("celeb", "ff")]
+    for domain in ("celeb", "ff"):
+        file = run / "probes" / f"lama+ldm@{domain}-attribution-prototype-npr-blocks.safetensors"
+        found = pd.read_parquet(run_of(predict(file)) / "tables" / "predictions.parquet")
+        own = pd.read_parquet(run / "tables" / "predictions.parquet")
+        own = own[(own["train_domain"] == domain)].set_index("path")["score"]
+        assert_allclose(found.set_index("path")["score"][own.index], own, rtol=1e-6, atol=1e-9)
+
+
+def test_no_save_keeps_none_and_two_views_keep_both(type_, ask, faces):
+    run = run_of(ask("--model npr --train lama --probe prototype --bootstrap 0 --no-save --json"))
+    assert not (run / "probes").exists()
+    assert type_("probekit extract --model srm --view center").code == 0
+    run = run_of(type_("probekit probe --train lama --probe prototype --folds 0 --bootstrap 0 --json"))
+    names = sorted(path.name for path in (run / "probes").glob("*.json"))
+    assert len(names) == 2
+    addresses = {json.loads((run / "probes" / name).read_text())["features"][0]["store"] for name in names}
+    assert len(addresses) == 2
+
+
+def test_features_of_another_perturbation_or_model_are_refused(ask, predict, type_, clips):
+    run = run_of(ask("--model npr --train lama --probe prototype --bootstrap 0 --json"))
+    (file,) = (run / "probes").glob("*.safetensors")
+    (perturbed,) = (clips / "cache").glob("npr*jpeg*")
+    one_line(predict(file, f"--store {perturbed.name}"), "npr")
+    one_line(type_(f"probekit predict --probe {run}/probes/gone.safetensors x.png"), "gone.safetensors")
