@@ -141,6 +141,8 @@ class Join:
         selector = selector or Selector()
         parts = [self._resolve(part, selector) for part in reference.split("+")]
         _require_vectors(parts)
+        if len({(store.settings.address, tap) for store, tap in parts}) < len(parts):
+            raise UsageError(f"{reference} names the same features twice: name two kinds.")
         reasons: dict[int, str] = {}
         for store, tap in parts:
             absent = np.flatnonzero(self._status(store, tap) == ABSENT)
@@ -291,7 +293,11 @@ class Join:
         if not self.stores:
             raise UsageError(f"{self.cache} has no features yet: run `probekit extract --model {model}` first.")
         if not of_model:
-            raise unknown_name(f"model in {self.cache}", model, {store.settings.model for store in self.stores})
+            names = ", ".join(sorted({store.settings.model for store in self.stores}))
+            raise UsageError(
+                f"{self.cache} has no features of {model!r}, it has those of {names}: ask one of them, or run "
+                f"`probekit extract --model {model}` first."
+            )
         admitted = [store for store in of_model if selector.admits(store)]
         if not admitted:
             views = dict.fromkeys(f"{store.settings.view_name} in {store.settings.precision}" for store in of_model)

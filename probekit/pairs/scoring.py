@@ -164,10 +164,7 @@ def answer(question: Question, trials: Mapping[str, Trial], source: dict[str, st
         asked = [scored[train.name] for train in question.trains if question.asks(train, test)]
         pairs += judge(units, test, asked, draws)
         transfer += [_transfer(units, one, transferred[one.train], test, rows) for one in asked]
-    order = {pool.name: number for number, pool in enumerate(question.trains)}
-    table = pd.DataFrame(pairs).sort_values(
-        "train", key=lambda names: names.map(order), kind="stable", ignore_index=True
-    )
+    table = _in_order(question, pairs)
     trained = {name: trial.probes for name, trial in trials.items()}
     record = selection_record(trained) | {
         "evaluation": evaluation(question.divided, settings.folds),
@@ -179,12 +176,19 @@ def answer(question: Question, trials: Mapping[str, Trial], source: dict[str, st
         source,
         table,
         macro_means(table),
-        pd.DataFrame([row for row in transfer if row]),
+        _in_order(question, [row for row in transfer if row]),
         pd.concat([_score_table(units, trials[name], one) for name, one in scored.items()], ignore_index=True),
         record,
         (*question.notes, *remarks_on_pairs(table), *remarks_on_probes(trained)),
         trials,
     )
+
+
+def _in_order(question: Question, rows: Sequence[Mapping[str, object]]) -> pd.DataFrame:
+    """The rows of a table by training set, then by test set."""
+    order = {pool.name: number for number, pool in enumerate(question.trains)}
+    rows = sorted(rows, key=lambda row: order[str(row["train"])])  # a stable sort
+    return pd.DataFrame(rows)
 
 
 def _binary(question: Question, trial: Trial, thresholds: Float[np.ndarray, " p"]) -> BinaryScores:

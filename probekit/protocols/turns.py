@@ -23,7 +23,7 @@ SELECTIONS = {
     "cv": "group-aware cross-validation on the training samples",
     "val": "the val split",
     "robust": "training generators that are left out in turn, each in turn on groups that are left out too",
-    "oracle": "the test samples themselves: an upper bound, never a result",
+    "oracle": "the test samples themselves: an oracle, never a result",
 }
 
 

@@ -136,7 +136,7 @@ def remarks_on_probes(trained: Mapping[str, Sequence[TrainedProbe]]) -> list[str
         defaults = dict.fromkeys(probe.selection.by for probe in own if probe.selection.default)
         lines += [f"trained on {name}: {by}." for by in defaults]
     if any(probe.selection.oracle for own in trained.values() for probe in own):
-        lines.append("ORACLE: chosen on the test samples, an upper bound and no result.")
+        lines.append("ORACLE: chosen on the test samples themselves: what could at best be hoped for, and no result.")
     return lines
 
 

@@ -57,6 +57,7 @@ class Asked:
         Raises:
             UsageError: options contradict each other, or one would be without effect.
         """
+        from probekit import probes
         from probekit.errors import UsageError
 
         further = [f"--{name.replace('_', '-')}" for name, value in self.further.items() if value not in (None, False)]
@@ -76,6 +77,10 @@ class Asked:
             raise UsageError("--pool and --leave-one-out: choose one.")
         if self.leave_one_out and self.train != "all":
             raise UsageError("--leave-one-out trains on all generators but one: leave --train out.")
+        if self.common["criterion"] and self.common["condition"] != "best" and not self.choose_features:
+            chosen = [name for name in self.probes if probes.get(name).parameter is not None]
+            if not chosen:
+                raise UsageError(f"--criterion: {self.probes[0]} has nothing to choose by it: leave it out.")
         if self.common["unit"] != "group" and self.common["aggregate"] is None:
             raise UsageError(f"--unit {self.common['unit']} is for videos: give --aggregate, too.")
         if self.curves and (self.shots is not None or self.perturbed is not None):

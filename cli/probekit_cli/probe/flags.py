@@ -100,7 +100,7 @@ ChooseFeatures = Annotated[
 ]
 Oracle = Annotated[
     bool,
-    typer.Option("--oracle", help="Choose on the test samples: an upper bound, labelled so.", rich_help_panel=CHOICES),
+    typer.Option("--oracle", help="Choose on the test samples: no result, and labelled so.", rich_help_panel=CHOICES),
 ]
 Threshold = Annotated[
     str,

@@ -48,7 +48,7 @@ class Overview:
             self._table("AUC, mean over pairs", self._pairs, [_row_of_pairs(result) for _, result in self._pairs])
         if self._attributions:
             rows = [_row_of_attribution(result) for _, result in self._attributions]
-            self._table("Attribution", self._attributions, rows)
+            self._table("Which generator", self._attributions, rows)
         self.session.remark("each matrix, and its intervals, stand in the tables; ask fewer at once to see them here.")
         every = [result for _, result in self._pairs] + [result for _, result in self._attributions]
         shown.notes(self.session, tuple(dict.fromkeys(note for result in every for note in result.notes)), MOST_NOTES)
