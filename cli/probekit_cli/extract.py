@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from probekit_cli import options, output, questions
+from probekit_cli import options, output, questions, tables
 
 
 def extract(
@@ -162,7 +162,7 @@ def _show(models: "tuple[object, ...]", rate: float | None, cache: Path) -> None
     }
     frame = pd.DataFrame([{shown: getattr(model, name) for name, shown in columns.items()} for model in models])
     frame["taps"] = [",".join(compact(taps)) for taps in frame["taps"]]
-    output.print_table(frame, title=f"Features in {cache}" + (f" ({rate:,.1f} images/s)" if rate else ""))
+    tables.print_table(frame, title=f"Features in {cache}" + (f" ({rate:,.1f} images/s)" if rate else ""))
 
 
 def _weights(given: list[str], models: tuple[str, ...]) -> dict[str, Path]:

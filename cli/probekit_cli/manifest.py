@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from probekit_cli import options, output
+from probekit_cli import options, output, tables
 
 app = typer.Typer(help="Import, check and show the lists of images.", no_args_is_help=True)
 
@@ -77,7 +77,7 @@ def import_(
     if as_json:
         output.print_json(found.to_json() | {"manifest": str(written.path), "folds": manifest.folds})
         return
-    output.print_table(found.expected, title=f"{len(manifest.table)} samples → {written.path}")
+    tables.print_table(found.expected, title=f"{len(manifest.table)} samples → {written.path}")
     for note in found.notes:
         output.remark(note)
     if len(found.ignored):
@@ -115,7 +115,7 @@ def check(
         for kind, count in report.counts.items():
             output.remark(f"  {count} × {kind}")
         if len(report.problems):
-            output.print_table(report.problems.head(20))
+            tables.print_table(report.problems.head(20))
             output.remark(f"({len(report.problems)} problems in all; --json lists every one)")
         else:
             output.remark("  no problem found: all readable, no duplicates, nothing that a split divides")
@@ -139,7 +139,7 @@ def show(name: Which = None, manifest: options.Manifest = None, as_json: options
         output.print_json(facts | {"folds": chosen.folds, "samples": len(chosen.table), "rows": rows})
         return
     evaluation = f"out of fold, {chosen.folds} folds by group" if chosen.folds else "train → test split"
-    output.print_table(summary, title=f"{chosen.name} · {len(chosen.table)} samples · images in {chosen.root}")
+    tables.print_table(summary, title=f"{chosen.name} · {len(chosen.table)} samples · images in {chosen.root}")
     output.remark(f"questions evaluate: {evaluation}")
 
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from probekit_cli import options, output, questions
+from probekit_cli import options, output, questions, tables
 
 if TYPE_CHECKING:
     from probekit.heads import Head
@@ -108,7 +108,7 @@ def _show(found: "Predictions", run: Path, as_json: bool) -> None:
     if as_json:
         output.print_json(found.to_json() | {"run": str(run)})
     elif found.pairs is not None:
-        output.print_table(found.pairs[list(PAIR_COLUMNS)], title=_title(found), styles=_style)
+        tables.print_table(found.pairs[list(PAIR_COLUMNS)], title=_title(found), styles=_style)
     else:
         _print_images(found, run)
     for note in found.notes:
@@ -133,7 +133,7 @@ def _print_images(found: "Predictions", run: Path) -> None:
     shown = table.drop(columns=hidden, errors="ignore")
     place = list(shown.columns).index("score") + (2 if "probability" in shown else 1)
     shown.insert(place, "verdict", [verdicts[label] for label in table["label"]])
-    output.print_table(shown, title=_title(found))
+    tables.print_table(shown, title=_title(found))
     if len(found.table) > SHOWN:
         output.remark(f"… and {len(found.table) - SHOWN:,} more: {run / 'tables' / 'predictions.csv'}")
     called = int(found.table["label"].sum())
@@ -141,7 +141,7 @@ def _print_images(found: "Predictions", run: Path) -> None:
 
 
 def _style(column: str, value: object) -> str:
-    return output.score_style(column, value) if column in ("auc", "ap", "acc", "balanced_acc") else ""
+    return tables.score_style(column, value) if column in ("auc", "ap", "acc", "balanced_acc") else ""
 
 
 def _weights(given: str | None, head: "Head") -> dict[str, Path]:

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from probekit_cli import options, output, questions
+from probekit_cli import options, output, questions, tables
 from probekit_cli.where import Where, selector
 
 if TYPE_CHECKING:
@@ -109,9 +109,9 @@ def _show(result: "RetrievalResult", name: str) -> None:
     )
     numbers = {f"rank-{rank}": value for rank, value in closed.rank.items()}
     numbers |= {"mAP": closed.mean_ap, "macro mAP": closed.macro_ap, "k-NN acc": closed.knn_accuracy}
-    output.print_table(pd.DataFrame([numbers]), title=title)
+    tables.print_table(pd.DataFrame([numbers]), title=title)
     shown = {"generator": "generator", "n_scored": "queries", "n_gallery": "gallery", "rank1": "rank-1", "map": "mAP"}
-    output.print_table(result.per_class[[*shown]].rename(columns=shown))
+    tables.print_table(result.per_class[[*shown]].rename(columns=shown))
     rows: list[dict[str, object]] = [
         {
             "against": pool.pool,
@@ -128,4 +128,4 @@ def _show(result: "RetrievalResult", name: str) -> None:
     if rows:
         first = result.open[0]
         title = f"Open set · {first.n_mated} mated searches, N = {first.n_enrolled_rows} of {', '.join(first.enrolled)}"
-        output.print_table(pd.DataFrame(rows), title=f"{title} · DIR at FPIR")
+        tables.print_table(pd.DataFrame(rows), title=f"{title} · DIR at FPIR")

@@ -154,7 +154,7 @@ def save_probe(path: Path, probe: SavedProbe) -> Path:
     Raises:
         ProbeError: something in it cannot be saved or used again, or the files cannot be written.
     """
-    from safetensors.numpy import save_file
+    from safetensors.numpy import save
 
     tensors = paths(path)[0] if path.suffix in (ENDING, ".json") else path.with_name(path.name + ENDING)
     condition, condition_fields = saving.pack(probe.condition, "condition")
@@ -163,7 +163,7 @@ def save_probe(path: Path, probe: SavedProbe) -> Path:
         require_usable(probe)
         tensors.parent.mkdir(parents=True, exist_ok=True)
         with whole(tensors) as draft:
-            save_file(condition | classifier, draft)
+            draft.write_bytes(save(condition | classifier))
         record = _record(probe, condition_fields, classifier_fields) | {"sha256": hash_file(tensors)}
         with whole(paths(tensors)[1]) as draft:
             text = json.dumps(record, indent=2, allow_nan=False, ensure_ascii=False)

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from probekit_cli import output
+from probekit_cli import tables
 
 
 def test_the_taps_of_a_model_are_an_overview_and_a_line(ask, monkeypatch):
@@ -63,7 +63,7 @@ def matrix(rows, columns):
 def test_a_matrix_never_leaves_the_terminal_and_loses_no_number(capfd, monkeypatch, width):
     monkeypatch.setenv("COLUMNS", width)
     names = [f"dcgan_like_celeba{number}" for number in range(9)]
-    output.print_matrix(matrix(names, names), "train ↓  test →")
+    tables.print_matrix(matrix(names, names), "train ↓  test →")
     said = capfd.readouterr().out
     assert max(map(len, said.splitlines())) <= int(width)
     assert [f"{number / 100:.3f}" in said for number in range(81)] == [True] * 81
@@ -72,9 +72,9 @@ def test_a_matrix_never_leaves_the_terminal_and_loses_no_number(capfd, monkeypat
 def test_long_row_names_take_the_room_that_columns_leave(capfd, monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
     label = "photoshop_composite → stylegan_studio256_x"
-    output.print_matrix(matrix([label], ["1", "5", "all"]), "train → test")
+    tables.print_matrix(matrix([label], ["1", "5", "all"]), "train → test")
     assert label in capfd.readouterr().out
-    output.print_matrix(matrix([label], list("abcdefghij")), "train → test")
+    tables.print_matrix(matrix([label], list("abcdefghij")), "train → test")
     said = capfd.readouterr().out
     assert label not in said
     assert "0.090" in said

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from probekit_cli import options, output
+from probekit_cli import options, output, tables
 
 if TYPE_CHECKING:
     from probekit.store import Store
@@ -47,7 +47,7 @@ def list_(cache: options.Cache = options.DEFAULT_CACHE, as_json: options.AsJson 
         frame["address"] = frame["address"].str[:12]
         columns = ["model", "view", "precision", "taps", "rows", "failed", "size", "address"]
         # where there is little room, names stay whole, and `info` tells the rest
-        output.print_table(frame[columns] if wide else frame[columns].drop(columns=["precision", "address"]))
+        tables.print_table(frame[columns] if wide else frame[columns].drop(columns=["precision", "address"]))
     else:
         output.remark(
             f"{cache} has no stores yet: run `probekit extract --model srm`."

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from probekit_cli import options, output
+from probekit_cli import options, output, tables
 from probekit_cli.cache import stores
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ def failed(
         output.remark("no image has failed; files that could not be opened at all stand in the record of their run.")
     else:
         shown = found.assign(path=found["path"].where(found["path"] != "", "key " + found["key"].str[:12]))
-        output.print_table(shown[["model", "view", "path", "reason"]])
+        tables.print_table(shown[["model", "view", "path", "reason"]])
         for store in looked_at:
             for line in _ways_to_retry(store, found[found["store"] == store.path.name], cache):
                 output.remark(line)
@@ -172,7 +172,7 @@ def _show(found: "Collection", manifests: "list[Manifest]") -> None:
         if each.surplus
     ]
     if rows:
-        output.print_table(pd.DataFrame(rows), title="What is not needed")
+        tables.print_table(pd.DataFrame(rows), title="What is not needed")
     output.remark(f"kept: what {', '.join(manifest.name for manifest in manifests)} refers to")
     for each in found.surplus:
         for path in each.surplus.leftovers:

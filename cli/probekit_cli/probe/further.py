@@ -5,7 +5,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from probekit_cli import output
+from probekit_cli import output, tables
 from probekit_cli.probe import matrix, saved, shown
 from probekit_cli.probe.asked import Asked
 from probekit_cli.probe.overview import Overview
@@ -48,7 +48,7 @@ def shots(
     table = found.table.pivot_table(index=["train", "test"], columns="shots", values="auc", sort=False)
     table.index = [" → ".join(pair) for pair in table.index]
     heading = shown.stamped(title.replace(" ± standard deviation", ""), oracle)
-    session.show(lambda: output.print_matrix(table, "train → test", title=heading, styles=output.score_style))
+    session.show(lambda: tables.print_matrix(table, "train → test", title=heading, styles=tables.score_style))
     shown.notes(session, _notes(found))
 
 
@@ -106,7 +106,7 @@ def ensemble(
         caption = f"{shown.stamped(title, oracle)} (best on held-out training samples)."
         session.figure(f"gain-{str(kind).replace(' ', '-')}{named}", drawn, caption, features)
         heading, table = shown.stamped(title, oracle), _gains(rows)
-        session.show(partial(output.print_matrix, table, "train → test", title=heading))
+        session.show(partial(tables.print_matrix, table, "train → test", title=heading))
     if known := int(found.gains["gain_lo"].notna().sum()):
         certain = int(found.gains["outside"].sum())
         session.remark(f"{output.count(known, 'gain')} with a 95 % interval: {certain} of them exclude 0")

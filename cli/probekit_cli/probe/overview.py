@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from probekit_cli import output
+from probekit_cli import tables
 from probekit_cli.probe import shown
 from probekit_cli.questions import Session
 
@@ -71,11 +71,11 @@ class Overview:
         table = pd.DataFrame(rows, index=labels)
         oracle = any(result.oracle for _, result in found)
         self.session.show(
-            lambda: output.print_matrix(
+            lambda: tables.print_matrix(
                 table,
                 ", ".join(names.columns.drop(shared)),
                 title=shown.stamped(title, oracle),
-                styles=output.score_style,
+                styles=tables.score_style,
             )
         )
 

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from probekit_cli import output
+from probekit_cli import tables
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -40,7 +40,7 @@ def matrix(session: "Session", auc: "pd.DataFrame", result: "PairResult", title:
         macro = result.macro.pivot(index="train", columns="over", values="auc").reindex(auc.index)
         shown = auc.assign(**{word: macro[over] for over, word in MEANS.items() if macro[over].notna().any()})
     session.show(
-        lambda: output.print_matrix(shown, CORNER, title=stamped(title, result.oracle), styles=output.score_style)
+        lambda: tables.print_matrix(shown, CORNER, title=stamped(title, result.oracle), styles=tables.score_style)
     )
     smallest = int(pairs[["n_real", "n_fake"]].to_numpy().min())
     what = "videos" if "n_frames" in pairs else "images"
@@ -58,7 +58,7 @@ def matrix(session: "Session", auc: "pd.DataFrame", result: "PairResult", title:
 
 def robustness(session: "Session", auc: "pd.DataFrame", title: str) -> None:
     """The AUC of one training set's probe by test set and perturbation."""
-    session.show(lambda: output.print_matrix(auc, "test ↓  perturbed →", title=title, styles=output.score_style))
+    session.show(lambda: tables.print_matrix(auc, "test ↓  perturbed →", title=title, styles=tables.score_style))
 
 
 def confusion(session: "Session", result: "AttributionResult", title: str, subject: str) -> None:
@@ -71,13 +71,13 @@ def confusion(session: "Session", result: "AttributionResult", title: str, subje
         subject: features and probe, for the heading of the rest.
     """
     heading = stamped(title, result.oracle)
-    session.show(lambda: output.print_matrix(result.confusion, "true ↓  called →", title=heading))
+    session.show(lambda: tables.print_matrix(result.confusion, "true ↓  called →", title=heading))
     recalls = result.per_class.set_index("class")
-    session.show(lambda: output.print_matrix(recalls, "class"))
+    session.show(lambda: tables.print_matrix(recalls, "class"))
     pairs = result.pairs.set_index("test")[["seen", "n_real", "n_fake", "auc", "auc_lo", "auc_hi", "balanced_acc"]]
     pairs["seen"] = pairs["seen"].map({True: "yes", False: "no"})
     session.show(
-        lambda: output.print_matrix(
+        lambda: tables.print_matrix(
             pairs, "tested on", title=stamped(f"Real against fake by {result.settings.task} · {subject}", result.oracle)
         )
     )
