@@ -16,7 +16,7 @@ from probekit.errors import ImageError, MissingFeaturesError, UsageError
 from probekit.keys import KeyIndex
 from probekit.manifest import Manifest
 from probekit.models.requests import FINAL, compact, expand, gives_tokens, means_several
-from probekit.registry import unknown_name
+from probekit.registry import nearest, unknown_name
 from probekit.samples import Samples, known_keys
 from probekit.sources import Sample
 from probekit.store import ABSENT, DONE, FAILED, Store, find_stores
@@ -293,10 +293,10 @@ class Join:
         if not self.stores:
             raise UsageError(f"{self.cache} has no features yet: run `probekit extract --model {model}` first.")
         if not of_model:
-            names = ", ".join(sorted({store.settings.model for store in self.stores}))
+            names = sorted({store.settings.model for store in self.stores})
             raise UsageError(
-                f"{self.cache} has no features of {model!r}, it has those of {names}: ask one of them, or run "
-                f"`probekit extract --model {model}` first."
+                f"{self.cache} has no features of {model!r}, it has those of {', '.join(names)}."
+                f"{nearest(model, names)} Ask one of them, or run `probekit extract --model {model}` first."
             )
         admitted = [store for store in of_model if selector.admits(store)]
         if not admitted:

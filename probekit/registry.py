@@ -75,7 +75,11 @@ class Registry(Generic[T]):
 def unknown_name(noun: str, name: str, known: Iterable[str]) -> UnknownNameError:
     """The error for a name that does not exist, with the nearest ones and the whole list if it is short."""
     names = sorted(known)
-    near = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
-    hint = f" Did you mean {' or '.join(repr(n) for n in near)}?" if near else ""
     listed = f" Known: {', '.join(names)}." if 0 < len(names) <= 20 else ""
-    return UnknownNameError(f"unknown {noun} {name!r}.{hint}{listed}")
+    return UnknownNameError(f"unknown {noun} {name!r}.{nearest(name, names)}{listed}")
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """A question after the nearest names, to end a message; nothing where none is near."""
+    near = difflib.get_close_matches(name, sorted(known), n=3, cutoff=0.5)
+    return f" Did you mean {' or '.join(repr(n) for n in near)}?" if near else ""
