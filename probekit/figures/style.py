@@ -61,7 +61,7 @@ BREAKS = tuple(
         r"(?<=.)(?=.)",
     )
 )
-"""Where a line may end: what cannot be kept whole is broken at the first of these, what remains too long at the next."""
+"""Where a line may end: what cannot be kept whole is broken at the first of these, what is still too long at the next."""
 
 
 # Canvas and file
