@@ -10,6 +10,7 @@ from scipy.special import ndtri
 from probekit.arrays import Float
 from probekit.figures.style import (
     CLASS_MARKERS,
+    GAP,
     GUIDE,
     Extension,
     bare,
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 FEWEST = 10  # samples of a bin whose share says something
 LEVEL = 0.95  # of the intervals
 RULE = (
-    f"marker area: samples of the bin; bars: {100 * LEVEL:.0f} % Wilson interval of the share. "
+    f"A larger marker stands for more samples, a bar for the {100 * LEVEL:.0f} % Wilson interval. "
     f"Bins of fewer than {FEWEST} samples are hollow, without bars, and not joined."
 )
 
@@ -77,7 +78,7 @@ def reliability(
             say_empty(upper)
         legend(figure, [line for line in upper.lines if line.get_label() in (*labels.values(), "perfect calibration")],
                legend_title)  # fmt: skip
-        headline(figure, title, width, oracle=oracle, remark=RULE if most else "")
+        headline(figure, title, width - GAP, oracle=oracle, remark=RULE if most else "")
         return picture(figure, extension)
 
 
@@ -90,7 +91,7 @@ def _bins(upper: "Axes", lower: "Axes", frame: pd.DataFrame, most: int, look: di
     upper.vlines(full["predicted"], *_wilson(full["share"], full["n"]), color=colour, lw=1.4, alpha=0.6)
     for bins, face in ((full, colour), (frame[(frame["n"] > 0) & ~enough], "none")):
         area = 8 + 150 * bins["n"] / max(most, 1)
-        upper.scatter(bins["predicted"], bins["share"], s=area, marker=marker, facecolors=face, edgecolors=colour,
+        upper.scatter(bins["predicted"], bins["share"], s=area, marker=marker, alpha=0.8, facecolors=face, edgecolors=colour,
                       linewidths=0.9, zorder=3)  # fmt: skip
     known = frame[frame["n"] > 0]
     lower.vlines(known["predicted"], 0.5, known["n"], color=colour, lw=1.2, alpha=0.5)

@@ -4,6 +4,7 @@ Both kinds have an axis of numbers and, at its right end and apart from it, plac
 between 0 and 1; its axis reaches from chance or below to 1, so that pictures compare.
 """
 
+import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,7 @@ from probekit.figures.style import (
     CLASS_MARKERS,
     DASHES,
     FAINT,
+    GAP,
     GUIDE,
     INK,
     Extension,
@@ -92,7 +94,7 @@ def layer_curves(
         _horizontal_axis(axes, ticks, shown, apart, words if kinds else "tap")
         _value_axis(axes, points, value_name, chance)
         legend(figure, handles, legend_title)
-        headline(figure, title, width, oracle=oracle)
+        headline(figure, title, width - GAP, oracle=oracle)
         return picture(figure, extension)
 
 
@@ -120,7 +122,6 @@ def shot_curves(
         title: stands above the picture.
         value_name: words for the vertical axis.
         chance: the value of guessing, drawn as a dashed line; None draws none.
-        legend_title: what the series are: `trained on`.
         shots_axis: words for the horizontal axis.
         legend_title: what the series are: `tested on`.
         panel_title: words before the name of each panel.
@@ -132,35 +133,43 @@ def shot_curves(
     """
     everything = table["shots"].astype(str) == ALL
     shots = _whole_numbers(table["shots"][~everything])
-    panels = list(dict.fromkeys(table["panel"])) if "panel" in table else [""]
-    across = min(len(panels), ACROSS) or 1
-    points = table.assign(lo=table["value"] - table["spread"], hi=table["value"] + table["spread"], chosen=False)
-    ticks = _log_places(shots, 5.0 if across == 1 else 3.0)
+    names = list(dict.fromkeys(table["panel"])) if "panel" in table else []
+    across, down = min(len(names), ACROSS) or 1, math.ceil(len(names) / ACROSS) or 1
+    alone = across == 1
+    ticks = _log_places(shots, 5.0 if alone else 2.0)
     apart = _places_apart([ALL] if everything.any() else [], max(ticks.values(), default=None))
-    points["x"] = points["shots"].map(lambda n: {**ticks, **apart}[ALL if n == ALL else str(int(n))]).astype(float)
-    points["number"] = pd.to_numeric(points["shots"], errors="coerce")
+    points = _shot_points(table, shots, {**ticks, **apart})
     handles = [*_series_handles(table, CLASS_MARKERS), *_mark_handles(points, chance)]
-    one = _width([*ticks.values(), *apart.values()], least=4.0 if across == 1 else 2.6)
+    width = _width([*ticks.values(), *apart.values()], least=4.0 if alone else 2.4)
     beside = legend_width([str(handle.get_label()) for handle in handles], legend_title)
-    down = -(-len(panels) // across) or 1
-    with figure_of(one * across + beside, 4.6 if down * across == 1 else 0.6 + 3.2 * down) as figure:
-        grid = figure.subplots(down, across, sharey=True, squeeze=False).ravel()
-        for place, axes in enumerate(grid):
-            if place >= max(len(panels), 1):
-                axes.set_visible(False)
-                continue
-            mine = points[points["panel"] == panels[place]] if "panel" in table and panels else points
-            if "panel" in table and panels:
-                axes.set_title(
-                    wrapped(f"{panel_title} {panels[place]}".strip(), one - 0.9, 10), fontsize=10, loc="left"
-                )
-            _shot_lines(axes, mine, _series(table))
-            _horizontal_axis(axes, ticks, _apart_enough(ticks), apart, shots_axis)
-            _value_axis(axes, points, value_name if place % across == 0 else "", chance)
+    with figure_of(width * across + beside, 4.6 if down == 1 else 0.6 + 3.2 * down) as figure:
+        panels = figure.subplots(down, across, sharey=True, squeeze=False).ravel()
+        for axes, name in zip(panels, names or [None], strict=False):
+            if name is not None:
+                words = wrapped(f"{panel_title} {name}".strip(), width - 1.0, 10, "normal")
+                axes.set_title(words, fontsize=10, loc="left")
+            _shot_lines(axes, points if name is None else points[points["panel"] == name], _series(table))
+            words = wrapped(shots_axis, width - 1.0, 11, "normal")
+            _horizontal_axis(axes, ticks, _apart_enough(ticks), apart, words)
+            _value_axis(axes, points, value_name, chance)
+            axes.label_outer(remove_inner_ticks=False)
+        for axes in panels[max(len(names), 1) :]:
+            axes.remove()
         legend(figure, handles, legend_title)
-        spread = "mean over seeds ± 1 standard deviation" if (table["spread"] > 0).any() else ""
-        headline(figure, title, one * across, oracle=oracle, remark=spread)
+        remark = "mean over seeds ± 1 standard deviation" if (table["spread"] > 0).any() else ""
+        headline(figure, title, width * across - GAP, oracle=oracle, remark=remark)
         return picture(figure, extension)
+
+
+def _shot_points(table: pd.DataFrame, shots: "pd.Series[int]", places: Mapping[str, float]) -> pd.DataFrame:
+    """The table with the ends of its bars, its numbers (NaN at `all`) and their places."""
+    return table.assign(
+        lo=table["value"] - table["spread"],
+        hi=table["value"] + table["spread"],
+        chosen=False,
+        number=shots.astype(float),
+        x=shots.astype(str).reindex(table.index, fill_value=ALL).map(places).astype(float),
+    )
 
 
 def _shot_lines(axes: "Axes", points: pd.DataFrame, names: Sequence[str]) -> None:

@@ -216,6 +216,7 @@ def _heat_map(
     with figure_of(max(width, 3.6), height) as figure:
         axes = figure.add_subplot()
         if values.size:
+            font *= min(1.0, 0.84 * cell / breadth(text.to_numpy().ravel(), font, "bold"))
             _cells(axes, values.to_numpy(dtype=float), text, small, look, font)
             _colour_bar(axes, look, values.shape)
         else:
@@ -268,7 +269,7 @@ def _cells(
         if math.isnan(value):
             axes.add_patch(Rectangle((column - 0.5, row - 0.5), 1, 1, fc=UNDEFINED, ec="#b6bcc6", hatch="////", lw=0))
         elif bold[row, column]:
-            axes.add_patch(Rectangle((column - 0.44, row - 0.44), 0.88, 0.88, fill=False, ec=INK, lw=1.3))
+            axes.add_patch(Rectangle((column - 0.46, row - 0.46), 0.92, 0.92, fill=False, ec=INK, lw=1.3))
         colour = _readable_on(look.colours, value, look.limits)
         note = "" if notes is None else str(notes[row, column])
         words = [(row - (0.12 if note else 0), str(printed[row, column]), font), (row + 0.27, note, 0.62 * font)]

@@ -13,6 +13,7 @@ from scipy.special import ndtr, ndtri
 
 from probekit.arrays import Float
 from probekit.figures.style import (
+    GAP,
     GUIDE,
     Extension,
     figure_of,
@@ -63,7 +64,7 @@ def roc_curves(
         axes.set_xlabel("false positive rate (real called fake)")
         axes.set_ylabel("true positive rate (fake called fake)")
         legend(figure, axes.lines, legend_title)
-        headline(figure, title, width, oracle=oracle)
+        headline(figure, title, width - GAP, oracle=oracle)
         return picture(figure, extension)
 
 
@@ -102,7 +103,7 @@ def det_curves(
         axes.set_xlabel("false positive rate, % (real called fake)")
         axes.set_ylabel("false negative rate, % (fake called real)")
         legend(figure, axes.lines, legend_title)
-        headline(figure, title, width, oracle=oracle)
+        headline(figure, title, width - GAP, oracle=oracle)
         return picture(figure, extension)
 
 

@@ -49,6 +49,7 @@ Dashes = Literal["-"] | tuple[float, tuple[float, ...]]
 
 ORACLE = "ORACLE: chosen on test data"
 
+GAP = 0.4  # inches between a title and the legend beside it
 LEGEND_BREADTH = 3.2  # inches of a label, beyond which it is folded
 LEGEND_LINES = 24  # in a column
 BREAKS = tuple(
@@ -61,7 +62,7 @@ BREAKS = tuple(
         r"(?<=.)(?=.)",
     )
 )
-"""Where a line may end: what cannot be kept whole is broken at the first of these, what is still too long at the next."""
+"""Where a line may end: a text that does not fit is broken at the first of these, its parts that do not at the next."""
 
 
 # Canvas and file
