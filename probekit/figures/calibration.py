@@ -91,8 +91,8 @@ def _bins(upper: "Axes", lower: "Axes", frame: pd.DataFrame, most: int, look: di
     upper.vlines(full["predicted"], *_wilson(full["share"], full["n"]), color=colour, lw=1.4, alpha=0.6)
     for bins, face in ((full, colour), (frame[(frame["n"] > 0) & ~enough], "none")):
         area = 8 + 150 * bins["n"] / max(most, 1)
-        upper.scatter(bins["predicted"], bins["share"], s=area, marker=marker, alpha=0.8, facecolors=face, edgecolors=colour,
-                      linewidths=0.9, zorder=3)  # fmt: skip
+        upper.scatter(bins["predicted"], bins["share"], s=area, marker=marker, alpha=0.8,
+                      facecolors=face, edgecolors=colour, linewidths=0.9, zorder=3)  # fmt: skip
     known = frame[frame["n"] > 0]
     lower.vlines(known["predicted"], 0.5, known["n"], color=colour, lw=1.2, alpha=0.5)
     lower.plot(known["predicted"], known["n"], color=colour, marker=marker, ms=4, linestyle="")
@@ -101,13 +101,14 @@ def _bins(upper: "Axes", lower: "Axes", frame: pd.DataFrame, most: int, look: di
 def _wilson(share: "pd.Series[float]", n: "pd.Series[int]") -> Float[np.ndarray, "2 b"]:
     """Both ends of the interval of a binomial share (Wilson 1927, JASA 22: 209).
 
-    The shares p with |share - p| ≤ z √(p (1 - p) / n): (share + z² / 2n ± z √(share (1 - share) / n + z² / 4n²)) /
-    (1 + z² / n).
+    All q with |p - q| ≤ z √(q (1 - q) / n), p the observed share: (p + z²/2n ± z √(p (1 - p)/n + z²/4n²)) / (1 + z²/n).
     """
     z = ndtri((1 + LEVEL) / 2)
-    middle = share + z**2 / (2 * n)
-    reach = z * np.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
-    return np.stack([middle - reach, middle + reach]) / (1 + z**2 / n).to_numpy()
+    p, size = share.to_numpy(dtype=float), n.to_numpy(dtype=float)
+    middle = p + z**2 / (2 * size)
+    reach = z * np.sqrt(p * (1 - p) / size + z**2 / (4 * size**2))
+    ends: Float[np.ndarray, "2 b"] = np.stack([middle - reach, middle + reach]) / (1 + z**2 / size)
+    return ends
 
 
 def _ece(frame: pd.DataFrame) -> str:

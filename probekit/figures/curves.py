@@ -151,8 +151,7 @@ def shot_curves(
             _shot_lines(axes, points if name is None else points[points["panel"] == name], _series(table))
             words = wrapped(shots_axis, width - 1.0, 11, "normal")
             _horizontal_axis(axes, ticks, _apart_enough(ticks), apart, words)
-            _value_axis(axes, points, value_name, chance)
-            axes.label_outer(remove_inner_ticks=False)
+            _value_axis(axes, points, value_name if axes in panels[::across] else "", chance)
         for axes in panels[max(len(names), 1) :]:
             axes.remove()
         legend(figure, handles, legend_title)
@@ -175,11 +174,12 @@ def _shot_points(table: pd.DataFrame, shots: "pd.Series[int]", places: Mapping[s
 def _shot_lines(axes: "Axes", points: pd.DataFrame, names: Sequence[str]) -> None:
     """A line a series over the numbers, its point at `all` apart; each series a little beside the one before."""
     present = [name for name in names if (points["series"] == name).any()]
+    gap = np.diff(np.unique(points["x"])).min(initial=1.0)  # what stands beside one number stays clear of the next
     for number, name in enumerate(present):
         place = names.index(name)
-        look = {"color": series_colour(place), "marker": _marker(place), "linestyle": "-"}
+        look: dict[str, Any] = {"color": series_colour(place), "marker": _marker(place), "linestyle": "-"}
         mine = points[points["series"] == name].sort_values("number", kind="stable")
-        x = mine["x"] + _shift(number, len(present))
+        x = mine["x"] + _shift(number, len(present), gap / 2)
         axes.vlines(x, mine["lo"], mine["hi"], color=look["color"], lw=1.2, alpha=0.6)
         numbered = mine["number"].notna()
         axes.plot(x[numbered], mine["value"][numbered], ms=4.5, lw=1.4, **look)
@@ -227,9 +227,9 @@ def _apart_enough(ticks: Mapping[str, float]) -> list[str]:
     return kept
 
 
-def _shift(place: int, n: int) -> float:
+def _shift(place: int, n: int, room: float = 0.4) -> float:
     """Beside each other, not on top of each other: the inches of the place among n from their middle."""
-    return min(0.11, 0.4 / n) * (place - (n - 1) / 2)
+    return min(0.11, room / n) * (place - (n - 1) / 2)
 
 
 def _width(places: Sequence[float], least: float = 4.0) -> float:
@@ -371,7 +371,7 @@ def _mark_handles(points: pd.DataFrame, chance: float | None) -> "list[Artist]":
 
 def _with_intervals(table: pd.DataFrame) -> pd.DataFrame:
     """The table with the columns that may be left out."""
-    without = {"over": "", "lo": np.nan, "hi": np.nan, "chosen": False}
+    without: dict[str, Any] = {"over": "", "lo": np.nan, "hi": np.nan, "chosen": False}
     points = table.assign(**{name: value for name, value in without.items() if name not in table})
     return points.assign(chosen=points["chosen"].eq(True) & points["value"].notna())
 

@@ -216,7 +216,7 @@ def _heat_map(
     with figure_of(max(width, 3.6), height) as figure:
         axes = figure.add_subplot()
         if values.size:
-            font *= min(1.0, 0.84 * cell / breadth(text.to_numpy().ravel(), font, "bold"))
+            font *= min(1.0, 0.84 * cell / breadth([*text.to_numpy().ravel()], font, "bold"))
             _cells(axes, values.to_numpy(dtype=float), text, small, look, font)
             _colour_bar(axes, look, values.shape)
         else:

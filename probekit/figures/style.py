@@ -252,6 +252,6 @@ def series_colour(place: int) -> str:
     """The colour of the series at that place of a legend: every colour, then a darker and a lighter one of each."""
     from matplotlib.colors import to_hex, to_rgb
 
-    red_green_blue = np.array(to_rgb(CLASS_COLOURS[place % len(CLASS_COLOURS)]))
-    shade = place // len(CLASS_COLOURS) % 3
-    return to_hex([red_green_blue, 0.5 * red_green_blue, 0.5 + 0.5 * red_green_blue][shade])
+    red, green, blue = to_rgb(CLASS_COLOURS[place % len(CLASS_COLOURS)])
+    white, share = ((0.0, 1.0), (0.0, 0.5), (0.5, 0.5))[place // len(CLASS_COLOURS) % 3]
+    return to_hex((white + share * red, white + share * green, white + share * blue))
