@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 FEWEST = 10  # samples of a bin whose share says something
 LEVEL = 0.95  # of the intervals
 RULE = (
-    f"A larger marker stands for more samples, a bar for the {100 * LEVEL:.0f} % Wilson interval. "
-    f"Bins of fewer than {FEWEST} samples are hollow, without bars, and not joined."
+    f"larger marker: more samples · bar: {100 * LEVEL:.0f} % Wilson interval · "
+    f"hollow, neither bar nor line: fewer than {FEWEST} samples"
 )
 
 
