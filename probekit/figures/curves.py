@@ -4,6 +4,7 @@ Both kinds have an axis of numbers and, at its right end and apart from it, plac
 between 0 and 1; its axis reaches from chance or below to 1, so that pictures compare.
 """
 
+import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -16,9 +17,9 @@ from probekit.figures.style import (
     CLASS_MARKERS,
     DASHES,
     FAINT,
+    GAP,
     GUIDE,
     INK,
-    Dashes,
     Extension,
     bare,
     breadth,
@@ -26,10 +27,11 @@ from probekit.figures.style import (
     headline,
     legend,
     legend_width,
-    line_style,
     picture,
     ruled,
     say_empty,
+    series_colour,
+    wrapped,
 )
 
 if TYPE_CHECKING:
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 ALL = "all"
+ACROSS = 3  # panels in a row
 NUMBERED = re.compile(r"(.+)@(\d+)")  # cls@7: the kind of tap and the block
 
 
@@ -46,46 +49,52 @@ def layer_curves(
     title: str,
     value_name: str = "AUC",
     chance: float | None = 0.5,
+    legend_title: str = "",
     oracle: bool = False,
     extension: Extension = "png",
 ) -> bytes:
     """Lines of a value over the blocks of a model; taps without a block stand apart at the right end.
 
-    Colour is the series, dashes and marker are the kind of tap (`cls` of `cls@7`). A line breaks at an undefined value,
-    and the legend counts them.
+    Colour is the series, marker the kind of tap (`cls` of `cls@7`), dashes and the marker's filling what the mean is
+    over. A line breaks at an undefined value, and the legend counts them.
 
     Args:
-        table: a row a point: `series`, `tap` (`cls@7`, `final`), `value`; optional `lo` and `hi`, the ends of its
-            interval (NaN: none), and `chosen`, True where the point is to be ringed.
+        table: a row a point: `series`, `tap` (`cls@7`, `final`), `value`; optional `over`, words for what a value is
+            the mean over, each a line of its own (`seen generators`, `unseen generators`), `lo` and `hi`, the ends of
+            its interval (NaN: none), and `chosen`, True where the point is to be ringed.
         title: stands above the picture.
         value_name: words for the vertical axis.
         chance: the value of guessing, drawn as a dashed line; None draws none.
+        legend_title: what the series are: `trained on`.
         oracle: stamp the picture: its numbers were chosen on test data.
         extension: `png` or `svg`.
     """
     points = _with_intervals(table)
     split = points["tap"].astype(str).str.extract(NUMBERED)
     points = points.assign(kind=split[0], block=pd.to_numeric(split[1])).sort_values("block", kind="stable")
-    kinds = list(points["kind"].dropna().unique())
+    kinds, means = (list(points[column].dropna().unique()) for column in ("kind", "over"))
     unit, ticks, shown = _block_places(points["block"])
     apart = _places_apart(table["tap"][split[0].isna()].astype(str), max(ticks.values(), default=None))
-    handles = [*_series_handles(table), *_kind_handles(kinds), *_mark_handles(points, chance)]
+    handles = [*_series_handles(table), *_over_handles(means), *_kind_handles(kinds), *_mark_handles(points, chance)]
     width = _width([*ticks.values(), *apart.values()])
-    with figure_of(width + legend_width([str(handle.get_label()) for handle in handles]), 4.6) as figure:
+    beside = legend_width([str(handle.get_label()) for handle in handles], legend_title)
+    with figure_of(width + beside, 4.6) as figure:
         axes = figure.add_subplot()
         for place, name in enumerate(names := _series(table)):
-            mine = points[points["series"] == name]
-            colour, shift = line_style(place)["color"], _shift(place, len(names))
-            for number, kind in enumerate(kinds):
-                rows = mine[mine["kind"] == kind]
-                x = unit * rows["block"] + (shift if len(ticks) == 1 else 0)
-                _line(axes, x, rows, colour, *_kind_look(number))
-            _points_apart(axes, mine, mine["tap"], apart, shift, colour)
+            for number, mean in enumerate(means):
+                mine = points[(points["series"] == name) & (points["over"] == mean)]
+                look = {"color": series_colour(place), **_over_look(number, series_colour(place))}
+                shift = _shift(place * len(means) + number, len(names) * len(means))
+                for kind in kinds:
+                    rows = mine[mine["kind"] == kind]
+                    x = unit * rows["block"] + (shift if len(ticks) == 1 else 0)
+                    _line(axes, x, rows, look | {"marker": _marker(kinds.index(kind))})
+                _points_apart(axes, mine, mine["tap"], apart, shift, look | {"marker": "o"})
         words = "block" if len(kinds) != 1 else f"block i of {kinds[0]}@i"
         _horizontal_axis(axes, ticks, shown, apart, words if kinds else "tap")
         _value_axis(axes, points, value_name, chance)
-        legend(figure, handles)
-        headline(figure, title, width, oracle=oracle)
+        legend(figure, handles, legend_title)
+        headline(figure, title, width - GAP, oracle=oracle)
         return picture(figure, extension)
 
 
@@ -96,20 +105,26 @@ def shot_curves(
     value_name: str = "AUC",
     chance: float | None = 0.5,
     shots_axis: str = "training examples per class",
+    legend_title: str = "",
+    panel_title: str = "trained on",
     oracle: bool = False,
     extension: Extension = "png",
 ) -> bytes:
-    """Lines of a mean value over the number of training examples, a band of one standard deviation around each.
+    """Lines of a mean value over the number of training examples, with bars of one standard deviation.
 
-    The number has a logarithmic scale; `all` stands apart at the right end.
+    The number has a logarithmic scale; `all` stands apart at the right end. Series stand a little beside each other,
+    so that their bars can be told apart.
 
     Args:
         table: a row a point: `series`, `shots` (1 or more, or "all"), `value` (the mean over seeds), and `spread` (the
-            standard deviation over seeds; NaN: none).
+            standard deviation over seeds; NaN: none); optional `panel`: series of one panel are drawn together, the
+            panels side by side, three in a row, each series with the same look in all.
         title: stands above the picture.
         value_name: words for the vertical axis.
         chance: the value of guessing, drawn as a dashed line; None draws none.
         shots_axis: words for the horizontal axis.
+        legend_title: what the series are: `tested on`.
+        panel_title: words before the name of each panel.
         oracle: stamp the picture: its numbers were chosen on test data.
         extension: `png` or `svg`.
 
@@ -118,26 +133,57 @@ def shot_curves(
     """
     everything = table["shots"].astype(str) == ALL
     shots = _whole_numbers(table["shots"][~everything])
-    points = table.assign(lo=table["value"] - table["spread"], hi=table["value"] + table["spread"], chosen=False)
-    numbered = points[~everything].assign(shots=shots).sort_values("shots", kind="stable")
-    ticks = _log_places(shots)
+    names = list(dict.fromkeys(table["panel"])) if "panel" in table else []
+    across, down = min(len(names), ACROSS) or 1, math.ceil(len(names) / ACROSS) or 1
+    alone = across == 1
+    ticks = _log_places(shots, 5.0 if alone else 2.0)
     apart = _places_apart([ALL] if everything.any() else [], max(ticks.values(), default=None))
-    handles = [*_series_handles(table), *_mark_handles(points, chance)]
-    width = _width([*ticks.values(), *apart.values()])
-    with figure_of(width + legend_width([str(handle.get_label()) for handle in handles]), 4.6) as figure:
-        axes = figure.add_subplot()
-        for place, name in enumerate(names := _series(table)):
-            look, shift = line_style(place), _shift(place, len(names))
-            rows = numbered[numbered["series"] == name]
-            x = rows["shots"].astype(str).map(ticks).astype(float) + (shift if len(ticks) == 1 else 0)
-            _line(axes, x, rows, look["color"], look["linestyle"], "o")
-            mine = points[everything & (points["series"] == name)]
-            _points_apart(axes, mine, mine["shots"].astype(str), apart, shift, look["color"])
-        _horizontal_axis(axes, ticks, _apart_enough(ticks), apart, shots_axis)
-        _value_axis(axes, points, value_name, chance)
-        legend(figure, handles)
-        headline(figure, title, width, oracle=oracle, remark="mean over seeds ± 1 standard deviation")
+    points = _shot_points(table, shots, {**ticks, **apart})
+    handles = [*_series_handles(table, CLASS_MARKERS), *_mark_handles(points, chance)]
+    width = _width([*ticks.values(), *apart.values()], least=4.0 if alone else 2.4)
+    beside = legend_width([str(handle.get_label()) for handle in handles], legend_title)
+    with figure_of(width * across + beside, 4.6 if down == 1 else 0.6 + 3.2 * down) as figure:
+        panels = figure.subplots(down, across, sharey=True, squeeze=False).ravel()
+        for axes, name in zip(panels, names or [None], strict=False):
+            if name is not None:
+                words = wrapped(f"{panel_title} {name}".strip(), width - 1.0, 10, "normal")
+                axes.set_title(words, fontsize=10, loc="left")
+            _shot_lines(axes, points if name is None else points[points["panel"] == name], _series(table))
+            words = wrapped(shots_axis, width - 1.0, 11, "normal")
+            _horizontal_axis(axes, ticks, _apart_enough(ticks), apart, words)
+            _value_axis(axes, points, value_name if axes in panels[::across] else "", chance)
+        for axes in panels[max(len(names), 1) :]:
+            axes.remove()
+        legend(figure, handles, legend_title)
+        remark = "mean over seeds ± 1 standard deviation" if (table["spread"] > 0).any() else ""
+        headline(figure, title, width * across - GAP, oracle=oracle, remark=remark)
         return picture(figure, extension)
+
+
+def _shot_points(table: pd.DataFrame, shots: "pd.Series[int]", places: Mapping[str, float]) -> pd.DataFrame:
+    """The table with the ends of its bars, its numbers (NaN at `all`) and their places."""
+    return table.assign(
+        lo=table["value"] - table["spread"],
+        hi=table["value"] + table["spread"],
+        chosen=False,
+        number=shots.astype(float),
+        x=shots.astype(str).reindex(table.index, fill_value=ALL).map(places).astype(float),
+    )
+
+
+def _shot_lines(axes: "Axes", points: pd.DataFrame, names: Sequence[str]) -> None:
+    """A line a series over the numbers, its point at `all` apart; each series a little beside the one before."""
+    present = [name for name in names if (points["series"] == name).any()]
+    gap = np.diff(np.unique(points["x"])).min(initial=1.0)  # what stands beside one number stays clear of the next
+    for number, name in enumerate(present):
+        place = names.index(name)
+        look: dict[str, Any] = {"color": series_colour(place), "marker": _marker(place), "linestyle": "-"}
+        mine = points[points["series"] == name].sort_values("number", kind="stable")
+        x = mine["x"] + _shift(number, len(present), gap / 2)
+        axes.vlines(x, mine["lo"], mine["hi"], color=look["color"], lw=1.2, alpha=0.6)
+        numbered = mine["number"].notna()
+        axes.plot(x[numbered], mine["value"][numbered], ms=4.5, lw=1.4, **look)
+        axes.plot(x[~numbered], mine["value"][~numbered], ms=5.5, **look | {"linestyle": ""})
 
 
 # Places on the horizontal axis, in inches
@@ -155,11 +201,12 @@ def _block_places(blocks: "pd.Series[float]") -> tuple[float, dict[str, float], 
     return unit, places, [n for n in places if int(n) % step == 0 or span == 1]
 
 
-def _log_places(shots: "pd.Series[int]") -> dict[str, float]:
+def _log_places(shots: "pd.Series[int]", span: float) -> dict[str, float]:
+    """Where each number stands, over so many inches from the least to the greatest."""
     numbers = sorted(shots.unique())
     if not numbers:
         return {}
-    scale = 5.0 / max(np.log10(numbers[-1] / numbers[0]), 1.0)
+    scale = span / max(np.log10(numbers[-1] / numbers[0]), 1.0)
     return {str(n): float(scale * np.log10(n / numbers[0])) for n in numbers}
 
 
@@ -180,26 +227,27 @@ def _apart_enough(ticks: Mapping[str, float]) -> list[str]:
     return kept
 
 
-def _shift(place: int, n: int) -> float:
+def _shift(place: int, n: int, room: float = 0.4) -> float:
     """Beside each other, not on top of each other: the inches of the place among n from their middle."""
-    return min(0.11, 0.4 / n) * (place - (n - 1) / 2)
+    return min(0.11, room / n) * (place - (n - 1) / 2)
 
 
-def _width(places: Sequence[float]) -> float:
+def _width(places: Sequence[float], least: float = 4.0) -> float:
     """The inches of the axes and the words at their left."""
     span = max(places) - min(places) if places else 0.0
-    return max(4.0, span + 0.8) + 0.9
+    return max(least, span + 0.8) + 0.9
 
 
 # Drawing
 
 
-def _line(axes: "Axes", x: "pd.Series[float]", rows: pd.DataFrame, colour: str, dashes: Dashes, marker: str) -> None:
+def _line(axes: "Axes", x: "pd.Series[float]", rows: pd.DataFrame, look: dict[str, Any]) -> None:
     """A line through the points over the band of their intervals."""
+    colour = look["color"]
     axes.fill_between(x, rows["lo"], rows["hi"], color=colour, alpha=0.12, lw=0)
     if len(rows) == 1:  # a band of one point has no breadth
         axes.vlines(x, rows["lo"], rows["hi"], color=colour, lw=1.4, alpha=0.6)
-    axes.plot(x, rows["value"], color=colour, linestyle=dashes, marker=marker, ms=4.5, lw=1.6)
+    axes.plot(x, rows["value"], ms=4.5, lw=1.6, **look)
     _ring(axes, x[rows["chosen"]], rows["value"][rows["chosen"]])
 
 
@@ -209,12 +257,12 @@ def _points_apart(
     names: "pd.Series[str]",
     apart: Mapping[str, float],
     shift: float,
-    colour: str,
+    look: dict[str, Any],
 ) -> None:
     """Points with the bars of their intervals, of those rows whose name stands apart."""
     x = names.map(apart).astype(float) + shift
-    axes.vlines(x, rows["lo"], rows["hi"], color=colour, lw=1.4, alpha=0.6)
-    axes.plot(x, rows["value"], color=colour, linestyle="", marker="o", ms=5.5)
+    axes.vlines(x, rows["lo"], rows["hi"], color=look["color"], lw=1.4, alpha=0.6)
+    axes.plot(x, rows["value"], ms=5.5, **look | {"linestyle": ""})
     chosen = rows["chosen"] & x.notna()
     _ring(axes, x[chosen], rows["value"][chosen])
 
@@ -268,28 +316,46 @@ def _series(table: pd.DataFrame) -> list[str]:
     return list(dict.fromkeys(table["series"]))
 
 
-def _series_handles(table: pd.DataFrame) -> "list[Artist]":
+def _series_handles(table: pd.DataFrame, markers: Sequence[str] = ("",)) -> "list[Artist]":
     """A line a series, with the number of its undefined points."""
     from matplotlib.lines import Line2D
 
     undefined = table["value"].isna().groupby(table["series"]).sum()
     labels = [f"{name}  ({undefined[name]} undefined)" if undefined[name] else str(name) for name in _series(table)]
-    return [Line2D([], [], label=label, **(line_style(i) | {"lw": 2.6})) for i, label in enumerate(labels)]
+    return [
+        Line2D([], [], label=label, color=series_colour(i), lw=2.2, marker=markers[i % len(markers)], ms=5)
+        for i, label in enumerate(labels)
+    ]
 
 
-def _kind_handles(kinds: Sequence[str]) -> "list[Artist]":
-    """Dashes and marker of each kind of tap; one kind stands on the axis instead."""
+def _over_handles(means: Sequence[str]) -> "list[Artist]":
+    """Dashes and filling of what a value is the mean over, where there is more than one."""
     from matplotlib.lines import Line2D
 
     handles: list[Artist] = [
-        Line2D([], [], label=f"{kind}@i", color=INK, linestyle=dashes, marker=marker, ms=4.5, lw=1.6)
-        for kind, (dashes, marker) in zip(kinds, map(_kind_look, range(len(kinds))), strict=True)
+        Line2D([], [], label=f"mean over {mean}", color=INK, marker="o", ms=4.5, lw=1.6, **_over_look(number, INK))
+        for number, mean in enumerate(means)
+    ]
+    return handles if len(means) > 1 else []
+
+
+def _kind_handles(kinds: Sequence[str]) -> "list[Artist]":
+    """The marker of each kind of tap; one kind stands on the axis instead."""
+    from matplotlib.lines import Line2D
+
+    handles: list[Artist] = [
+        Line2D([], [], label=f"{kind}@i", color=INK, linestyle="", marker=_marker(place), ms=5.5)
+        for place, kind in enumerate(kinds)
     ]
     return handles if len(kinds) > 1 else []
 
 
-def _kind_look(place: int) -> tuple[Dashes, str]:
-    return DASHES[place % len(DASHES)], CLASS_MARKERS[place % len(CLASS_MARKERS)]
+def _over_look(number: int, colour: str) -> dict[str, Any]:
+    return {"linestyle": DASHES[number % len(DASHES)], "markerfacecolor": "white" if number % 2 else colour}
+
+
+def _marker(place: int) -> str:
+    return CLASS_MARKERS[place % len(CLASS_MARKERS)]
 
 
 def _mark_handles(points: pd.DataFrame, chance: float | None) -> "list[Artist]":
@@ -305,7 +371,7 @@ def _mark_handles(points: pd.DataFrame, chance: float | None) -> "list[Artist]":
 
 def _with_intervals(table: pd.DataFrame) -> pd.DataFrame:
     """The table with the columns that may be left out."""
-    without = {"lo": np.nan, "hi": np.nan, "chosen": False}
+    without: dict[str, Any] = {"over": "", "lo": np.nan, "hi": np.nan, "chosen": False}
     points = table.assign(**{name: value for name, value in without.items() if name not in table})
     return points.assign(chosen=points["chosen"].eq(True) & points["value"].notna())
 

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from matplotlib.colors import Colormap
 
 MINUS, DASH = "−", "–"
+FOLDED, FOLDED_FONT = 2.2, 8  # inches of a label beyond which it is folded, and set in so many points
+STEEP = math.radians(40)  # of names too wide for their column
 COUNTED = 20  # rows or columns up to which each cell has room for its n
 
 
@@ -114,6 +116,7 @@ def difference_matrix(
     train_axis: str = "trained on",
     test_axis: str = "tested on",
     limit: float | None = None,
+    certain: pd.DataFrame | None = None,
     oracle: bool = False,
     extension: Extension = "png",
 ) -> bytes:
@@ -127,15 +130,21 @@ def difference_matrix(
         test_axis: words for the columns.
         limit: the colours run from -limit to limit; None takes the largest difference, rounded up to 1, 2 or 5 of
             its decimal. Pictures that are to be compared need the same limit.
+        certain: True where the interval of the difference excludes 0, same index and columns: those cells are bold and
+            framed, and a line beneath the title says so. None marks none.
         oracle: stamp the picture: its numbers were chosen on test data.
         extension: `png` or `svg`.
     """
     limit = _rounded_up(values.to_numpy(dtype=float)) if limit is None else limit
     decimals = 2 if limit >= 0.1 else 3
     colours = _colours("no difference in the middle", ORANGE_TO_BLUE)
-    look = _Look((train_axis, test_axis), value_name, colours, (-limit, limit), decimals=decimals)
+    look = _Look((train_axis, test_axis), value_name, colours, (-limit, limit), decimals, certain=certain)
     text = values.map(lambda value: DASH if pd.isna(value) else _signed(value, decimals))
-    return _heat_map(values, text, None, look, title=title, oracle=oracle, extension=extension)
+    remark = ""
+    if certain is not None:
+        marked = certain.eq(True).any(axis=None)
+        remark = "bold and framed: the interval excludes 0" if marked else "no cell's interval excludes 0"
+    return _heat_map(values, text, None, look, title=title, remark=remark, oracle=oracle, extension=extension)
 
 
 def confusion(
@@ -180,6 +189,7 @@ class _Look:
     limits: tuple[float, float]
     decimals: int | None = None  # of the colour bar, with sign; None: matplotlib's choice, without
     rule_after: int = 0  # a line stands after so many columns
+    certain: pd.DataFrame | None = None  # True: bold and framed
 
 
 def _heat_map(
@@ -196,9 +206,11 @@ def _heat_map(
     rows, columns = values.shape
     cell = float(np.interp(max(rows, columns), [4, 20, 40], [0.82, 0.5, 0.4]))  # inches
     font = float(np.interp(max(rows, columns), [4, 20], [13, 8]))
-    labels = [[str(name) for name in axis] for axis in (values.index, values.columns)]
-    longest = [breadth(names, font) for names in labels]
-    steep = longest[1] > cell  # names too wide for their column
+    sizes = max(0.85 * font, 8)
+    rows_named, row_font = _folded(values.index, sizes, cell)
+    columns_named, column_font = _folded(values.columns, sizes, cell * math.sin(STEEP))
+    longest = breadth(rows_named, row_font), breadth(columns_named, column_font)
+    steep = longest[1] > cell - 0.05
     width = longest[0] + cell * columns + 1.5
     beside = max(cell * rows, breadth([look.value_name], 11))  # the words of the colour bar may be the longer
     above = 0.2 * wrapped(title, max(width, 5.5)).count("\n")
@@ -206,20 +218,38 @@ def _heat_map(
     with figure_of(max(width, 3.6), height) as figure:
         axes = figure.add_subplot()
         if values.size:
+            font *= min(1.0, 0.84 * cell / breadth([*text.to_numpy().ravel()], font, "bold"))
             _cells(axes, values.to_numpy(dtype=float), text, small, look, font)
             _colour_bar(axes, look, values.shape)
         else:
             say_empty(axes)
-        axes.set_xticks(range(columns), labels[1], rotation=40 if steep else 0,
-                        ha="right" if steep else "center", rotation_mode="anchor")  # fmt: skip
-        axes.set_yticks(range(rows), labels[0])
-        axes.tick_params(which="both", length=0, labelsize=max(0.85 * font, 8))
+        axes.set_xticks(range(columns), columns_named, rotation=math.degrees(STEEP) if steep else 0,
+                        ha="right" if steep else "center", rotation_mode="anchor", fontsize=column_font)  # fmt: skip
+        axes.set_yticks(range(rows), rows_named, fontsize=row_font)
+        axes.tick_params(which="both", length=0)
         axes.set_ylabel(look.axis_names[0], weight="bold")
         axes.set_xlabel(look.axis_names[1], weight="bold")
         axes.spines[:].set_visible(False)
         # over the whole picture: the axes may be narrower than the title
         headline(figure, title, max(width, 5.5), oracle=oracle, remark=remark)
         return picture(figure, extension)
+
+
+def _folded(names: "pd.Index[str]", font: float, room: float) -> tuple[list[str], float]:
+    """The names, the long ones in as many lines as stand in so many inches, and the points of their font."""
+    words = [str(name) for name in names]
+    if breadth(words, font) <= FOLDED:
+        return words, font
+    most = max(1, int(room / (FOLDED_FONT * 1.25 / 72)))
+    return [_in_lines(name, most) for name in words], FOLDED_FONT
+
+
+def _in_lines(name: str, most: int) -> str:
+    """The name in no more lines than that, as narrow as they can be from `FOLDED` inches on."""
+    width = FOLDED
+    while (lines := wrapped(name, width, FOLDED_FONT, "normal")).count("\n") >= most:
+        width *= 1.1
+    return lines
 
 
 def _cells(
@@ -230,20 +260,24 @@ def _cells(
     look: _Look,
     font: float,
 ) -> None:
-    """Colours, printed values and the white lines between them."""
+    """Colours, printed values, frames and the white lines between them."""
     from matplotlib.patches import Rectangle
 
     printed, notes = text.to_numpy(), None if small is None else small.to_numpy()
+    bold = np.zeros(grid.shape, dtype=bool) if look.certain is None else look.certain.eq(True).to_numpy()
     low, high = look.limits
     axes.imshow(np.ma.masked_invalid(grid), cmap=look.colours, vmin=low, vmax=high, aspect="equal")
     for (row, column), value in np.ndenumerate(grid):
         if math.isnan(value):
             axes.add_patch(Rectangle((column - 0.5, row - 0.5), 1, 1, fc=UNDEFINED, ec="#b6bcc6", hatch="////", lw=0))
+        elif bold[row, column]:
+            axes.add_patch(Rectangle((column - 0.46, row - 0.46), 0.92, 0.92, fill=False, ec=INK, lw=1.3))
         colour = _readable_on(look.colours, value, look.limits)
         note = "" if notes is None else str(notes[row, column])
         words = [(row - (0.12 if note else 0), str(printed[row, column]), font), (row + 0.27, note, 0.62 * font)]
         for y, word, points in words if note else words[:1]:
-            cell = axes.text(column, y, word, ha="center", va="center", color=colour, fontsize=points)
+            cell = axes.text(column, y, word, ha="center", va="center", color=colour, fontsize=points,
+                             weight="bold" if bold[row, column] else "normal")  # fmt: skip
             cell.set_in_layout(False)  # it lies inside the axes: measuring thousands of them takes seconds
     axes.set_xticks(np.arange(grid.shape[1] + 1) - 0.5, minor=True)
     axes.set_yticks(np.arange(grid.shape[0] + 1) - 0.5, minor=True)

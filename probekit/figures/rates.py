@@ -13,6 +13,7 @@ from scipy.special import ndtr, ndtri
 
 from probekit.arrays import Float
 from probekit.figures.style import (
+    GAP,
     GUIDE,
     Extension,
     figure_of,
@@ -41,6 +42,7 @@ def roc_curves(
     *,
     title: str,
     notes: Mapping[str, str] | None = None,
+    legend_title: str = "",
     oracle: bool = False,
     extension: Extension = "png",
 ) -> bytes:
@@ -50,18 +52,19 @@ def roc_curves(
         curves: name → false positive rates and true positive rates, vertex by vertex.
         title: stands above the picture.
         notes: name → words after the name in the legend: `AUC 0.97`.
+        legend_title: what the names are: `tested on`.
         oracle: stamp the picture: its numbers were chosen on test data.
         extension: `png` or `svg`.
     """
     diagonal = ((0.0, 1.0), "chance")
-    with _rate_axes(curves, notes, diagonal) as (figure, axes, width):
+    with _rate_axes(curves, notes, legend_title, diagonal) as (figure, axes, width):
         for place, (name, (fpr, tpr)) in enumerate(curves.items()):
             axes.plot(fpr, tpr, label=_label(name, notes), **line_style(place))
         axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01))
         axes.set_xlabel("false positive rate (real called fake)")
         axes.set_ylabel("true positive rate (fake called fake)")
-        legend(figure, axes.lines)
-        headline(figure, title, width, oracle=oracle)
+        legend(figure, axes.lines, legend_title)
+        headline(figure, title, width - GAP, oracle=oracle)
         return picture(figure, extension)
 
 
@@ -70,6 +73,7 @@ def det_curves(
     *,
     title: str,
     notes: Mapping[str, str] | None = None,
+    legend_title: str = "",
     oracle: bool = False,
     extension: Extension = "png",
 ) -> bytes:
@@ -82,12 +86,13 @@ def det_curves(
         curves: name → false positive rates and false negative rates, vertex by vertex.
         title: stands above the picture.
         notes: name → words after the name in the legend: `EER 4.1 %`.
+        legend_title: what the names are: `tested on`.
         oracle: stamp the picture: its numbers were chosen on test data.
         extension: `png` or `svg`.
     """
     low, high = ndtri(DET_LIMITS)
     ticks, words = ndtri(np.array(DET_TICKS) / 100), [f"{tick:g}".lstrip("0") for tick in DET_TICKS]
-    with _rate_axes(curves, notes, ((low, high), "equal error rates")) as (figure, axes, width):
+    with _rate_axes(curves, notes, legend_title, ((low, high), "equal error rates")) as (figure, axes, width):
         for place, (name, (fpr, fnr)) in enumerate(curves.items()):
             x, y = _deviates(np.asarray(fpr, dtype=float), np.asarray(fnr, dtype=float))
             axes.plot(x, y, label=_label(name, notes), clip_on=False, **line_style(place))
@@ -97,8 +102,8 @@ def det_curves(
         axes.set(xlim=(low, high), ylim=(low, high))
         axes.set_xlabel("false positive rate, % (real called fake)")
         axes.set_ylabel("false negative rate, % (fake called real)")
-        legend(figure, axes.lines)
-        headline(figure, title, width, oracle=oracle)
+        legend(figure, axes.lines, legend_title)
+        headline(figure, title, width - GAP, oracle=oracle)
         return picture(figure, extension)
 
 
@@ -120,13 +125,14 @@ def _deviates(fpr: Rates, fnr: Rates) -> tuple[Rates, Rates]:
 def _rate_axes(
     curves: Mapping[str, tuple[Rates, Rates]],
     notes: Mapping[str, str] | None,
+    legend_title: str,
     diagonal: tuple[tuple[float, float], str],
 ) -> "Iterator[tuple[Figure, Axes, float]]":
     """Square axes with a named diagonal, and room for the legend beside them; the inches without it."""
     ends, words = diagonal
     labels = [*(_label(name, notes) for name in curves), words]
     width = 6.2
-    with figure_of(width + legend_width(labels), 6.0) as figure:
+    with figure_of(width + legend_width(labels, legend_title), 6.0) as figure:
         axes = figure.add_subplot()
         axes.set_aspect("equal")
         ruled(axes)

@@ -2,10 +2,11 @@
 
 import io
 import math
-import textwrap
+import re
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -22,6 +23,7 @@ Extension = Literal["png", "svg"]
 """The file format of a picture, as its file is called."""
 
 DENSITY = 200  # dots an inch: twice a screen's
+MISSING_GLYPH = r"Glyph \d+ .* missing from"
 INK, FAINT, UNDEFINED = "#1b1f24", "#6b7280", "#e5e7eb"
 ALARM = "#a6480a"
 
@@ -41,10 +43,26 @@ DASHES: "tuple[Dashes, ...]" = (
 )  # fmt: skip
 GUIDE: dict[str, Any] = {"color": FAINT, "linestyle": "--", "lw": 1.2}  # chance, or what would be perfect
 
+Weight = Literal["normal", "bold"]
 Dashes = Literal["-"] | tuple[float, tuple[float, ...]]
 """A line style as matplotlib takes it: unbroken, or an offset and the lengths of dashes and gaps in line widths."""
 
 ORACLE = "ORACLE: chosen on test data"
+
+GAP = 0.4  # inches between a title and the legend beside it
+LEGEND_BREADTH = 3.2  # inches of a label, beyond which it is folded
+LEGEND_LINES = 24  # in a column
+BREAKS = tuple(
+    re.compile(after)
+    for after in (
+        r"(?<= · )",
+        r"(?<=, )",
+        r"(?<= )(?![·→] )|(?<=\S\+)(?=\S)",  # a dot or an arrow begins no line
+        r"(?<=[_\-#:/])",  # inside names
+        r"(?<=.)(?=.)",
+    )
+)
+"""Where a line may end: a text that does not fit is broken at the first of these, its parts that do not at the next."""
 
 
 # Canvas and file
@@ -82,7 +100,7 @@ def picture(figure: "Figure", extension: Extension = "png") -> bytes:
     file = io.BytesIO()
     nothing = {"png": ["Software"], "svg": ["Creator", "Date"]}[extension]
     with warnings.catch_warnings():  # a name in a script that the font lacks is drawn as boxes
-        warnings.filterwarnings("ignore", message=r"Glyph \d+ .* missing from")
+        warnings.filterwarnings("ignore", message=MISSING_GLYPH)
         figure.savefig(
             file,
             format=extension,
@@ -101,7 +119,8 @@ def headline(figure: "Figure", title: str, width: float, *, oracle: bool = False
     """The title over the whole picture, in lines of `width` inches, with a remark and the oracle stamp beneath it."""
     from matplotlib.text import Annotation
 
-    lines = [(ORACLE, ALARM, "bold")] * oracle + [(remark, FAINT, "normal")] * bool(remark)
+    beneath = wrapped(remark, width, 10, "normal").splitlines()
+    lines = [(ORACLE, ALARM, "bold")] * oracle + [(line, FAINT, "normal") for line in beneath]
     words = wrapped(title, width) + "\n " * len(lines)  # the blank lines keep the place free
     top = figure.suptitle(words, x=0.01, ha="left", weight="bold", fontsize=12)
     for place, (line, colour, weight) in enumerate(reversed(lines)):
@@ -111,14 +130,31 @@ def headline(figure: "Figure", title: str, width: float, *, oracle: bool = False
         )  # fmt: skip
 
 
-def wrapped(title: str, width: float) -> str:
-    """The title in lines of about so many inches in bold 12 points."""
-    return "\n".join(textwrap.wrap(title, int(width / 0.1))) or title
+def wrapped(words: str, width: float, font: float = 12, weight: Weight = "bold") -> str:
+    """The words in lines of at most so many inches, broken where they read best (`BREAKS`)."""
+
+    def fits(line: str) -> bool:
+        return _text_width(line.rstrip(), font, weight) <= width
+
+    lines = [""]
+    for piece in _pieces(words, fits, BREAKS):
+        if lines[-1] and not fits(lines[-1] + piece):
+            lines.append("")
+        lines[-1] += piece
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def _pieces(words: str, fits: Callable[[str], bool], breaks: "Sequence[re.Pattern[str]]") -> list[str]:
+    """The words in pieces that each fit into a line, as few and as natural as can be."""
+    if fits(words) or not breaks:
+        return [words]
+    parts = filter(None, breaks[0].split(words))
+    return [piece for part in parts for piece in _pieces(part, fits, breaks[1:])]
 
 
 def axes_title(axes: "Axes", title: str, caption: str = "", above: float = 6) -> None:
-    """The title over these axes, with a smaller line beneath it."""
-    axes.set_title(title, loc="left", weight="bold", fontsize=12, pad=above + (15 if caption else 0))
+    """The title over these axes, in lines of six inches, with a smaller line beneath it."""
+    axes.set_title(wrapped(title, 6.0), loc="left", weight="bold", fontsize=12, pad=above + (15 if caption else 0))
     if caption:
         axes.annotate(caption, (0, 1), (0, 6), xycoords="axes fraction", textcoords="offset points",
                       fontsize=9.5, color=FAINT)  # fmt: skip
@@ -141,31 +177,52 @@ def say_empty(axes: "Axes") -> None:
               bbox={"facecolor": "white", "edgecolor": "none"})  # fmt: skip
 
 
-def breadth(labels: Sequence[str], font: float) -> float:
-    """The inches that the longest of these words takes, roughly."""
-    return max(map(len, labels), default=0) * font * 0.0078
+def breadth(labels: Sequence[str], font: float, weight: Weight = "normal") -> float:
+    """The inches that the longest line of these words takes."""
+    return max((_text_width(line, font, weight) for label in labels for line in label.splitlines()), default=0.0)
+
+
+@lru_cache(maxsize=4096)
+def _text_width(line: str, font: float, weight: Weight) -> float:
+    """The inches of the line in the default font, whatever the user's settings."""
+    from matplotlib.font_manager import FontProperties
+    from matplotlib.textpath import text_to_path
+
+    look = FontProperties(family="DejaVu Sans", style="normal", variant="normal", stretch="normal", weight=weight)
+    look.set_size(font)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=MISSING_GLYPH)
+        points: float = text_to_path.get_text_width_height_descent(line, look, ismath=False)[0]
+    return points / 72
 
 
 # Legends outside the axes
 
 
-def legend(figure: "Figure", handles: "Sequence[Artist]") -> None:
+def legend(figure: "Figure", handles: "Sequence[Artist]", title: str = "") -> None:
     """A legend at the right of the picture, of as many columns as `legend_width` reckons with."""
     if handles:
-        font, columns = _legend_size(len(handles))
-        figure.legend(handles=handles, loc="outside right upper", frameon=False, ncols=columns,
-                      borderaxespad=0.8, fontsize=font, handlelength=2.6, columnspacing=1.4)  # fmt: skip
+        font, columns, labels = _legend_layout([str(handle.get_label()) for handle in handles])
+        drawn = figure.legend(handles=handles, labels=labels, loc="outside right upper", frameon=False, ncols=columns,
+                              borderaxespad=0.8, fontsize=font, handlelength=2.6, columnspacing=1.4,
+                              title=title or None, alignment="left")  # fmt: skip
+        drawn.get_title().set(fontsize=font, fontweight="bold")
 
 
-def legend_width(labels: Sequence[str]) -> float:
+def legend_width(labels: Sequence[str], title: str = "") -> float:
     """The inches that a legend of these labels takes."""
-    font, columns = _legend_size(len(labels))
+    font, columns, folded = _legend_layout(labels)
     chunks = np.array_split(np.arange(len(labels)), columns)
-    return sum((breadth([labels[i] for i in chunk], font) + 0.7 for chunk in chunks), 0.0)
+    beneath = sum((breadth([folded[i] for i in chunk], font) + 0.7 for chunk in chunks), 0.0)
+    return max(beneath, breadth([title], font, "bold") + 0.3)
 
 
-def _legend_size(n: int) -> tuple[float, int]:
-    return (10 if n <= 24 else 8), max(1, math.ceil(n / 24))
+def _legend_layout(labels: Sequence[str]) -> tuple[float, int, list[str]]:
+    """Points of the font, columns, and the labels, the long ones folded."""
+    font = 10 if len(labels) <= LEGEND_LINES else 8
+    folded = [wrapped(label, LEGEND_BREADTH, font, "normal") for label in labels]
+    lines = sum(label.count("\n") + 1 for label in folded)
+    return font, max(1, math.ceil(lines / LEGEND_LINES)), folded
 
 
 # Looks of classes and series
@@ -189,3 +246,12 @@ def line_style(place: int) -> dict[str, Any]:
     """Colour and dashes of the line at that place of a legend: every colour once a kind of dashes."""
     dashes = DASHES[place // len(CLASS_COLOURS) % len(DASHES)]
     return {"color": CLASS_COLOURS[place % len(CLASS_COLOURS)], "linestyle": dashes, "lw": 1.6}
+
+
+def series_colour(place: int) -> str:
+    """The colour of the series at that place of a legend: every colour, then a darker and a lighter one of each."""
+    from matplotlib.colors import to_hex, to_rgb
+
+    red, green, blue = to_rgb(CLASS_COLOURS[place % len(CLASS_COLOURS)])
+    white, share = ((0.0, 1.0), (0.0, 0.5), (0.5, 0.5))[place // len(CLASS_COLOURS) % 3]
+    return to_hex((white + share * red, white + share * green, white + share * blue))

@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from probekit import figures
+from probekit.figures.style import DENSITY
 from tests.figures.drawn import COUNTS, NAMES, VALUES, boxes_of, size
 
 
@@ -118,3 +119,43 @@ def test_a_heat_map_without_cells_says_so_and_one_of_undefined_cells_is_hatched(
     draw(pd.DataFrame(np.nan, index=["a", "b"], columns=["c", "d"]), title="Undefined")
     assert words.count("–") == 4
     assert sum(patch.get_hatch() is not None for patch in saved[1].axes[0].patches) == 4
+
+
+def test_cells_whose_interval_excludes_0_are_bold_and_framed_and_a_line_says_so(words, saved):
+    values = pd.DataFrame([[0.12, -0.3], [0.05, np.nan]], index=["a", "b"], columns=["c", "d"])
+    certain = pd.DataFrame([[True, False], [np.nan, True]], index=values.index, columns=values.columns)
+    figures.difference_matrix(values, title="Gain", certain=certain)
+    axes = saved[0].axes[0]
+    bold = [text.get_text() for text in axes.texts if text.get_weight() == "bold"]
+    assert bold == ["+0.12", "–"]
+    frames = [patch for patch in axes.patches if not patch.get_fill()]
+    assert [frame.get_center().tolist() for frame in frames] == [[0, 0]]
+    assert "bold and framed: the interval excludes 0" in words
+
+
+def test_a_matrix_of_gains_without_a_certain_one_says_so_and_one_without_intervals_says_nothing(words):
+    values = pd.DataFrame([[0.1]], index=["a"], columns=["b"])
+    figures.difference_matrix(values, title="Gain", certain=values.isna())
+    assert "no cell's interval excludes 0" in words
+    del words[:]
+    figures.difference_matrix(values, title="Gain")
+    assert not any("interval" in word for word in words)
+
+
+@pytest.mark.parametrize("rows", [1, 3, 16])
+def test_the_label_of_a_pool_is_folded_whole_and_stays_in_its_row(rows, monkeypatch):
+    pool = "+".join(f"generator-{i}" for i in range(12))
+    values = pd.DataFrame(0.5, index=[pool, *(f"g{i}" for i in range(rows - 1))], columns=["lama", "telea", "sdxl"])
+    boxes = boxes_of(monkeypatch, lambda: figures.matrix(values, title="AUC"))
+    (label,) = [(text, box) for text, box in boxes if text.replace("\n", "") == pool]
+    matrix = max((box for text, box in boxes if text == "axes"), key=lambda box: box.width)
+    assert all(line.endswith("+") for line in label[0].splitlines()[:-1])
+    assert label[1].height < matrix.height / rows
+    assert label[1].width < 4.5 * DENSITY
+
+
+def test_numbers_with_three_decimals_stay_inside_their_cells(monkeypatch):
+    values = pd.DataFrame(-0.018, index=[f"g{i}" for i in range(16)], columns=[f"g{i}" for i in range(16)])
+    boxes = boxes_of(monkeypatch, lambda: figures.difference_matrix(values, title="Gain", certain=values < 0))
+    matrix = max((box for text, box in boxes if text == "axes"), key=lambda box: box.width)
+    assert max(box.width for text, box in boxes if text == "−0.018") < 0.92 * matrix.width / 16
