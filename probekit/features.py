@@ -293,10 +293,10 @@ class Join:
         if not self.stores:
             raise UsageError(f"{self.cache} has no features yet: run `probekit extract --model {model}` first.")
         if not of_model:
-            names = sorted({store.settings.model for store in self.stores})
+            known = sorted({store.settings.model for store in self.stores})
             raise UsageError(
-                f"{self.cache} has no features of {model!r}, it has those of {', '.join(names)}."
-                f"{nearest(model, names)} Ask one of them, or run `probekit extract --model {model}` first."
+                f"{self.cache} has no features of {model!r}, it has those of {', '.join(known)}."
+                f"{nearest(model, known)} Ask one of them, or run `probekit extract --model {model}` first."
             )
         admitted = [store for store in of_model if selector.admits(store)]
         if not admitted:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from probekit.pairs.ensembles import Ensemble
     from probekit_cli.questions import Session
 
-MOST_CURVES = 9  # lines that can be told apart in one picture
+MOST_CURVES = 5  # lines that can be told apart in one panel
 
 OnProgress = Callable[[int, int], None]
 
@@ -40,14 +40,16 @@ def shots(
         session.answer({"shots": number, **result.to_json()}, features)
     session.table("shots", found.table, features, {"task": "binary", "probe": settings.probe})
     oracle = any(result.oracle for result in found.results.values())
-    spread = f", mean over {settings.seeds} seeds ± standard deviation" if settings.seeds > 1 else ""
-    title = f"AUC by shots · {features.title}, {settings.probe}{spread}"
+    title = f"AUC by shots · {features.title}, {settings.probe}"
     axis = "training images of each generator"
-    drawn = figures.shot_curves(_points(found), title=title, shots_axis=axis, oracle=oracle)
-    session.figure(f"shots{named}", drawn, f"{shown.stamped(title, oracle)}.", features)
+    points = _points(found)
+    legend = "tested on" if "panel" in points else "trained on, mean over tests"
+    drawn = figures.shot_curves(points, title=title, shots_axis=axis, oracle=oracle, legend_title=legend)
+    mean = f", mean over {settings.seeds} seeds" if settings.seeds > 1 else ""
+    session.figure(f"shots{named}", drawn, f"{shown.stamped(title, oracle)}{mean}.", features)
     table = found.table.pivot_table(index=["train", "test"], columns="shots", values="auc", sort=False)
     table.index = [" → ".join(pair) for pair in table.index]
-    heading = shown.stamped(title.replace(" ± standard deviation", ""), oracle)
+    heading = shown.stamped(title + mean, oracle)
     session.show(lambda: tables.print_matrix(table, "train → test", title=heading, styles=tables.score_style))
     shown.notes(session, _notes(found))
 
@@ -65,16 +67,16 @@ def _notes(found: "ShotCurve") -> tuple[str, ...]:
 
 
 def _points(found: "ShotCurve") -> "pd.DataFrame":
-    """Points of the curves: every pair where they are few, else the mean over pairs of each training set."""
+    """Points of the curves: a panel a training set where tests are few, else one line each, the mean over tests."""
     from probekit.pairs.shots import EVERY
 
-    table = found.table.assign(series=found.table["train"] + " → " + found.table["test"], value=found.table["auc"])
+    table = found.table.rename(columns={"auc": "value", "train": "panel", "test": "series"})
     table["spread"] = table.get("auc_sd", 0.0)
     if table["series"].nunique() > MOST_CURVES:
-        table["series"] = table["train"] + " → mean over tests"
-        table = table.groupby(["series", "shots"], sort=False, as_index=False)[["value", "spread"]].mean()
+        table = table.groupby(["panel", "shots"], sort=False, as_index=False)[["value", "spread"]].mean()
+        table = table.rename(columns={"panel": "series"})
     table["shots"] = [number if number == EVERY else int(number) for number in table["shots"]]
-    return table[["series", "shots", "value", "spread"]]
+    return table[[column for column in ("panel", "series", "shots", "value", "spread") if column in table]]
 
 
 def ensemble(
@@ -102,8 +104,11 @@ def ensemble(
     for kind, rows in found.gains.groupby("ensemble", sort=False):
         title = f"AUC gained by {kind} over the best single kind · {features.title}, {settings.probe}"
         gain = pair_matrix(rows, "gain")
-        drawn = figures.difference_matrix(gain, title=title, value_name="AUC gained", oracle=oracle)
-        caption = f"{shown.stamped(title, oracle)} (best on held-out training samples)."
+        framed = pair_matrix(rows, "outside")
+        drawn = figures.difference_matrix(gain, title=title, value_name="AUC gained", certain=framed, oracle=oracle)
+        caption = (
+            f"{shown.stamped(title, oracle)} (best on held-out training samples); framed: the interval excludes 0."
+        )
         session.figure(f"gain-{str(kind).replace(' ', '-')}{named}", drawn, caption, features)
         heading, table = shown.stamped(title, oracle), _gains(rows)
         session.show(partial(tables.print_matrix, table, "train → test", title=heading))

@@ -51,9 +51,9 @@ def _draw(overview: Overview, features: "FeatureSet", result: "PairResult", titl
     overview.session.figure(f"auc{named}", drawn, caption, features)
     if not len(result.transfer):
         return
-    cost = f"Balanced accuracy lost by a threshold from elsewhere · {shown.subject(features, result)}"
-    loss = -pair_matrix(result.transfer, "loss_to_best")
-    value_name = "balanced accuracy, less the best"
-    drawn = figures.difference_matrix(loss, title=cost, value_name=value_name, oracle=result.oracle)
-    caption = f"{shown.stamped(cost, result.oracle)}: EER threshold of the row's generators."
+    about = f"Change of balanced accuracy by a threshold from elsewhere · {shown.subject(features, result)}"
+    change = -pair_matrix(result.transfer, "loss_to_best")
+    value_name = "change against the best threshold"
+    drawn = figures.difference_matrix(change, title=about, value_name=value_name, oracle=result.oracle)
+    caption = f"{shown.stamped(about, result.oracle)}: EER threshold of the row's generators."
     overview.session.figure(f"threshold-transfer{named}", drawn, caption, features)

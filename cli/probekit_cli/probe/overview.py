@@ -39,9 +39,9 @@ class Overview:
 
     def record(self) -> None:
         """Lines over taps where a model was asked at several; the rows where answers are many."""
-        self._lines(_tap_means(self._pairs), "AUC by tap, mean over test generators", "AUC", 0.5)
+        self._lines(_tap_means(self._pairs), "AUC by tap", "AUC", 0.5, "trained on")
         accuracies = _tap_accuracies(self._attributions)
-        self._lines(accuracies, "Balanced accuracy of the attribution by tap", "balanced accuracy", None)
+        self._lines(accuracies, "Balanced accuracy of the attribution by tap", "balanced accuracy", None, "task")
         if not self.brief:
             return
         if self._pairs:
@@ -79,7 +79,7 @@ class Overview:
             )
         )
 
-    def _lines(self, points: "pd.DataFrame", title: str, value_name: str, chance: float | None) -> None:
+    def _lines(self, points: "pd.DataFrame", title: str, value_name: str, chance: float | None, legend: str) -> None:
         from probekit import figures
 
         for (key, probe), rows in points.groupby(["key", "probe"], sort=False) if len(points) else ():
@@ -87,7 +87,12 @@ class Overview:
                 continue
             whole, oracle = f"{title} · {key}, {probe}", bool(rows["oracle"].any())
             drawn = figures.layer_curves(
-                rows[["series", "tap", "value"]], title=whole, value_name=value_name, chance=chance, oracle=oracle
+                rows[["series", "tap", "value", "over"]],
+                title=whole,
+                value_name=value_name,
+                chance=chance,
+                oracle=oracle,
+                legend_title=legend,
             )
             name = "-".join(("layers", *value_name.split()[:1], str(key).replace(" · ", "-"), str(probe)))
             self.session.run.figure(name, drawn, f"{shown.stamped(whole, oracle)}.")
@@ -97,7 +102,9 @@ def _tap_means(found: "list[tuple[FeatureSet, PairResult]]") -> "pd.DataFrame":
     import pandas as pd
 
     tables = [
-        result.macro.loc[result.macro["over"] == "all", ["train", "auc"]]
+        result.pairs.assign(over=result.pairs["seen"].map({True: "seen generators", False: "unseen generators"}))
+        .groupby(["train", "over"], sort=False, as_index=False)[["auc"]]
+        .mean()
         .rename(columns={"train": "series", "auc": "value"})
         .assign(**_place(result))
         for _, result in found
@@ -110,7 +117,12 @@ def _tap_accuracies(found: "list[tuple[FeatureSet, AttributionResult]]") -> "pd.
 
     return pd.DataFrame(
         [
-            {"series": result.settings.task, "value": result.overall["balanced_acc"], **_place(result)}
+            {
+                "series": result.settings.task,
+                "over": "classes",
+                "value": result.overall["balanced_acc"],
+                **_place(result),
+            }
             for _, result in found
         ]
     )

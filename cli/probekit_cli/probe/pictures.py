@@ -28,6 +28,7 @@ def curves(session: "Session", features: "FeatureSet", result: "PairResult", nam
             title=f"ROC, {subject}",
             notes={test: f"AUC {own['auc'][test]:.3f}" for test in tested},
             oracle=result.oracle,
+            legend_title="tested on",
         )
         session.figure(f"roc-{name}", drawn, f"{shown.stamped(f'ROC curves, {subject}', result.oracle)}.", features)
         drawn = figures.det_curves(
@@ -35,6 +36,7 @@ def curves(session: "Session", features: "FeatureSet", result: "PairResult", nam
             title=f"DET, {subject}",
             notes={test: f"EER {own['eer'][test]:.3f}" for test in tested},
             oracle=result.oracle,
+            legend_title="tested on",
         )
         session.figure(f"det-{name}", drawn, f"{shown.stamped(f'DET curves, {subject}', result.oracle)}.", features)
         if "probability" in scores:
@@ -42,6 +44,7 @@ def curves(session: "Session", features: "FeatureSet", result: "PairResult", nam
                 {test: _bins(rows) for test, rows in tested.items()},
                 title=f"Reliability, {subject}",
                 oracle=result.oracle,
+                legend_title="tested on",
             )
             session.figure(
                 f"reliability-{name}",
