@@ -17,6 +17,7 @@ class LogisticProbe(probes.Probe):
     parameter: ClassVar = "C"
     grid: ClassVar = probes.GRID
     probabilistic: ClassVar = True
+    libraries: ClassVar = ("torch",)
 
     C: float = 1.0
     """Inverse regularisation strength."""

@@ -20,6 +20,7 @@ class SVMProbe(probes.Probe):
     parameter: ClassVar = "C"
     grid: ClassVar = probes.GRID
     criterion: ClassVar = "squared_hinge"
+    libraries: ClassVar = ("torch",)
 
     C: float = 1.0
     """Inverse regularisation strength."""
