@@ -141,7 +141,10 @@ def remarks_on_probes(trained: Mapping[str, Sequence[TrainedProbe]]) -> list[str
 
 
 def _cross_auc(units: Units, one: BinaryScores, rows: Mask) -> float:
-    """AUC of the test fakes against the real test images of the training domains, within folds."""
+    """Cross-AUC (arXiv:2604.21478): the test fakes against the real test images of the training domains, within folds.
+
+    It is low where scores move as a whole from one domain to the other, which no AUC inside a domain shows.
+    """
     labels = units.table["label"].to_numpy()
     compared = (rows & (labels == 1)) | ((labels == 0) & units.table["domain"].isin(one.domains).to_numpy())
     every = np.ones((1, int(compared.sum())))
