@@ -133,6 +133,12 @@ def remarks_on_probes(trained: Mapping[str, Sequence[TrainedProbe]]) -> list[str
         unconverged = sum(not probe.classifier.converged for probe in own)
         if unconverged:
             lines.append(f"trained on {name}: {unconverged} of {len(own)} probes had not converged, see the gradient.")
+        turned = sum(probe.calibration.slope < 0 for probe in own)
+        if turned:
+            lines.append(
+                f"trained on {name}: calibration turned the scores of {turned} of {len(own)} probes round: on the "
+                "samples that it was fitted on, reals scored above fakes."
+            )
         defaults = dict.fromkeys(probe.selection.by for probe in own if probe.selection.default)
         lines += [f"trained on {name}: {by}." for by in defaults]
     if any(probe.selection.oracle for own in trained.values() for probe in own):

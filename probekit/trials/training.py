@@ -75,7 +75,7 @@ class TrainingSet:
 
     name: str
     classes: Labels
-    """What is learned of all samples, class numbers."""
+    """Class numbers of all samples; each class of `rows` has training samples in every partition."""
     rows: Mask
     """The samples that it is about, whatever their split."""
 

@@ -10,7 +10,7 @@ from probekit.probes.calibration import fit_calibration
 from probekit.probes.conditions import fit_condition
 from probekit.probes.logistic import LogisticProbe
 from probekit.protocols import Pool, members, partitions
-from probekit.trials import TrainingSet, TrialSettings, run_trials
+from probekit.trials import TrainingSet, TrialSettings, remarks_on_probes, run_trials
 from tests.trials.studies import chosen, study, where, with_samples
 
 
@@ -49,6 +49,17 @@ def test_platt_on_val_is_that_of_a_fit_on_the_val_scores_alone():
     assert held.by == "the val split"
     assert np.array_equal(held.rows, np.flatnonzero(val))
     assert_allclose(held.decisions, found.probes[0].decision_function(features.matrix[val]), rtol=1e-12)
+
+
+def test_a_calibration_that_turns_the_scores_round_is_told():
+    """Platt's slope is negative there, and an AUC of .1 would pass for one of .9."""
+    features = study()
+    straight = trial(features, TrialSettings(C=0.1, calibration="platt")).probes
+    features.blocks[0][where(features, split="val")] *= -1
+    turned = trial(features, TrialSettings(C=0.1, calibration="platt")).probes
+    assert remarks_on_probes({"lama": straight}) == []
+    (line,) = remarks_on_probes({"lama": turned})
+    assert line.startswith("trained on lama: calibration turned the scores of 1 of 1 probes round")
 
 
 @pytest.mark.parametrize("C", [None, 0.1])
