@@ -49,7 +49,7 @@ def keep(session: "Session", asked: Asked, features: "FeatureSet", result: "Pair
             manifest=manifest.name,
             manifest_sha256=manifest.sha256,
             parameter=probe.selection.parameter,
-            value=probe.selection.value,
+            value=probe.value,
             crops=asked.where.selector.crops,
             calibration=probe.calibration,
             threshold=_threshold(result, trial.name, part),
