@@ -1,5 +1,6 @@
 """What every question has in common: how its answers are recorded and shown."""
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -33,8 +34,7 @@ class Session:
     _stores: list[Any] = field(default_factory=list)
     _tables: "dict[str, list[pd.DataFrame]]" = field(default_factory=dict)
     _pictures: set[str] = field(default_factory=set)
-    _probes: dict[str, tuple[str, ...]] = field(default_factory=dict)
-    """Name of a saved probe → addresses of the stores that it learned from."""
+    _probes: set[str] = field(default_factory=set)
     _shows: list[list[Callable[[], None]]] = field(default_factory=list)
     """Paragraphs: each a table and the remarks beneath."""
     _remarks: set[str] = field(default_factory=set)
@@ -106,10 +106,11 @@ class Session:
         self.run.figure(free, picture, caption, extension)
 
     def probe_name(self, name: str, features: "FeatureSet", part: str) -> str:
-        """The name under which a probe is saved, which no probe of other stores has."""
-        addresses = tuple(source.address for source in features.sources)
-        names = ("-".join(filter(None, (each, part))) for each in _names(name, features))
-        return next(each for each in names if self._probes.setdefault(each, addresses) == addresses)
+        """The name of the file that a probe is saved in, which no other has: what no file system takes is replaced."""
+        names = (_file_name("-".join(filter(None, (each, part)))) for each in _names(name, features))
+        free = next(each for each in names if each.casefold() not in self._probes)
+        self._probes.add(free.casefold())
+        return free
 
     def show(self, print_it: Callable[[], None]) -> None:
         """Print a table once everything is recorded: a closed pipe must not cost the record."""
@@ -201,6 +202,11 @@ def _names(name: str, features: "FeatureSet") -> Iterator[str]:
     full = "-".join((name, features.name, _source(features)["view"]))
     yield full
     yield from (f"{full}-{number}" for number in count(2))
+
+
+def _file_name(name: str) -> str:
+    """The name with what no file system takes replaced."""
+    return re.sub(r"[^\w.+@=-]+", "-", name)
 
 
 def _source(features: "FeatureSet") -> dict[str, str]:

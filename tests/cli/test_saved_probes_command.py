@@ -69,15 +69,28 @@ def test_the_choice_is_said_beneath_the_matrix(ask):
 
 
 def test_attribution_probes_of_several_domains_are_all_kept(ask, predict):
-    run = run_of(ask("--model npr --task attribution --across domain --probe prototype --bootstrap 0 --json"))
-    files = sorted(path.name for path in (run / "probes").glob("*.json"))
-    assert files == [f"lama+ldm@{domain}-attribution-prototype-npr-blocks.json" for domain in ("celeb", "ff")]
-    for domain in ("celeb", "ff"):
-        file = run / "probes" / f"lama+ldm@{domain}-attribution-prototype-npr-blocks.safetensors"
+    answer = ask("--model npr --task attribution --across domain --probe prototype --bootstrap 0 --json")
+    run, pairs = run_of(answer), [("celeb", "celeb"), ("celeb", "ff"), ("ff", "celeb"), ("ff", "ff")]
+    files = {pair: f"lama+ldm@{pair[0]}-to-{pair[1]}-attribution-prototype-npr-blocks" for pair in pairs}
+    assert sorted(path.stem for path in (run / "probes").glob("*.json")) == sorted(files.values())
+    for (trained, tested), name in files.items():
+        file = run / "probes" / f"{name}.safetensors"
+        assert json.loads(file.with_suffix(".json").read_text())["evaluation"].endswith(
+            f"{trained}, tested on {tested}"
+        )
         found = pd.read_parquet(run_of(predict(file)) / "tables" / "predictions.parquet")
         own = pd.read_parquet(run / "tables" / "predictions.parquet")
-        own = own[(own["train_domain"] == domain)].set_index("path")["score"]
+        own = own[(own["train_domain"] == trained) & (own["test_domain"] == tested)].set_index("path")["score"]
         assert_allclose(found.set_index("path")["score"][own.index], own, rtol=1e-6, atol=1e-9)
+
+
+def test_probes_whose_names_differ_by_what_no_file_takes_are_all_kept(type_, clips, tmp_path):
+    table = pd.read_csv(clips / "manifests" / "clips.csv").replace({"generator": {"lama": "a b", "ldm": "a-b"}})
+    table.to_csv(tmp_path / "alike.csv", index=False)
+    options = "--model npr --probe prototype --bootstrap 0 --json"
+    run = run_of(type_(f"probekit probe --manifest {tmp_path}/alike.csv --cache {clips}/cache {options}"))
+    kept = [json.loads(path.read_text())["train"] for path in (run / "probes").glob("*.json")]
+    assert sorted(kept) == ["a b", "a-b"]
 
 
 def test_no_save_keeps_none_and_two_views_keep_both(type_, ask, faces):

@@ -33,7 +33,8 @@ def keep(session: "Session", asked: Asked, features: "FeatureSet", result: "Pair
     manifest, settings = asked.where.manifest, result.settings
     task = getattr(settings, "task", BINARY)
     blocks = blocks_of(features.sources, features.widths, asked.where.cache)
-    domain = f"@{of}" if (of := getattr(settings, "train_domain", None)) else ""
+    domains = [getattr(settings, name, None) for name in ("train_domain", "test_domain")]
+    domain = f"@{domains[0]}" if domains[0] else ""
     for trial, part, probe in every:
         parts = len(trial.probes) > 1
         saved = SavedProbe(
@@ -57,9 +58,9 @@ def keep(session: "Session", asked: Asked, features: "FeatureSet", result: "Pair
             seen=("train", "val", "test") if parts or probe.selection.oracle else ("train", "val"),
             selection=probe.record(),
         )
-        words = [saved.train, task if task != BINARY else "", probe.probe]
+        words = [saved.train, f"to-{domains[1]}" if domains[1] else "", task if task != BINARY else "", probe.probe]
         name = session.probe_name("-".join(filter(None, words)), features, f"fold{part}" if parts else "")
-        save_probe(session.run.path / "probes" / _file_name(name), saved)
+        save_probe(session.run.path / "probes" / name, saved)
 
 
 def _class_names(result: "PairResult | AttributionResult", trial: "Trial", task: str) -> tuple[str, ...]:
@@ -81,10 +82,3 @@ def _threshold(result: "PairResult | AttributionResult", train: str, part: int) 
 def _size(probe: "TrainedProbe") -> int:
     """Bytes of all arrays of the classifier."""
     return sum(getattr(value, "nbytes", 0) for value in vars(probe.classifier).values())
-
-
-def _file_name(name: str) -> str:
-    """The name with what no file system takes replaced."""
-    import re
-
-    return re.sub(r"[^\w.+@=-]+", "-", name)
