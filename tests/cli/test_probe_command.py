@@ -7,8 +7,9 @@ import numpy as np
 import pandas as pd
 import pytest
 from numpy.testing import assert_allclose
-from sklearn.metrics import roc_auc_score
+from sklearn.metrics import roc_auc_score, roc_curve
 
+from probekit import figures
 from probekit.features import Join, Selector
 from probekit.manifest import Manifest
 from probekit.pairs import PairSettings, score_pairs
@@ -171,6 +172,22 @@ def test_curves_are_drawn_of_every_training_set_and_stamped(ask):
     found = captions(answer)
     assert {"roc-lama", "det-lama", "reliability-lama"} <= {name.partition("-npr")[0] for name in found}
     assert all(caption.startswith("ORACLE · ") for caption in found.values())
+
+
+def test_curves_are_of_margins_and_say_which_probe_and_evaluation(ask, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(figures, "det_curves", lambda curves, **named: drawn.append((curves, named)) or b"")
+    options = "--train lama --test lama --probe lda --threshold val-eer --folds 3 --curves --json"
+    answer = ask(f"{NPR} {options}")
+    (run,) = runs(answer)
+    ((curves, named),) = drawn
+    scores = table(answer, "scores")
+    own = scores[scores["generator"].isin(["real", "lama"])]
+    assert own["threshold"].nunique() == 3
+    fpr, tpr, _ = roc_curve(own["label"], own["score"] - own["threshold"], drop_intermediate=False)
+    assert_allclose(curves["lama"], (fpr, 1 - tpr), atol=1e-12)
+    assert "lda, 3-fold out of fold by group" in named["title"]
+    assert named["notes"]["lama"] == f"EER {run['pairs'][0]['eer']:.3f}"
 
 
 def test_seeds_are_averaged_and_their_spread_is_said(ask):
