@@ -43,6 +43,15 @@ def test_a_kept_probe_predicts_what_it_scored(ask, predict):
     assert saved["threshold"]["log_odds"] == record["threshold"]["values"]["lama"][0]
 
 
+def test_a_kept_probe_records_every_setting_and_that_its_threshold_is_of_videos(ask):
+    options = "--model npr --train lama --probe prototype --threshold val-eer --aggregate mean --unit clip --seed 4"
+    (file,) = (run_of(ask(f"{options} --bootstrap 0 --json")) / "probes").glob("*.json")
+    saved = json.loads(file.read_text())
+    asked = {"train": "lama", "aggregate": "mean", "unit": "clip", "seed": 4, "folds": 0, "shots": None}
+    assert asked.items() <= saved["settings"].items()
+    assert saved["threshold"]["by"] == "val-eer, of videos by mean of their frames"
+
+
 def test_chosen_features_are_those_of_the_saved_probe(ask, predict):
     answer = ask("--model npr,srm --choose-features --bootstrap 0 --json")
     run = run_of(answer)

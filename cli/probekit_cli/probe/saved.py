@@ -19,6 +19,7 @@ MUCH = 64 << 20  # bytes: probes that hold their training features are kept only
 
 def keep(session: "Session", asked: Asked, features: "FeatureSet", result: "PairResult | AttributionResult") -> None:
     """Write every probe of an answer to `probes/` in the run's folder, one file a training set and partition."""
+    from probekit.fingerprint import plain
     from probekit.heads.saved import SavedProbe, blocks_of, save_probe
 
     every = [(trial, part, probe) for trial in result.trials.values() for part, probe in enumerate(trial.probes)]
@@ -54,9 +55,10 @@ def keep(session: "Session", asked: Asked, features: "FeatureSet", result: "Pair
             crops=asked.where.selector.crops,
             calibration=probe.calibration,
             threshold=_threshold(result, trial.name, part),
-            threshold_by=asked.threshold,
+            threshold_by=asked.threshold + _of_videos(settings.aggregate),
             seen=("train", "val", "test") if parts or probe.selection.oracle else ("train", "val"),
             selection=probe.record(),
+            settings=plain(settings),  # type: ignore[arg-type]  # a dataclass becomes an object
         )
         words = [saved.train, f"to-{domains[1]}" if domains[1] else "", task if task != BINARY else "", probe.probe]
         name = session.probe_name("-".join(filter(None, words)), features, f"fold{part}" if parts else "")
@@ -77,6 +79,11 @@ def _threshold(result: "PairResult | AttributionResult", train: str, part: int) 
     """Log-odds above which an image is called fake."""
     record = result.selection.get("threshold")
     return float(record["values"][train][part]) if isinstance(record, dict) else 0.0
+
+
+def _of_videos(aggregate: str | None) -> str:
+    """What a threshold is of, where it is not of single images."""
+    return f", of videos by {aggregate} of their frames" if aggregate else ""
 
 
 def _size(probe: "TrainedProbe") -> int:
