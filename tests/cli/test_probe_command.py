@@ -110,6 +110,7 @@ def test_shots_draw_a_curve_and_say_which_number_a_note_is_about(ask):
     (whole,) = runs(ask(f"{NPR} --train lama --test lama --seeds 2 --json"))
     assert aucs(found["all"]["pairs"]) == aucs(whole["pairs"])
     assert [name.split("-")[0] for name in captions(answer)] == ["shots"]
+    assert all("train → test split, mean over 2 seeds" in caption for caption in captions(answer).values())
     said = ask(f"{NPR} --train lama@ff --test lama --shots 1,all --seeds 1")
     assert "note: shots 1: " in said.err
     assert "mean over" not in said.out
@@ -128,6 +129,7 @@ def test_an_ensemble_is_compared_with_the_better_of_its_parts(ask):
         "gain-features-side-by-side",
         "gain-late-fusion",
     }
+    assert all("train → test split" in caption for caption in captions(answer).values())
 
 
 def test_without_intervals_no_gain_is_called_certain(ask):
@@ -147,6 +149,7 @@ def test_perturbed_images_are_judged_by_the_probes_of_clean_ones(ask):
     perturbed = found[found["perturb"] != "clean"]
     assert_allclose(perturbed["drop"], of_clean[perturbed["test"]].to_numpy() - perturbed["auc"], atol=1e-12)
     assert perturbed["drop"].abs().max() > 0.05
+    assert all("train → test split" in caption for caption in captions(answer).values())
 
 
 def test_perturbations_that_were_not_extracted_are_told_how(ask):
