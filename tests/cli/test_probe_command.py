@@ -177,6 +177,19 @@ def test_curves_are_drawn_of_every_training_set_and_stamped(ask):
     assert all(caption.startswith("ORACLE · ") for caption in found.values())
 
 
+def test_curves_are_of_the_test_sets_that_were_asked(ask, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(figures, "roc_curves", lambda curves, **_: drawn.append(curves) or b"")
+    answer = ask(f"{NPR} --train lama --test all-lama,lama@ff --probe prototype --curves --json")
+    assert answer.code == 0, answer.err
+    scores = table(answer, "scores")
+    of_ff = scores[(scores["domain"] == "ff") & scores["generator"].isin(["real", "lama"])]
+    fpr, tpr, _ = roc_curve(of_ff["label"], of_ff["score"], drop_intermediate=False)
+    assert list(drawn[0]) == ["all-lama", "lama@ff"]
+    assert_allclose(drawn[0]["lama@ff"], (fpr, tpr))
+    assert ask(f"{NPR} --train lama --test all-lama --probe prototype --curves --json").code == 0
+
+
 def test_curves_are_of_margins_and_say_which_probe_and_evaluation(ask, monkeypatch):
     drawn = []
     monkeypatch.setattr(figures, "det_curves", lambda curves, **named: drawn.append((curves, named)) or b"")

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from probekit.arrays import Scores
     from probekit.features import FeatureSet
     from probekit.pairs import PairResult
+    from probekit.protocols import Pool
     from probekit_cli.questions import Session
 
 
@@ -20,9 +21,10 @@ def curves(session: "Session", features: "FeatureSet", result: "PairResult", nam
     """
     from probekit import figures
 
+    pools = _test_pools(session, result)
     for train, scores in result.scores.groupby("train", sort=False):
         own = result.pairs[(result.pairs["train"] == train) & result.pairs["auc"].notna()].set_index("test")
-        tested = {str(test): _of_test(scores, str(test)) for test in own.index}
+        tested = {str(test): _of_test(scores, pools[str(test)]) for test in own.index}
         rates = {test: _rates(rows) for test, rows in tested.items()}
         subject = f"trained on {train} · {shown.subject(features, result)}"
         name = f"{train}{named}"
@@ -54,13 +56,21 @@ def curves(session: "Session", features: "FeatureSet", result: "PairResult", nam
             )
 
 
-def _of_test(scores: "pd.DataFrame", test: str) -> "pd.DataFrame":
+def _test_pools(session: "Session", result: "PairResult") -> "dict[str, Pool]":
+    """The test sets by name, as the question read them: not every generator stands among the scores."""
+    from probekit.protocols import across_domains, parse_pools
+
+    samples, settings = session.where.manifest.table, result.settings
+    text = across_domains(settings.test, samples) if settings.across else settings.test
+    return {pool.name: pool for pool in parse_pools(text, samples)}
+
+
+def _of_test(scores: "pd.DataFrame", pool: "Pool") -> "pd.DataFrame":
     """The scored samples of one test set."""
     import numpy as np
 
-    from probekit.protocols import members, parse_pools
+    from probekit.protocols import members
 
-    (pool,) = parse_pools(test, scores)
     rows: pd.DataFrame = scores.loc[members(scores, pool, np.ones(len(scores), dtype=bool))]
     return rows
 
