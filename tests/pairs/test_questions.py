@@ -324,6 +324,14 @@ def test_perturbed_images_are_scored_by_the_probes_and_thresholds_of_clean_ones(
     assert_allclose(blur["drop"], own - blur["auc"])
 
 
+def test_what_is_undefined_of_clean_images_has_no_drop():
+    features = study()
+    features = chosen(features, ~where(features, generator="ldm", split="test"))
+    found = score_robustness(features, {"same": features}, quick(train="lama")).table.set_index(["perturb", "test"])
+    assert found.loc[(CLEAN, "lama"), "drop"] == 0
+    assert found.loc[[(CLEAN, "ldm"), ("same", "ldm")], ["auc", "drop"]].isna().all(axis=None)
+
+
 def test_a_perturbed_store_in_another_order_is_joined_by_identity():
     features = study()
     blurred = noisy(features, 2.0)
