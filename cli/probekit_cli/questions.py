@@ -1,5 +1,6 @@
 """What every question has in common: how its answers are recorded and shown."""
 
+import hashlib
 import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from probekit.features import FeatureSet, Join, Selector
     from probekit.manifest import Manifest
     from probekit.records import Recorder
+
+LONGEST = 120  # bytes of a file's name before the features: with these and an ending, file systems take 255
 
 
 @dataclass
@@ -198,10 +201,19 @@ def describe_manifest(manifest: "Manifest") -> dict[str, Any]:
 
 def _names(name: str, features: "FeatureSet") -> Iterator[str]:
     """Names of a file of these features, the shortest first; stores of one view differ in precision or weights."""
-    yield f"{name}-{features.name}"
-    full = "-".join((name, features.name, _source(features)["view"]))
+    short = _shortened(name)
+    yield f"{short}-{features.name}"
+    full = "-".join((short, features.name, _source(features)["view"]))
     yield full
     yield from (f"{full}-{number}" for number in count(2))
+
+
+def _shortened(name: str) -> str:
+    """The name; of one that a file system would not take, such as of many generators, the beginning and a digest."""
+    whole = name.encode()
+    if len(whole) <= LONGEST:
+        return name
+    return f"{whole[:LONGEST].decode(errors='ignore')}-{hashlib.sha256(whole).hexdigest()[:8]}"
 
 
 def _file_name(name: str) -> str:

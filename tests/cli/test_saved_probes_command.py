@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 from numpy.testing import assert_allclose
 
+from probekit import figures
 from tests.cli.test_commands import one_line
 
 
@@ -100,6 +101,19 @@ def test_probes_whose_names_differ_by_what_no_file_takes_are_all_kept(type_, cli
     run = run_of(type_(f"probekit probe --manifest {tmp_path}/alike.csv --cache {clips}/cache {options}"))
     kept = [json.loads(path.read_text())["train"] for path in (run / "probes").glob("*.json")]
     assert sorted(kept) == ["a b", "a-b"]
+
+
+def test_names_of_many_generators_are_shortened_in_files_alone(type_, clips, tmp_path, monkeypatch):
+    for name in ("matrix", "difference_matrix", "roc_curves", "det_curves", "reliability"):
+        monkeypatch.setattr(figures, name, lambda *_, **__: b"")  # they have no room for such names
+    long = {"lama": "lama" * 30, "ldm": "ldm" * 40}
+    table = pd.read_csv(clips / "manifests" / "clips.csv").replace({"generator": long})
+    table.to_csv(tmp_path / "long.csv", index=False)
+    options = "--model npr --probe prototype --pool --bootstrap 0 --curves --json"
+    run = run_of(type_(f"probekit probe --manifest {tmp_path}/long.csv --cache {clips}/cache {options}"))
+    (file,) = (run / "probes").glob("*.json")
+    assert json.loads(file.read_text())["train"] == "+".join(sorted(long.values()))
+    assert len([path for path in (run / "figures").iterdir() if path.name.startswith(f"roc-{long['lama'][:100]}")]) == 1
 
 
 def test_no_save_keeps_none_and_two_views_keep_both(type_, ask, faces):
