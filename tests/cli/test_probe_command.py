@@ -211,7 +211,6 @@ def test_seeds_are_averaged_and_their_spread_is_said(ask):
     assert answer.code == 0, answer.err
     assert "mean over 2 seeds" in answer.out
     assert "spread of the AUC over 2 seeds" in answer.err
-    assert "probes of the first seed are kept" in answer.err
 
 
 def test_a_given_C_and_k_are_used_as_they_are(ask):

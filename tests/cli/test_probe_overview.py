@@ -50,7 +50,7 @@ def test_a_line_over_taps_is_of_one_question(ask, monkeypatch, options, series):
     answer = ask(f"{options} --probe prototype --bootstrap 0 --no-save --json")
     assert answer.code == 0, answer.err
     for points, named in drawn:
-        assert not points.duplicated(["series", "tap"]).any()
+        assert not points.duplicated(["series", "over", "tap"]).any()
         assert "prototype, train → test split" in named["title"]
     assert sorted(drawn[-1][0]["series"].unique()) == series
 

@@ -78,6 +78,12 @@ def test_the_choice_is_said_beneath_the_matrix(ask):
     ]
 
 
+def test_of_several_seeds_the_first_is_kept_and_that_is_said(ask):
+    answer = ask("--model npr --train lama --C 1 --seeds 2 --bootstrap 0")
+    assert answer.code == 0, answer.err
+    assert "probes of the first seed are kept" in answer.err
+
+
 def test_attribution_probes_of_several_domains_are_all_kept(ask, predict):
     answer = ask("--model npr --task attribution --across domain --probe prototype --bootstrap 0 --json")
     run, pairs = run_of(answer), [("celeb", "celeb"), ("celeb", "ff"), ("ff", "celeb"), ("ff", "ff")]
