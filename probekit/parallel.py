@@ -68,6 +68,9 @@ def _one_thread_each() -> Iterator[None]:
 
 
 def _one_thread_here() -> None:
-    """PyTorch counts threads for each thread that calls it."""
+    """PyTorch, and libraries that compute by OpenMP, count threads for each thread that calls them."""
+    from threadpoolctl import threadpool_limits
+
+    threadpool_limits(limits=1)
     if "torch" in sys.modules:
         importlib.import_module("torch").set_num_threads(1)  # which waits, where a task has only begun to load it

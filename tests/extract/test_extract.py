@@ -186,7 +186,7 @@ def test_unknown_models_and_taps_are_named(make_manifest, tmp_path):
 def test_a_misspelt_reference_lists_what_there_is(make_manifest, tmp_path):
     manifest = make_manifest(2)
     extract(manifest, SRM, cache=tmp_path / "cache", device="cpu")
-    with pytest.raises(UnknownNameError, match=r"'smr'\. Did you mean 'srm'"):
+    with pytest.raises(UsageError, match=r"no features of 'smr', it has those of srm\. Did you mean 'srm'\?"):
         features_of(manifest, tmp_path / "cache", "smr")
     with pytest.raises(UnknownNameError, match=r"'block'\. Did you mean 'blocks'"):
         features_of(manifest, tmp_path / "cache", "srm#block")
