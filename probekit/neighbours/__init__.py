@@ -4,10 +4,11 @@ Exact, whatever groups exclude: `search`, `Gallery`, `search_blocks`, `similarit
 similarity: `pairs_above`, `across`; approximate, for galleries that are searched often: `Index`.
 """
 
-from probekit.neighbours.engines import ENGINES, Index, choose_engine
+from probekit.neighbours.engines import Index, choose_engine
 from probekit.neighbours.exact import Gallery, Neighbours, search, search_blocks, similarity_blocks
 from probekit.neighbours.ranges import across, pairs_above
 from probekit.neighbours.recall import recall_at
+from probekit.neighbours.structures import ENGINES
 
 __all__ = [
     "ENGINES",

@@ -78,7 +78,6 @@ class Index:
         engine: str,
         *,
         seed: int = 0,
-        lists: Path | None = None,
         device: str = "cpu",
     ) -> "Index":
         """An index of all rows. ivf and ivfpq learn their cells and codes from a seeded sample of them.
@@ -92,8 +91,6 @@ class Index:
             ids: one for each row, each once, from 0.
             engine: one of `ENGINES`.
             seed: of the sample, k-means and the graph. A graph is the same again only on one thread.
-            lists: a new file for the rows of ivf or ivfpq, for galleries that do not fit memory. The index is then
-                written into the same folder.
             device: `cpu`, or `cuda:0` to search there.
 
         Raises:
@@ -102,14 +99,12 @@ class Index:
         """
         if engine not in ENGINES:
             raise UnknownNameError(f"there is no engine '{engine}': choose from {', '.join(ENGINES)}.")
-        if lists is not None and engine not in structures.TRAINED:
-            raise UsageError(f"{engine} keeps its rows in memory: choose ivf or ivfpq for rows in a file.")
         parts, ids = Blocks.of(blocks), _distinct(ids)
         rng = np.random.default_rng(seed)
         training = parts.take(_sample(rng, len(ids), structures.training_rows(engine, len(ids))))
         tried = _sample(rng, len(ids), 0 if engine == "flat" else TRIED)
         trial = Trial.of(parts.take(tried), tried, ids)
-        index = cls(engine, None, "cpu", structures.empty(engine, training, len(ids), seed, lists))
+        index = cls(engine, None, "cpu", structures.empty(engine, training, len(ids), seed))
         done = 0
         for start, rows in parts:
             done = start + len(rows)
@@ -137,9 +132,8 @@ class Index:
 
         if not path.is_file():
             raise StoreError(f"there is no index at {path}: build one.")
-        flags = faiss.IO_FLAG_ONDISK_SAME_DIR | (faiss.IO_FLAG_MMAP if mapped else 0)
         try:
-            found = faiss.read_index(str(path), flags)
+            found = faiss.read_index(str(path), faiss.IO_FLAG_MMAP if mapped else 0)
         except RuntimeError as error:
             raise StoreCorruptError(f"{path} cannot be read as a FAISS index: build it anew.") from error
         engine = structures.engine_of(found)
@@ -148,16 +142,9 @@ class Index:
         return cls(engine, None, "cpu", found).to(device)
 
     def write(self, path: Path) -> None:
-        """Put the index into one file, in FAISS's own format: the new one whole, or still the old one.
-
-        Raises:
-            UsageError: its rows lie in a file in another folder.
-        """
+        """Put the index into one file, in FAISS's own format: the new one whole, or still the old one."""
         import faiss
 
-        lists = structures.lists_file(self._faiss)
-        if lists is not None and lists.resolve().parent != path.resolve().parent:
-            raise UsageError(f"the rows of this index lie in {lists}: write it into the same folder.")
         kept = self._faiss if self.device == "cpu" else faiss.index_gpu_to_cpu(self._faiss)
         with whole(path) as draft:
             faiss.write_index(kept, str(draft))

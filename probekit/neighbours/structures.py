@@ -8,7 +8,6 @@
 | ivfpq | codes of one byte for each 4 numbers, in cells as above | many | Jégou et al. 2011, Product Quantization for Nearest Neighbor Search |
 """  # noqa: E501 - a table
 
-from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -58,7 +57,7 @@ def training_rows(engine: str, n: int) -> int:
     return min(n, ROWS_A_CELL * max(cells(n), CODES if engine == "ivfpq" else 1))
 
 
-def empty(engine: str, training: Features, n: int, seed: int, lists: Path | None = None) -> FaissIndex:
+def empty(engine: str, training: Features, n: int, seed: int) -> FaissIndex:
     """A structure for n rows, without any.
 
     Args:
@@ -66,7 +65,6 @@ def empty(engine: str, training: Features, n: int, seed: int, lists: Path | None
         training: unit rows to learn from; of flat and hnsw only the width counts.
         n: rows that are to come.
         seed: of k-means and of the graph.
-        lists: file for the rows of ivf or ivfpq, in place of memory.
 
     Raises:
         UsageError: too few rows to learn from.
@@ -85,10 +83,10 @@ def empty(engine: str, training: Features, n: int, seed: int, lists: Path | None
     fewest = ROWS_A_CELL * CODES if engine == "ivfpq" else 1
     if len(training) < fewest:
         raise UsageError(f"{engine} learns from at least {fewest:,} rows and there are {len(training):,}: choose flat.")
-    return _partition(engine, training, cells(n), seed, lists)
+    return _partition(engine, training, cells(n), seed)
 
 
-def _partition(engine: str, training: Features, n_cells: int, seed: int, lists: Path | None) -> FaissIndex:
+def _partition(engine: str, training: Features, n_cells: int, seed: int) -> FaissIndex:
     """Trained cells; widths that no whole number of codes covers are filled up with zeros, which change no cosine."""
     import faiss
 
@@ -103,8 +101,6 @@ def _partition(engine: str, training: Features, n_cells: int, seed: int, lists: 
     index.cp.seed = seed
     whole = index if wide == d else faiss.IndexPreTransform(faiss.RemapDimensionsTransform(d, wide, False), index)
     whole.train(training)
-    if lists is not None:
-        index.replace_invlists(faiss.OnDiskInvertedLists(n_cells, index.code_size, str(lists)))
     trained: FaissIndex = whole
     return trained
 
@@ -141,15 +137,6 @@ def set_effort(index: FaissIndex, value: int) -> None:
 def most_effort(index: FaissIndex) -> int:
     """All cells; or the longest list that is worth walking a graph with."""
     return int(getattr(_inner(index), "nlist", 1024))
-
-
-def lists_file(index: FaissIndex) -> Path | None:
-    """Where the rows lie, if not in memory."""
-    import faiss
-
-    lists = getattr(_inner(index), "invlists", None)
-    lists = faiss.downcast_InvertedLists(lists) if lists is not None else None
-    return Path(lists.filename) if isinstance(lists, faiss.OnDiskInvertedLists) else None
 
 
 def _inner(index: FaissIndex) -> FaissIndex:
