@@ -6,7 +6,7 @@ float32; the others find most of them, many times faster, and say how many: `Ind
 
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -68,7 +68,10 @@ class Index:
     """Share of the 10 nearest other rows that were found for a sample of rows, when the index was built; None of an
     index that was read from a file, or that has too few rows."""
     device: str
-    _faiss: FaissIndex
+    """`cpu`, or `cuda:0` …"""
+    _faiss: FaissIndex = field(repr=False)
+    mapped: bool = False
+    """Its rows lie in its file, and it cannot be changed."""
 
     @classmethod
     def build(
@@ -122,7 +125,7 @@ class Index:
         Args:
             path: the file.
             device: as in `build`.
-            mapped: leave the rows of ivf and ivfpq in the file, for what does not fit memory; they cannot be changed.
+            mapped: leave the rows in the file, for what does not fit memory; the index cannot be changed then.
 
         Raises:
             StoreError: there is no such file.
@@ -139,7 +142,7 @@ class Index:
         engine = structures.engine_of(found)
         if engine is None:
             raise StoreCorruptError(f"{path} holds a FAISS index that is none of {', '.join(ENGINES)} by cosine.")
-        return cls(engine, None, "cpu", found).to(device)
+        return cls(engine, None, "cpu", found, mapped).to(device)
 
     def write(self, path: Path) -> None:
         """Put the index into one file, in FAISS's own format: the new one whole, or still the old one."""
@@ -168,8 +171,9 @@ class Index:
         Cells and codes stay as they were learnt: an index that has grown by more than half is better built anew.
 
         Raises:
-            UsageError: the widths differ, or not one new id for each row.
+            UsageError: the widths differ, there is not one id for each row, or the index is mapped.
         """
+        self._changeable()
         self._same_width(rows)
         if len(ids) != len(rows):
             raise UsageError(f"there are {len(ids):,} ids for {len(rows):,} rows: give one for each row.")
@@ -179,8 +183,9 @@ class Index:
         """Forget the rows of these ids; how many there were. Ids that are not in the index are passed over.
 
         Raises:
-            UsageError: a graph cannot forget rows, nor can an index on a GPU.
+            UsageError: a graph cannot forget rows, nor can an index that is mapped or on a GPU.
         """
+        self._changeable()
         if self.engine == "hnsw":
             raise UsageError(
                 "hnsw cannot remove rows from its graph: build it anew without them, or choose flat or ivf."
@@ -213,11 +218,15 @@ class Index:
         """
         if device == self.device:
             return self
-        return Index(self.engine, self.recall, device, moved(self._faiss, self.engine, device))
+        return replace(self, device=device, _faiss=moved(self._faiss, self.engine, device), mapped=False)
 
     def _add(self, unit: Features, ids: Int[np.ndarray, " m"]) -> None:
         if len(unit):
             self._faiss.add_with_ids(unit, ids)
+
+    def _changeable(self) -> None:
+        if self.mapped:
+            raise UsageError("an index that is mapped from its file cannot be changed: read it into memory.")
 
     def _same_width(self, rows: Features) -> None:
         if rows.shape[1] != self.width:
