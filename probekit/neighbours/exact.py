@@ -22,7 +22,7 @@ from probekit.neighbours.groups import GroupCodes
 from probekit.neighbours.rows import normalised, pair_cosines, rounding, same_width
 
 SPARE = 8  # rows fetched beyond those that are needed, to see past ties
-OWN_AT_MOST = 64  # rows fetched to see past a query's own group
+OWN_AT_MOST = 256  # rows fetched to see past a query's own group
 PROPOSED_AT_ONCE = 1 << 24  # candidates held at once
 SCORED_AT_ONCE = 1 << 25  # numbers held while all rows are scored: 256 MB of float64
 

@@ -98,14 +98,14 @@ class Trial:
 
         def attempt(effort: int) -> float:
             structures.set_effort(index, effort)
-            return self._recall(index, exact_values)
+            return self.recall(index, exact_values)
 
         most = structures.most_effort(index)
         effort, recall = least_effort(attempt, most, min(GOAL, OF_ALL * attempt(most)))
         structures.set_effort(index, effort)
         return recall
 
-    def _recall(self, index: FaissIndex, exact_values: bool) -> float:
+    def recall(self, index: FaissIndex, exact_values: bool) -> float:
         """recall@10 among the other rows.
 
         Where a similarity is that of a code, a row is looked up among the known nearest ones.
