@@ -24,7 +24,7 @@ from probekit.neighbours.structures import ENGINES, FaissIndex
 AFFORDABLE = 1 << 28  # numbers that one query of flat reads: 1 GiB, about 0.1 s
 SHARE = 0.5  # of the memory, for the index
 ASSUMED_MEMORY = 4 << 30  # bytes, on systems that do not tell
-TRIED = 256  # gallery rows that recall is measured on
+TRIED = 256  # gallery rows at most that recall is measured on
 
 
 def choose_engine(n: int, d: int, *, memory: int | None = None) -> str:
@@ -105,17 +105,19 @@ class Index:
         parts, ids = Blocks.of(blocks), _distinct(ids)
         rng = np.random.default_rng(seed)
         training = parts.take(_sample(rng, len(ids), structures.training_rows(engine, len(ids))))
-        tried = _sample(rng, len(ids), 0 if engine == "flat" else TRIED)
-        trial = Trial.of(parts.take(tried), tried, ids)
+        tried = _sample(rng, len(ids), 0 if engine == "flat" else min(TRIED, len(ids) // 10))
+        trial = Trial.of(parts.take(tried), np.delete(ids, tried))
         index = cls(engine, None, "cpu", structures.empty(engine, training, len(ids), seed))
         done = 0
-        for start, rows in parts:
-            done = start + len(rows)
-            index._add(rows, ids[start:done])
-            trial.see(start, rows)
+        for start, block in parts:
+            done = start + len(block)
+            rows = np.delete(block, tried[(tried >= start) & (tried < done)] - start, axis=0)
+            index._add(rows, trial.ids[trial.seen : trial.seen + len(rows)])
+            trial.see(rows)
         if done != len(ids):
             raise UsageError(f"there are {len(ids):,} ids for {done:,} rows: give one for each row.")
         index.recall = trial.tune(index._faiss, exact_values=engine != "ivfpq")
+        index._add(trial.queries, ids[tried])
         return index.to(device)
 
     @classmethod
@@ -175,8 +177,6 @@ class Index:
         """
         self._changeable()
         self._same_width(rows)
-        if len(ids) != len(rows):
-            raise UsageError(f"there are {len(ids):,} ids for {len(rows):,} rows: give one for each row.")
         self._add(normalised(rows), _distinct(ids))
 
     def remove(self, ids: Int[np.ndarray, " m"]) -> int:
@@ -221,6 +221,8 @@ class Index:
         return replace(self, device=device, _faiss=moved(self._faiss, self.engine, device), mapped=False)
 
     def _add(self, unit: Features, ids: Int[np.ndarray, " m"]) -> None:
+        if len(ids) != len(unit):
+            raise UsageError(f"there are {len(ids):,} ids for {len(unit):,} rows: give one for each row.")
         if len(unit):
             self._faiss.add_with_ids(unit, ids)
 

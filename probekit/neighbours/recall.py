@@ -66,54 +66,53 @@ def recall_at(
 
 @dataclass
 class Trial:
-    """Some rows of a gallery as queries, while the gallery goes by, and the true nearest of its other rows."""
+    """Rows that are held back from an index as queries, while the others go by, and the nearest of those.
+
+    Held back, because a row is easier to find in a graph that it belongs to itself.
+    """
 
     queries: Features
-    positions: Int[np.ndarray, " q"]
-    ids: Int[np.ndarray, " n"]
-    """Of all gallery rows."""
+    """Of length 1."""
+    ids: Int[np.ndarray, " m"]
+    """Of the other rows, in the order in which they go by."""
     exact: Neighbours
-    """As positions in the part of the gallery that was seen."""
+    """As places in that order."""
+    seen: int = 0
 
     @classmethod
-    def of(cls, queries: Features, positions: Int[np.ndarray, " q"], ids: Int[np.ndarray, " n"]) -> "Trial":
-        """A trial that has seen nothing yet; `queries` are unit rows, at these positions of the gallery."""
-        return cls(queries, positions, ids, Neighbours.none(len(queries), DEEP))
+    def of(cls, queries: Features, ids: Int[np.ndarray, " m"]) -> "Trial":
+        """A trial that has seen nothing yet."""
+        return cls(queries, ids, Neighbours.none(len(queries), DEEP))
 
-    def see(self, start: int, rows: Features) -> None:
-        """Take a block of unit rows into account."""
-        if len(self.queries) and len(rows):
-            gallery = Gallery.of_unit(rows, np.arange(start, start + len(rows)))
-            self.exact = merged(self.exact, gallery.search(self.queries, DEEP, self.positions, unit=True), start)
+    def see(self, rows: Features) -> None:
+        """Take the next rows of the index into account; they are of length 1."""
+        if len(self.queries):
+            found = Gallery.of_unit(rows).search(self.queries, DEEP, unit=True)
+            self.exact = merged(self.exact, found, self.seen)
+        self.seen += len(rows)
 
     def tune(self, index: FaissIndex, *, exact_values: bool) -> float | None:
         """Set the least effort that reaches the goal; its recall, None where there is too little to find.
 
         Args:
-            index: holds all rows.
+            index: holds the rows that were seen.
             exact_values: the similarities that it gives are those of the rows, not of their codes.
         """
-        if len(self.queries) == 0 or (self.exact.indices[:, K - 1] < 0).any():
+        if len(self.queries) == 0 or self.seen < K:
             return None
 
         def attempt(effort: int) -> float:
             structures.set_effort(index, effort)
-            return self.recall(index, exact_values)
+            return self.recall(index, exact_values=exact_values)
 
-        most = structures.most_effort(index)
-        effort, recall = least_effort(attempt, most, min(GOAL, OF_ALL * attempt(most)))
+        least, most = structures.efforts(index)
+        effort, recall = least_effort(attempt, least, most, min(GOAL, OF_ALL * attempt(most)))
         structures.set_effort(index, effort)
         return recall
 
-    def recall(self, index: FaissIndex, exact_values: bool) -> float:
-        """recall@10 among the other rows.
-
-        Where a similarity is that of a code, a row is looked up among the known nearest ones.
-        """
-        similarities, found = index.search(self.queries, K + 1)
-        own = found == self.ids[self.positions, None]
-        order = np.argsort(own, axis=1, kind="stable")[:, :K]
-        similarities, found = np.take_along_axis(similarities, order, 1), np.take_along_axis(found, order, 1)
+    def recall(self, index: FaissIndex, *, exact_values: bool) -> float:
+        """recall@10. Where a similarity is that of a code, a row is looked up among the nearest ones that are known."""
+        similarities, found = index.search(self.queries, K)
         least = self.exact.similarities[:, K - 1, None] - rounding(self.queries.shape[1])
         if exact_values:
             return float(((found >= 0) & (similarities >= least)).mean())
@@ -121,12 +120,12 @@ class Trial:
         return float((found[:, :, None] == known[:, None, :]).any(axis=2).mean())
 
 
-def least_effort(attempt: Callable[[int], float], most: int, goal: float) -> tuple[int, float]:
-    """The smallest effort in 1 … most that reaches the goal, and what it reaches: doubled, then halved in between.
+def least_effort(attempt: Callable[[int], float], least: int, most: int, goal: float) -> tuple[int, float]:
+    """The smallest effort in least … most that reaches the goal, and what it reaches: doubled, then halved in between.
 
     `attempt` must not fall; where even `most` misses the goal, it is `most`.
     """
-    low, high = 0, 1
+    low, high = least - 1, least
     while (reached := attempt(high)) < goal and high < most:
         low, high = high, min(2 * high, most)
     while high - low > 1:

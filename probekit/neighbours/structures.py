@@ -21,6 +21,7 @@ TRAINED = ("ivf", "ivfpq")
 ROWS_A_CELL = 39  # that k-means learns from; FAISS warns below
 MOST_CELLS = 1 << 14  # so that they are learnt from 2 GB of rows of 768 numbers at most
 LINKS = 32  # M of HNSW
+WALKS = (10, 1024)  # efSearch; it is never below the number of rows that are asked for
 NUMBERS_A_CODE = 4
 CODES = 256  # centroids that one byte tells apart
 
@@ -134,9 +135,10 @@ def set_effort(index: FaissIndex, value: int) -> None:
         inner.nprobe = value  # type: ignore[attr-defined]  # of a partition
 
 
-def most_effort(index: FaissIndex) -> int:
-    """All cells; or the longest list that is worth walking a graph with."""
-    return int(getattr(_inner(index), "nlist", 1024))
+def efforts(index: FaissIndex) -> tuple[int, int]:
+    """The least and the most that are worth trying: one cell and all; or lists to walk a graph with."""
+    inner = _inner(index)
+    return (1, int(inner.nlist)) if hasattr(inner, "nlist") else WALKS
 
 
 def _inner(index: FaissIndex) -> FaissIndex:

@@ -1,5 +1,6 @@
 """Nearest neighbours against a float64 sort of everything."""
 
+import itertools
 import subprocess
 import sys
 
@@ -82,10 +83,7 @@ def test_a_gallery_that_streams_by_gives_the_same_bits_as_the_whole_in_any_order
     groups = rng.integers(0, 5, n) if grouped else None
     query_groups = rng.integers(0, 6, 7) if grouped else None
     edges = np.unique(np.clip([0, *cuts, n], 0, n))
-    blocks = [
-        (int(a), gallery[a:b], None if groups is None else groups[a:b])
-        for a, b in zip(edges[:-1], edges[1:], strict=True)
-    ]
+    blocks = [(int(a), gallery[a:b], None if groups is None else groups[a:b]) for a, b in itertools.pairwise(edges)]
     blocks = [blocks[i] for i in rng.permutation(len(blocks))]
     streamed = search_blocks(queries, iter(blocks), k, query_groups)
     whole = search(queries, gallery, k, query_groups, groups)

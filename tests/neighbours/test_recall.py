@@ -11,8 +11,8 @@ from numpy.testing import assert_array_equal
 from probekit.errors import UsageError
 from probekit.neighbours import Index, recall_at, search
 from probekit.neighbours.blocks import Blocks
-from probekit.neighbours.exact import Neighbours
 from probekit.neighbours.recall import Trial, least_effort
+from probekit.neighbours.rows import normalised
 
 
 class Finds:
@@ -59,29 +59,34 @@ def test_an_index_of_other_rows_is_found_out():
         recall_at(Finds([77]), CIRCLE[:1], CIRCLE, 1)
 
 
-@given(curve=st.lists(st.floats(0, 1), min_size=1, max_size=70).map(sorted), goal=st.floats(0, 1))
-def test_the_least_effort_is_the_first_of_a_rising_curve_that_reaches_the_goal(curve, goal):
-    reaching = [effort for effort, found in enumerate(curve, 1) if found >= goal]
-    effort, found = least_effort(lambda effort: curve[effort - 1], len(curve), goal)
-    assert effort == (reaching[0] if reaching else len(curve))
-    assert found == curve[effort - 1]
+@given(
+    curve=st.lists(st.floats(0, 1), min_size=1, max_size=70).map(sorted), goal=st.floats(0, 1), least=st.integers(1, 20)
+)
+def test_the_least_effort_is_the_first_of_a_rising_curve_that_reaches_the_goal(curve, goal, least):
+    most = least + len(curve) - 1
+    reaching = [effort for effort, found in enumerate(curve, least) if found >= goal]
+    effort, found = least_effort(lambda effort: curve[effort - least], least, most, goal)
+    assert effort == (reaching[0] if reaching else most)
+    assert found == curve[effort - least]
 
 
-def test_a_trial_knows_the_nearest_other_rows_of_a_gallery_that_goes_by():
+def test_a_trial_knows_the_nearest_rows_of_a_gallery_that_goes_by():
     rng = np.random.default_rng(0)
     rows = rng.normal(size=(200, 6)).astype(np.float32)
     rows[50:60] = rows[0]
-    positions = np.array([0, 7, 150])
-    blocks = Blocks.of([rows[:90], rows[90:]])
-    trial = Trial.of(blocks.take(positions), positions, np.arange(200))
-    for start, part in blocks:
-        trial.see(start, part)
-    expected: Neighbours = search(rows[positions], rows, 50, positions, np.arange(200))
+    queries = rows[:3] + 0.01
+    trial = Trial.of(normalised(queries), np.arange(200) + 5)
+    for start in (0, 90):
+        trial.see(normalised(rows[start : start + (110 if start else 90)]))
+    expected = search(queries, rows, 50)
     assert_array_equal(trial.exact.indices, expected.indices)
     assert_array_equal(trial.exact.similarities, expected.similarities)
-    index = Index.build(rows, np.arange(200), "flat")
+    index = Index.build(rows, np.arange(200) + 5, "flat")
     assert trial.recall(index._faiss, exact_values=True) == 1.0
     assert trial.recall(index._faiss, exact_values=False) == 1.0
+    index.remove(expected.indices[:, 0] + 5)
+    assert trial.recall(index._faiss, exact_values=True) < 0.95
+    assert trial.recall(index._faiss, exact_values=False) < 0.95
 
 
 def test_a_gallery_of_copies_is_found_whole_with_the_least_effort():
