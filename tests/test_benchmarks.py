@@ -15,13 +15,16 @@ from tests.benchmarks.cases.memory import finish
 from tests.benchmarks.material import manifest_of, photographs, tiny_pngs
 
 PROMISED = {
+    "exact-search",
     "extract-overhead",
     "extract-vitl14",
     "forward-efficiency",
+    "gallery-cost",
     "gpu-dinov2",
     "gpu-sam",
     "gpu-sweep",
     "gpu-vitl14",
+    "group-exclusion",
     "layer-sweep",
     "load-features",
     "logistic-sweep",
