@@ -58,15 +58,15 @@ def available_memory() -> int:
     return ASSUMED_MEMORY
 
 
-@dataclass
+@dataclass(eq=False)
 class Index:
     """Rows that are found by cosine, under the ids they were given."""
 
     engine: str
     """One of `ENGINES`."""
     recall: float | None
-    """Share of the 10 nearest other rows that were found for a sample of rows, when the index was built; None of an
-    index that was read from a file, or that has too few rows."""
+    """Share of the 10 nearest rows that a sample of rows, held back until then, found when the index was built; None of
+    flat, of an index that was read from a file, and of one that has too few rows."""
     device: str
     """`cpu`, or `cuda:0` …"""
     _faiss: FaissIndex = field(repr=False)

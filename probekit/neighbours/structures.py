@@ -1,14 +1,15 @@
 """FAISS's structures behind each engine: empty, trained where there is something to learn.
 
-| engine | rows are kept as | finds | source |
-|---|---|---|---|
-| flat | float32 | all | exhaustive |
-| ivf | float32 in `nlist` cells of a k-means partition, of which `nprobe` are read | most | Sivic & Zisserman 2003 |
-| hnsw | float32 and a graph of `M` links a row, walked with a list of `efSearch` | most | Malkov & Yashunin 2018, arXiv:1603.09320 |
-| ivfpq | codes of one byte for each 4 numbers, in cells as above | many | Jégou et al. 2011, Product Quantization for Nearest Neighbor Search |
-"""  # noqa: E501 - a table
+flat    float32 rows, all of which are read
+ivf     float32 rows in `nlist` cells of a k-means partition, of which `nprobe` are read
+        (Sivic and Zisserman 2003, Video Google)
+hnsw    float32 rows and a graph of `M` links each, walked with a list of `efSearch`
+        (Malkov and Yashunin 2018, arXiv:1603.09320)
+ivfpq   codes of one byte for each 4 numbers, in cells as above
+        (Jégou et al. 2011, Product Quantization for Nearest Neighbor Search)
+"""
 
-from typing import Protocol, runtime_checkable
+from typing import Protocol
 
 import numpy as np
 
@@ -26,7 +27,6 @@ NUMBERS_A_CODE = 4
 CODES = 256  # centroids that one byte tells apart
 
 
-@runtime_checkable
 class FaissIndex(Protocol):
     """The part of a FAISS index that is used here."""
 
