@@ -100,7 +100,7 @@ def test_no_queries_or_no_gallery_is_an_empty_answer(q, n):
 
 
 def test_similarity_blocks_give_the_same_numbers_as_search(monkeypatch):
-    monkeypatch.setattr("probekit.neighbours.SCORED_AT_ONCE", 100)  # several blocks
+    monkeypatch.setattr("probekit.neighbours.exact.SCORED_AT_ONCE", 100)  # several blocks
     gallery, queries, groups = clouds(3, 60), clouds(4, 25), np.arange(60) % 7
     found = search(queries, gallery, 60, groups[:25], groups)
     blocks = list(similarity_blocks(queries, gallery, groups[:25], groups))
