@@ -113,9 +113,7 @@ def register(path: Path, generator: str, images: ImageSet, *, patience: float = 
             generators = {**record.generators, generator: count}
             added = record.added + len(new)
             record = _commit(path, replace(record, segments=segments, generators=generators, added=added))
-    return Registered(
-        generator, len(new), len(images) - len(new), record.generators.get(generator, 0), record.version
-    )
+    return Registered(generator, len(new), len(images) - len(new), record.generators.get(generator, 0), record.version)
 
 
 def unregister(

@@ -217,7 +217,9 @@ def _nothing(blocks: Sequence[Block], failed: Mapping[str, str]) -> ImageSet:
 def _fill(manifest: Manifest, blocks: Sequence[Block], computing: Computing) -> dict[str, str]:
     """The stores filled with what they lack; name → reason of the images that cannot be read."""
     samples = Samples.of_rows(manifest)
-    names = {samples.name(row): samples[row]._replace(path=path).name for row, path in enumerate(manifest.table["path"])}
+    names = {
+        samples.name(row): samples[row]._replace(path=path).name for row, path in enumerate(manifest.table["path"])
+    }
     failed: dict[str, str] = {}
     for address in dict.fromkeys(block.settings.address for block in blocks):
         own = [block for block in blocks if block.settings.address == address]
@@ -245,7 +247,10 @@ def _fill(manifest: Manifest, blocks: Sequence[Block], computing: Computing) -> 
             workers=computing.workers,
             on_progress=computing.on_progress,
         )
-        failed |= {names.get(path, path): reason for path, reason in zip(done.failed["path"], done.failed["reason"], strict=True)}
+        failed |= {
+            names.get(path, path): reason
+            for path, reason in zip(done.failed["path"], done.failed["reason"], strict=True)
+        }
     return failed
 
 

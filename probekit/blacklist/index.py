@@ -3,9 +3,9 @@
     index/ENGINE.json        which segments it knows, and where their rows begin among its ids
     index/ENGINE-TAG.faiss   the structure, in FAISS's format
 
-Ids are never used twice: a segment gets those that follow all earlier ones. What was registered later is added, what was
-removed is taken out; an engine that cannot forget, or an index of which much is gone, is built anew. The segments are the
-truth: deleting `index/` costs time and nothing else.
+Ids are never used twice: a segment gets those that follow all earlier ones. What was registered later is added, what
+was removed is taken out; an engine that cannot forget, or an index of which much is gone, is built anew. The segments
+are the truth: deleting `index/` costs time and nothing else.
 """
 
 import json

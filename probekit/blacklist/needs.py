@@ -49,7 +49,9 @@ def require_same(needed: Sequence[Block], given: Sequence[Block], name: str) -> 
     """
     if len(needed) != len(given):
         said = "+".join(block.name for block in given)
-        raise BlacklistError(f"blacklist {name} compares {'+'.join(b.name for b in needed)}, these features are {said}.")
+        raise BlacklistError(
+            f"blacklist {name} compares {'+'.join(b.name for b in needed)}, these features are {said}."
+        )
     for own, other in zip(needed, given, strict=True):
         if (own.tap, own.width) != (other.tap, other.width):
             raise BlacklistError(

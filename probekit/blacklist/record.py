@@ -150,7 +150,9 @@ def parse_record(data: bytes, source: object) -> Record:
         sealed = json.loads(data)
         fields, seal = sealed["blacklist"], sealed["sha256"]
     except (ValueError, KeyError, TypeError):
-        raise BlacklistError(f"{source}: damaged, or not the record of a blacklist: restore it from an export.") from None
+        raise BlacklistError(
+            f"{source}: damaged, or not the record of a blacklist: restore it from an export."
+        ) from None
     if not isinstance(fields, dict) or fields.get("kind") != KIND:
         raise BlacklistError(f"{source}: not the record of a blacklist (it has no kind {KIND!r}).")
     version = fields.get("format")
@@ -160,7 +162,9 @@ def parse_record(data: bytes, source: object) -> Record:
             f"{FORMAT}: update probekit."
         )
     if seal != hash_bytes(canonical_json(fields).encode()):
-        raise BlacklistError(f"{source}: changed since it was written (its SHA-256 differs): restore it from an export.")
+        raise BlacklistError(
+            f"{source}: changed since it was written (its SHA-256 differs): restore it from an export."
+        )
     try:
         return _parsed(fields)
     except (KeyError, TypeError, ValueError) as error:

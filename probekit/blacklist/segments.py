@@ -84,7 +84,8 @@ class OpenSegment:
         with _reading(self.folder, self.segment.name):
             table = self.examples.read_row_groups(groups.tolist(), columns=list(COLUMNS))
         starts = np.cumsum([0, *(self.examples.metadata.row_group(group).num_rows for group in groups.tolist())])
-        return table.take(starts[place] + rows % ROW_GROUP).to_pandas().reset_index(drop=True)
+        found: pd.DataFrame = table.take(starts[place] + rows % ROW_GROUP).to_pandas()
+        return found.reset_index(drop=True)
 
     def blocks(self) -> Iterator[Float[np.ndarray, "b d"]]:
         """Vectors of the rows that are alive, some at a time."""
@@ -217,9 +218,9 @@ def _write_array(
     sink: Sink, shape: tuple[int, ...], dtype: "np.dtype[np.generic]", blocks: Iterable[Shaped[np.ndarray, "..."]]
 ) -> None:
     header = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": shape}
-    np.lib.format.write_array_header_1_0(sink, header)  # type: ignore[arg-type]  # it only writes
+    np.lib.format.write_array_header_1_0(sink, header)
     for block in blocks:
-        sink.write(memoryview(np.ascontiguousarray(block, dtype=dtype)).cast("B"))
+        sink.write(np.ascontiguousarray(block, dtype=dtype).data.cast("B"))
 
 
 def _map(path: Path, shape: tuple[int, ...], dtype: "np.dtype[np.generic]") -> Shaped[np.ndarray, "..."]:

@@ -142,7 +142,9 @@ def open_target(
     chosen = expand_taps(card, taps)
     store = Store.create(cache, settings, facts)
     recorded = int(store.facts["batch_size"])
-    return Target(model, chosen, looked_at, settings.precision, device, batch_size or recorded, store, compiled, sharing)
+    return Target(
+        model, chosen, looked_at, settings.precision, device, batch_size or recorded, store, compiled, sharing
+    )
 
 
 def store_settings(
