@@ -9,6 +9,7 @@
 Registering and removing train nothing and renumber nothing: an example's id is the SHA-256 of its image. Readers see
 the version that they opened; a change that is killed leaves the one before it.
 
+    folder.py        which blacklists there are
     needs.py         which features it compares
     images.py        images with these features, from files or from a manifest
     record.py        blacklist.json
@@ -23,7 +24,17 @@ the version that they opened; a change that is killed leaves the one before it.
 """
 
 from probekit.blacklist.calibration import Calibrated, CalibrationSettings, calibrate
-from probekit.blacklist.changes import UNKNOWN, Registered, Unregistered, create, keep_threshold, register, unregister
+from probekit.blacklist.changes import (
+    UNKNOWN,
+    Registered,
+    Unregistered,
+    create,
+    keep_threshold,
+    register,
+    require_name,
+    unregister,
+)
+from probekit.blacklist.folder import find_blacklist, list_blacklists
 from probekit.blacklist.images import Computing, ImageSet, images_of_files, images_of_manifest
 from probekit.blacklist.index import Searcher, open_searcher
 from probekit.blacklist.matching import Matches, MatchSettings, match, spell_change
@@ -52,14 +63,17 @@ __all__ = [
     "calibrate",
     "create",
     "export_file",
+    "find_blacklist",
     "find_blocks",
     "images_of_files",
     "images_of_manifest",
     "import_file",
     "keep_threshold",
+    "list_blacklists",
     "match",
     "open_searcher",
     "register",
+    "require_name",
     "spell_change",
     "unregister",
 ]

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 import numpy as np
+import pandas as pd
 
 from probekit.arrays import Groups, Int, Scores
 from probekit.blacklist.changes import now
@@ -66,14 +67,24 @@ class Calibrated:
     """None: unresolvable, and nothing is to be set."""
     notes: tuple[str, ...] = ()
 
+    @property
+    def needed(self) -> int:
+        """Searches without which a pool cannot resolve this FPIR."""
+        return searches_needed(self.settings.fpir)
+
+    @property
+    def searches(self) -> pd.DataFrame:
+        """Pool and score: a row a search."""
+        parts = [pd.DataFrame({"pool": name, "score": scores}) for name, scores in self.scores.items()]
+        return pd.concat(parts, ignore_index=True)
+
     def to_json(self) -> dict[str, JSONValue]:
         """Plain values for `--json` and `run.json`."""
-        needed = searches_needed(self.settings.fpir)
         status = {pool.name: "unresolvable" if pool.threshold is None else "resolved" for pool in self.pools}
         return {
             "fpir": self.settings.fpir,
             "status": "unresolvable" if self.calibration is None else "resolved",
-            "searches_needed": needed,
+            "searches_needed": self.needed,
             "pools": [
                 {"pool": p.name, "n": p.searches, "status": status[p.name], "threshold": p.threshold}
                 for p in self.pools

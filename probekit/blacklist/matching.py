@@ -4,7 +4,7 @@ The score of an image is the similarity of its nearest registered example, never
 example's where the score reaches the threshold, else `unknown`.
 """
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -218,6 +218,6 @@ def _remarks(record: Record, calibration: Calibration | None, threshold: float |
     return []
 
 
-def _row_json(row: Mapping[Hashable, Any], nearest: pd.DataFrame) -> JSONValue:
+def _row_json(row: Mapping[Any, Any], nearest: pd.DataFrame) -> JSONValue:
     shown = nearest.drop(columns=["path", "place"]).drop_duplicates("example")
     return {**row, "generator": row["generator"] or None, "nearest": shown.to_dict("records")}

@@ -54,24 +54,27 @@ def export_file(blacklist: Blacklist, to: Path, *, overwrite: bool = False) -> P
     return to
 
 
-def import_file(file: Path, path: Path) -> Blacklist:
-    """The blacklist of a file, under its own name in a folder that does not exist yet.
+def import_file(file: Path, folder: Path, name: str | None = None) -> Blacklist:
+    """The blacklist of a file, in a folder of its own that does not exist yet.
 
     Args:
         file: what `export_file` wrote.
-        path: folder of the new blacklist.
+        folder: of blacklists.
+        name: of the new one; as it was called, unless given.
 
     Raises:
-        UsageError: the folder's name is none for a blacklist.
+        UsageError: the name is none for a blacklist.
         BlacklistError: the file is no blacklist, damaged or changed, or there is a blacklist of that name.
     """
-    require_name(path.name)
-    if path.exists():
-        raise BlacklistError(f"{path} exists already: choose another name with --name.")
-    draft = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
+    draft = folder / f".import.{uuid.uuid4().hex[:8]}"
+    path = folder / (name or file.stem)
     try:
         with _opened(file) as archive:
             record = _read_record(archive, file)
+            path = folder / (name or record.name)
+            require_name(path.name)
+            if path.exists():
+                raise BlacklistError(f"{path} exists already: choose another name with --name.")
             (draft / FOLDER).mkdir(parents=True)
             segments = tuple(_unpack(archive, file, draft, segment, record) for segment in record.segments)
             write_record(draft, replace(record, name=path.name, segments=segments, version=1))
