@@ -219,5 +219,6 @@ def _remarks(record: Record, calibration: Calibration | None, threshold: float |
 
 
 def _row_json(row: Mapping[Any, Any], nearest: pd.DataFrame) -> JSONValue:
+    row = {name: value for name, value in row.items() if name not in ("example", "example_path")}
     shown = nearest.drop(columns=["path", "place"]).drop_duplicates("example")
     return {**row, "generator": row["generator"] or None, "nearest": shown.to_dict("records")}

@@ -9,10 +9,13 @@ from probekit_cli import options, output
 from probekit_cli.blacklist import choosing
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from probekit.blacklist import Calibrated, Matches
 
 SHOWN = 200  # images in the table on the screen; the run's tables hold all
 WIDE = 100  # columns of a terminal that has room for the examples' paths
+DIGITS = 5  # of similarities: those of forensic features lie close to 1
 UNSET = 2  # exit code where a threshold was asked for and none could be set
 
 
@@ -146,10 +149,8 @@ def _show(found: "Matches", run: Path) -> None:
         shown.insert(1, "answer", table["generator"])
     if found.threshold is None:
         shown = shown.drop(columns="answer")
-    from probekit.blacklist import SHORT
-
-    shown = shown.assign(example=shown["example"].str[:SHORT])
-    output.print_table(shown if wide else shown.drop(columns="example_path"), title=_title(found))
+    if len(shown):
+        output.print_table(_spelled(shown if wide else shown.drop(columns="example_path")), title=_title(found))
     if len(found.table) > SHOWN:
         output.remark(f"… and {len(found.table) - SHOWN:,} more: {run / 'tables' / 'matches.csv'}")
     if found.threshold is not None:
@@ -164,12 +165,21 @@ def _show(found: "Matches", run: Path) -> None:
     output.remark(f"tables: {run}")
 
 
+def _spelled(shown: "pd.DataFrame") -> "pd.DataFrame":
+    """Short ids, and similarities with as many digits as the threshold."""
+    from probekit.blacklist import SHORT
+
+    numbers = [name for name in ("score", "similarity") if name in shown]
+    digits = {name: [f"{value:.{DIGITS}f}" for value in shown[name]] for name in numbers}
+    return shown.assign(**digits, example=[text[:SHORT] for text in shown["example"]])
+
+
 def _title(found: "Matches") -> str:
     said = f"{found.record.name} · {found.record.references}"
     if found.threshold is None:
         return f"{said} · no threshold"
     expected = "not known" if found.expected_fpir is None else f"{found.expected_fpir:g}"
-    return f"{said} · threshold {found.threshold:.4f} · expected FPIR {expected}"
+    return f"{said} · threshold {found.threshold:.{DIGITS}f} · expected FPIR {expected}"
 
 
 def _show_pools(found: "Calibrated", name: str) -> None:
@@ -179,7 +189,7 @@ def _show_pools(found: "Calibrated", name: str) -> None:
         {
             "pool": pool.name,
             "searches": pool.searches,
-            "threshold": "unresolvable" if pool.threshold is None else f"{pool.threshold:.4f}",
+            "threshold": "unresolvable" if pool.threshold is None else f"{pool.threshold:.{DIGITS}f}",
         }
         for pool in found.pools
     ]
@@ -191,4 +201,4 @@ def _show_pools(found: "Calibrated", name: str) -> None:
             "give more real images, register more examples, or ask a larger --fpir."
         )
     else:
-        output.remark(f"set: {found.calibration.threshold:.4f}, from the pool {found.calibration.pool}")
+        output.remark(f"set: {found.calibration.threshold:.{DIGITS}f}, from the pool {found.calibration.pool}")

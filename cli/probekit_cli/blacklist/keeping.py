@@ -155,7 +155,7 @@ def _thresholds(record: "Record") -> "pd.DataFrame":
         [
             {
                 "FPIR": f"{each.fpir:g}",
-                "threshold": f"{each.threshold:.4f}",
+                "threshold": f"{each.threshold:.5f}",
                 "set by": each.pool,
                 "searches": ", ".join(f"{pool.searches} {pool.name}" for pool in each.pools),
                 "real images": each.real or "none",
