@@ -46,7 +46,9 @@ def brute_force(registered: dict[int, str], query: int, k: int) -> list[tuple[in
         features = features_of(number).astype(np.float64)
         return (features / np.sqrt((features**2).sum())).astype(np.float32).astype(np.float64)
 
-    found = [(number, generator, float(np.float32(unit(query) @ unit(number)))) for number, generator in registered.items()]
+    found = [
+        (number, generator, float(np.float32(unit(query) @ unit(number)))) for number, generator in registered.items()
+    ]
     return sorted(found, key=lambda each: -each[2])[:k]  # stable
 
 
