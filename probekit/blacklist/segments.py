@@ -150,6 +150,7 @@ def open_segment(folder: Path, segment: Segment, width: int) -> OpenSegment:
         _require_bytes(folder / removed, segment.files[removed])
         alive[rows] = False
     path = folder / f"{name}-examples.parquet"
+    path.stat()  # which names a file that is gone, as pyarrow does not
     with _reading(folder, name):
         examples = pq.ParquetFile(pa.memory_map(str(path)), page_checksum_verification=True)
     if examples.metadata.num_rows != segment.rows:

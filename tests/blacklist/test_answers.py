@@ -171,7 +171,7 @@ def numbered(tmp_path):
 
 
 @pytest.mark.parametrize("engine", ["flat", "ivf", "hnsw"])
-def test_an_index_follows_what_is_registered_and_removed(numbered, engine, monkeypatch):
+def test_an_index_follows_what_is_registered_and_removed(numbered, engine):
     model = {number: "lama" if number < 40 else "ldm" for number in range(80)}
     settings = MatchSettings(top=3, threshold=0.5, index=engine)
 
@@ -179,7 +179,8 @@ def test_an_index_follows_what_is_registered_and_removed(numbered, engine, monke
         found = blacklist.match(blacklist.Blacklist.open(numbered), image_set(range(90)), settings)
         assert found.engine == engine
         expected = [[score for *_, score in brute_force(model, query, 3)] for query in range(90)]
-        np.testing.assert_allclose(found.nearest["similarity"].to_numpy().reshape(90, 3), expected, atol=1e-6)
+        right = np.isclose(found.nearest["similarity"].to_numpy().reshape(90, 3), expected, atol=1e-6)
+        assert right.mean() >= (1.0 if engine == "flat" else 0.95)
         assert all(model[int(path.removesuffix(".png"))] for path in found.nearest["example_path"])
 
     check()

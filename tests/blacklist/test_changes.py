@@ -112,8 +112,8 @@ def test_ids_and_order_stay_whatever_is_removed_and_added(path):
 
 
 @pytest.mark.parametrize("wanted", ["abc", "f" * 64, ""])
-def test_an_id_that_fits_no_example_is_refused(path, wanted):
-    with pytest.raises(UsageError, match="fits no example"):
+def test_an_id_that_does_not_fit_one_example_is_refused(path, wanted):
+    with pytest.raises(UsageError, match="fits (no|20) example"):
         blacklist.unregister(path, ids=[wanted])
 
 
@@ -155,10 +155,9 @@ def test_a_flipped_byte_is_named_by_verify_and_never_sealed_anew(tmp_path, path,
     with pytest.raises(BlacklistError, match=file.name):
         blacklist.export_file(opened, tmp_path / "out.zip")
     assert not (tmp_path / "out.zip").exists()
-    numbers = range(7) if "lama" in opened.describe(np.array([0]))["generator"].tolist() else range(10, 17)
-    own = [key_of(n) for n in numbers] if file.name.startswith(opened.record.segments[0].name) else None
+    first = 0 if file.name.startswith(opened.record.segments[0].name) else 10
     with pytest.raises(BlacklistError, match=file.name):
-        blacklist.unregister(path, ids=own or [key_of(n) for n in range(10, 17)])
+        blacklist.unregister(path, ids=[bytes(key).hex() for key in opened.keys[first : first + 7]])
 
 
 @pytest.mark.parametrize("kind", ["vectors.npy", "keys.npy", "examples.parquet"])
