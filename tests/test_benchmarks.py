@@ -15,6 +15,8 @@ from tests.benchmarks.cases.memory import finish
 from tests.benchmarks.material import manifest_of, photographs, tiny_pngs
 
 PROMISED = {
+    "blacklist-match",
+    "blacklist-register",
     "extract-overhead",
     "extract-vitl14",
     "forward-efficiency",

@@ -113,7 +113,7 @@ def test_ids_and_order_stay_whatever_is_removed_and_added(path):
 
 @pytest.mark.parametrize("wanted", ["abc", "f" * 64, ""])
 def test_an_id_that_does_not_fit_one_example_is_refused(path, wanted):
-    with pytest.raises(UsageError, match="fits (no|20) example"):
+    with pytest.raises(UsageError, match=r"fits (no|20) example"):
         blacklist.unregister(path, ids=[wanted])
 
 
