@@ -15,13 +15,14 @@ import pandas as pd
 
 from probekit.arrays import Features, Float, Int, Keys, unit_rows
 from probekit.blacklist.needs import require_computable
-from probekit.errors import MissingFeaturesError
+from probekit.errors import MissingFeaturesError, UsageError
 from probekit.extract import ExtractSettings, Progress, extract
 from probekit.features import Join, Selector
 from probekit.heads.saved import Block
 from probekit.keys import KeyIndex
+from probekit.layouts.given import list_images
 from probekit.manifest import Manifest, validate
-from probekit.predict import list_images
+from probekit.registry import unknown_name
 from probekit.samples import Samples, known_keys
 from probekit.store import DONE, list_stores
 
@@ -137,9 +138,6 @@ def images_of_manifest(
         UsageError: no sample is left.
         BlacklistError: the features cannot be computed here as they were for the blacklist.
     """
-    from probekit.errors import UsageError
-    from probekit.registry import unknown_name
-
     table = manifest.table
     if generator is not None and generator not in set(table["generator"]):
         raise unknown_name(f"generator in {manifest.name}", generator, set(table["generator"]))
