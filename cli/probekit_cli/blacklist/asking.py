@@ -45,7 +45,7 @@ def match(
 
     The score is the similarity of the nearest example, never a vote.
 
-    Example: probekit blacklist match suspects --top 3
+    Example: probekit blacklist match faces --top 3 --blacklist watch
     """
     from probekit import blacklist, records
 
@@ -102,7 +102,7 @@ def calibrate(
     Searched are real images, and each registered generator's examples among those of the others. Of a manifest, real
     images of its validation split are taken unless --split says otherwise.
 
-    Example: probekit blacklist calibrate --fpir 0.05 --real manifest:demo
+    Example: probekit blacklist calibrate --fpir 0.1 --real manifest:demo
     """
     from probekit import blacklist, records
 

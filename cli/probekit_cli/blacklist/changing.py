@@ -67,7 +67,7 @@ def register(
 ) -> None:
     """Add examples of a generator; nothing is trained, and the other examples stay as they are.
 
-    Example: probekit blacklist register lama --from manifest:demo --split train --shots 10
+    Example: probekit blacklist register telea --from manifest:demo --split train
     """
     from probekit import blacklist, records
     from probekit.fingerprint import plain
@@ -109,7 +109,7 @@ def unregister(
 ) -> None:
     """Take a generator, or single examples, off the blacklist; everything else keeps its id.
 
-    Example: probekit blacklist unregister lama
+    Example: probekit blacklist unregister navier-stokes --blacklist watch
     """
     from probekit import blacklist
 

@@ -71,7 +71,7 @@ def verify(
 ) -> None:
     """Read every byte and compare it with its checksum; exit code 2 if anything is damaged.
 
-    Example: probekit blacklist verify
+    Example: probekit blacklist verify --blacklist theirs
     """
     from probekit import blacklist
 
