@@ -146,7 +146,7 @@ def _gone(blacklist: Blacklist) -> dict[str, int]:
 def _updated(index: Index, known: Known, blacklist: Blacklist) -> Known:
     """What the index knows once it has what is new and lost what is gone."""
     present = {opened.segment.name: opened for opened in blacklist.segments}
-    for name, start in known.starts.items():
+    for name, start in known.starts.items() if index.engine in FORGETFUL else ():  # of others, nothing more is gone
         alive = present[name].alive if name in present else np.zeros(known.rows[name], bool)
         if len(dead := np.flatnonzero(~alive)):
             index.remove(start + dead)
