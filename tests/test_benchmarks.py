@@ -16,6 +16,8 @@ from tests.benchmarks.material import manifest_of, photographs, tiny_pngs
 
 PROMISED = {
     "auc-bootstrap",
+    "blacklist-match",
+    "blacklist-register",
     "exact-search",
     "extract-overhead",
     "extract-vitl14",
