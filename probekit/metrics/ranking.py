@@ -36,7 +36,7 @@ def rank_k(
     nearer = (similarities > best[:, None]).sum(axis=1)
     n_tied, n_relevant = tied.sum(axis=1), (tied & relevant).sum(axis=1)
 
-    hits = np.where(relevant.any(axis=1)[:, None], nearer[:, None] < np.asarray(ks), np.nan)
+    hits = np.where(n_relevant[:, None] > 0, nearer[:, None] < np.array(ks), np.nan)
     for query in np.flatnonzero((n_tied > n_relevant) & (n_relevant > 0)):
         t, r = int(n_tied[query]), int(n_relevant[query])
         for column, k in enumerate(ks):
@@ -171,8 +171,9 @@ def votes(
         weights = part * given if how == "sum" else part
         total = part.sum(axis=1, keepdims=True)
     member = (classes[:, None] == np.arange(n_classes)).astype(np.float64)  # (n, c)
-    found = weights @ member / np.where(total > 0, total, 1.0)
-    return np.where(voting.astype(np.float64) @ member > 0, found, -np.inf)
+    some = voting.astype(np.float64) @ member > 0
+    found: Float[np.ndarray, "q c"] = np.where(some, weights @ member / np.where(total > 0, total, 1.0), -np.inf)
+    return found
 
 
 def most_votes(given: Float[np.ndarray, "q c"], nearest: Float[np.ndarray, "q c"]) -> Int[np.ndarray, " q"]:
@@ -192,8 +193,10 @@ def _share_of_places(similarities: Float[np.ndarray, "q n"], k: int) -> Float[np
     """Of each row, how much of it is among the k nearest: 1, 0, or its share of the places it ties for."""
     admissible = np.isfinite(similarities)
     if k >= similarities.shape[1]:
-        return admissible.astype(np.float64)
+        every: Float[np.ndarray, "q n"] = admissible.astype(np.float64)
+        return every
     last = np.partition(similarities, -k, axis=1)[:, -k][:, None]  # -inf where fewer than k are admissible
     nearer, tied = similarities > last, (similarities == last) & admissible
     places = k - nearer.sum(axis=1, keepdims=True)
-    return nearer + tied * (places / np.maximum(tied.sum(axis=1, keepdims=True), 1))
+    share: Float[np.ndarray, "q n"] = nearer + tied * (places / np.maximum(tied.sum(axis=1, keepdims=True), 1))
+    return share

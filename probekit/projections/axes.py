@@ -18,8 +18,12 @@ def check_shrinkage(value: float) -> None:
         raise UsageError(f"shrinkage is {value:g}: the share of the mean variance is from 0 to 1.")
 
 
-def principal_axes(centred: Features) -> tuple[Float[np.ndarray, " r"], Float[np.ndarray, "d r"]]:
+def principal_axes(centred: Features, largest: float) -> tuple[Float[np.ndarray, " r"], Float[np.ndarray, "d r"]]:
     """Variances, greatest first, and axes of XᵀX/n, r = min(n, d); the largest entry of an axis is positive.
+
+    Args:
+        centred: rows about their mean.
+        largest: magnitude of what they were before, which says how far rounding moves rows that are alike.
 
     Raises:
         ProbeError: the rows are all alike.
@@ -31,10 +35,14 @@ def principal_axes(centred: Features) -> tuple[Float[np.ndarray, " r"], Float[np
     else:
         values, axes = np.linalg.eigh(centred.T @ centred / n)
         variances, axes = np.maximum(values[::-1], 0.0), axes[:, ::-1]
-    if len(variances) == 0 or not variances[0] > (EPS * d) ** 2:
+    if len(variances) == 0 or not variances[0] > n * (2 * EPS * largest) ** 2 * d:
         raise ProbeError("the training rows are all alike: there is nothing to project. Register more examples.")
-    largest = np.abs(axes).argmax(axis=0)
-    return variances, axes * np.sign(axes[largest, np.arange(len(variances))])
+    return variances, axes * signs(axes)
+
+
+def signs(axes: Float[np.ndarray, "d r"]) -> Float[np.ndarray, " r"]:
+    """Of the largest entry of each axis: axes times these do not depend on how they were found."""
+    return np.where(axes[np.abs(axes).argmax(axis=0), np.arange(axes.shape[1])] < 0, -1.0, 1.0)
 
 
 def inverse_roots(variances: Float[np.ndarray, " r"], columns: int, shrinkage: float) -> Float[np.ndarray, " r"]:
@@ -44,4 +52,5 @@ def inverse_roots(variances: Float[np.ndarray, " r"], columns: int, shrinkage: f
     """
     shrunk = (1 - shrinkage) * variances + shrinkage * variances.sum() / columns
     varies = shrunk > EPS * max(columns, len(variances)) * shrunk.max(initial=0.0)
-    return np.divide(1.0, np.sqrt(shrunk, where=varies, out=np.ones_like(shrunk)), out=np.zeros_like(shrunk), where=varies)
+    roots: Float[np.ndarray, " r"] = np.where(varies, 1 / np.sqrt(np.where(varies, shrunk, 1.0)), 0.0)
+    return roots

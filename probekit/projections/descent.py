@@ -66,7 +66,7 @@ class Descent(projections.Projection):
         projections.require_classes(self.kind, classes)
         names, numbers = np.unique(np.asarray(classes, dtype=str), return_inverse=True)
         shift = features.mean(axis=0, dtype=np.float64)
-        variances, axes = principal_axes(features - shift)
+        variances, axes = principal_axes(features - shift, float(np.abs(features).max(initial=0.0)))
         size = float(np.sqrt(variances.sum()))
         held = _held_out(numbers, groups, self.held_out, self.seed)
         start = axes[:, : self.dimension]
@@ -93,7 +93,8 @@ class Descent(projections.Projection):
         weights = torch.tensor(np.ascontiguousarray(start), dtype=torch.float32, requires_grad=True)
         optimiser = torch.optim.Adam([weights], lr=self.learning_rate)
         learned, watched = np.flatnonzero(~held), np.flatnonzero(held)
-        checks = [self._batch(classes, watched, rng) for _ in range(CHECKED)] if held.any() else []
+        drawn = 0 if not held.any() else 1 if len(watched) <= self.batch else CHECKED
+        checks = [self._batch(classes, watched, rng) for _ in range(drawn)]
 
         def loss_of(rows: Batch) -> "torch.Tensor":
             embedded = torch.nn.functional.normalize(x[rows] @ weights, dim=1)
@@ -111,7 +112,7 @@ class Descent(projections.Projection):
                     break
             if step < self.steps:
                 optimiser.zero_grad()
-                loss_of(self._batch(classes, learned, rng)).backward()
+                torch.autograd.backward(loss_of(self._batch(classes, learned, rng)))
                 optimiser.step()
         if not bool(torch.isfinite(best).all()):
             raise ProbeError(f"{self.kind} diverged: use a lower learning rate than {self.learning_rate:g}.")

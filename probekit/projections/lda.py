@@ -7,8 +7,7 @@ import pandas as pd
 
 from probekit import projections
 from probekit.arrays import Features, Groups
-from probekit.errors import ProbeError
-from probekit.projections.axes import check_shrinkage, inverse_roots, principal_axes
+from probekit.projections.axes import check_shrinkage, inverse_roots, principal_axes, signs
 
 
 @projections.add("lda")
@@ -32,7 +31,7 @@ class LDA(projections.Projection):
         """The discriminants of these rows; groups are not looked at.
 
         Raises:
-            ProbeError: one class only, or no class that varies.
+            ProbeError: one class only, or rows that are alike within every class.
         """
         projections.require_classes("lda", classes)
         names, numbers = np.unique(np.asarray(classes, dtype=str), return_inverse=True)
@@ -40,20 +39,16 @@ class LDA(projections.Projection):
         shares = np.bincount(numbers) / len(numbers)
         shift = shares @ means
         within = features - means[numbers]
-        if np.abs(within).max() <= 4 * np.finfo(np.float64).eps * np.abs(features).max():
-            raise ProbeError("lda finds no variation within any class: register more examples, or use whiten.")
-        # S' = A diag(v) Aᵀ inside the span of the rows, to which the means belong, too: add them as rows of weight 0
-        span = np.linalg.qr((features - shift).T)[0] if len(features) < features.shape[1] else None
-        if span is not None:
-            within = within @ span
-        variances, axes = principal_axes(within)
-        axes = axes if span is None else span @ axes
-        roots = inverse_roots(variances, features.shape[1], self.shrinkage)
-        sphere = axes * roots  # (d, r): Sᵀ S' S = I
-        between = np.sqrt(shares)[:, None] * (means - shift) @ sphere  # (c, r): its square is S_B there
+        # Fewer rows than columns: all that is needed lies in their span, whose axes are columns of q.
+        q = np.linalg.qr((features - shift).T)[0] if len(features) < features.shape[1] else None
+        variances, axes = principal_axes(within if q is None else within @ q, float(np.abs(features).max()))
+        axes = axes if q is None else q @ axes
+        sphere = axes * inverse_roots(variances, features.shape[1], self.shrinkage)  # Uᵀ S' U = I
+        # Uᵀ S_B U = BᵀB: its eigenvectors are the right singular vectors of B
+        between = np.sqrt(shares)[:, None] * (means - shift) @ sphere  # (c, r)
         rotation = np.linalg.svd(between, full_matrices=False)[2][: min(self.dimension, len(names) - 1)].T
         weights = sphere @ rotation
-        weights *= np.where(weights[np.abs(weights).argmax(axis=0), np.arange(weights.shape[1])] < 0, -1.0, 1.0)
+        weights = weights * signs(weights)
         record = {
             "kind": "lda",
             "shrinkage": self.shrinkage,

@@ -32,7 +32,7 @@ class Whiten(projections.Projection):
             ProbeError: the rows are all alike.
         """
         shift = features.mean(axis=0, dtype=np.float64) if len(features) else np.zeros(features.shape[1])
-        variances, axes = principal_axes(features - shift)
+        variances, axes = principal_axes(features - shift, float(np.abs(features).max(initial=0.0)))
         scales = inverse_roots(variances, features.shape[1], self.shrinkage)
         weights = (axes * scales)[:, : self.dimension]
         record = {

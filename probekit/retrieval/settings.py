@@ -58,6 +58,8 @@ class RetrievalSettings:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        if self.k < 1:
+            raise UsageError(f"k is {self.k}: ask for at least 1 neighbour.")
         if self.vote not in VOTES:
             raise unknown_name("vote", self.vote, VOTES)
         _ = self.top
