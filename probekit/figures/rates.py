@@ -34,6 +34,9 @@ Rates = Float[np.ndarray, " _"]
 
 DET_TICKS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 40, 60, 80, 90)  # per cent
 DET_LIMITS = (0.0005, 0.95)
+DETECTION = ("false positive rate, % (real called fake)", "false negative rate, % (fake called real)")
+IDENTIFICATION = ("FPIR, % (unregistered called registered)", "FNIR, % (registered missed or called another)")
+"""Words for the axes of a DET curve."""
 
 
 def roc_curves(
@@ -70,6 +73,7 @@ def det_curves(
     *,
     title: str,
     notes: Mapping[str, str] | None = None,
+    axis_names: tuple[str, str] = DETECTION,
     oracle: bool = False,
     extension: Extension = "png",
 ) -> bytes:
@@ -82,6 +86,7 @@ def det_curves(
         curves: name → false positive rates and false negative rates, vertex by vertex.
         title: stands above the picture.
         notes: name → words after the name in the legend: `EER 4.1 %`.
+        axis_names: words for the axes, `DETECTION` or, of searches with a threshold, `IDENTIFICATION`.
         oracle: stamp the picture: its numbers were chosen on test data.
         extension: `png` or `svg`.
     """
@@ -95,8 +100,8 @@ def det_curves(
         axes.set_yticks(ticks, words)
         axes.tick_params(labelsize=9)
         axes.set(xlim=(low, high), ylim=(low, high))
-        axes.set_xlabel("false positive rate, % (real called fake)")
-        axes.set_ylabel("false negative rate, % (fake called real)")
+        axes.set_xlabel(axis_names[0])
+        axes.set_ylabel(axis_names[1])
         legend(figure, axes.lines)
         headline(figure, title, width, oracle=oracle)
         return picture(figure, extension)

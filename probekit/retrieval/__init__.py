@@ -49,10 +49,11 @@ from probekit.retrieval.question import RetrievalResult, retrieve
 from probekit.retrieval.rows import beside
 from probekit.retrieval.settings import VOTES, RetrievalSettings
 from probekit.retrieval.sheets import Sheet, SheetRow, contact_rows
-from probekit.retrieval.shots import ShotCurve, parse_shots, score_shots
+from probekit.retrieval.shots import EVERY, ShotCurve, parse_shots, score_shots
 from probekit.retrieval.thresholds import OperatingPoint
 
 __all__ = [
+    "EVERY",
     "VOTES",
     "ClosedSet",
     "Comparison",
