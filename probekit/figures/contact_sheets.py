@@ -93,7 +93,8 @@ def _draw(axes: "Axes", thumbnail: Thumbnail, left: float, top: float) -> None:
     else:
         h, w = thumbnail.pixels.shape[:2]
         x, y = (SIDE / 2 * part / max(h, w) for part in (w, h))
-        axes.imshow(thumbnail.pixels, extent=(centre - x, centre + x, middle + y, middle - y), interpolation="none")
+        axes.imshow(thumbnail.pixels, extent=(centre - x, centre + x, middle + y, middle - y), zorder=2,
+                    interpolation="none")  # fmt: skip
     axes.add_patch(Rectangle((left, top), SIDE, SIDE, facecolor="none", zorder=3, **FRAMES[thumbnail.right]))
     words = [*_lines(MARKS[thumbnail.right] + thumbnail.name), thumbnail.note]
     weight = "bold" if thumbnail.right is None else "normal"

@@ -33,7 +33,7 @@ class LeaveOneOut:
     table: pd.DataFrame
     """A row a generator left out, pool and kind of features: unknown, features (raw, projected), pool,
     n_enrolled_rows, n_mated, n_non_mated, auroc, auroc_lo, auroc_hi, oscr, ccr_at_fpr05, tnr_at_tpr95, dir@FPIR
-    (NaN: unresolvable)."""
+    and the FPIR measured there, fpir@FPIR (NaN: unresolvable)."""
     mean: pd.DataFrame
     """A row a pool and kind of features: the means over generators, of as many as each number is defined for
     (`n`, `n_dir@FPIR`)."""
@@ -140,9 +140,9 @@ def _names(features: FeatureSet, settings: RetrievalSettings) -> list[str]:
 
 def _means(table: pd.DataFrame) -> pd.DataFrame:
     """Means over generators; a number that is undefined for some is the mean of the others, counted beside it."""
-    measures = [name for name in map(str, table) if name in MEASURES or name.startswith("dir@")]
+    measures = [name for name in map(str, table) if name in MEASURES or "@" in name]
     rows = []
     for (kind, pool), own in table.groupby(["features", "pool"], sort=False):
         row = {"features": kind, "pool": pool, "n": len(own), **own[measures].mean().to_dict()}
-        rows.append(row | {f"n_{name}": int(own[name].notna().sum()) for name in measures if name not in MEASURES})
+        rows.append(row | {f"n_{name}": int(own[name].notna().sum()) for name in measures if name.startswith("dir@")})
     return pd.DataFrame(rows)

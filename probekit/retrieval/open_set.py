@@ -39,12 +39,15 @@ class OpenSet:
     """One for each FPIR."""
 
     def row(self) -> dict[str, JSONValue]:
-        """The numbers for one row of a table: DIR as `dir@0.01`, NaN where it is unresolvable."""
+        """The numbers for one row of a table: DIR as `dir@0.01` and the FPIR that was measured there as `fpir@0.01`, NaN: unresolvable."""
         counts = ("pool", "n_enrolled_rows", "n_mated", "n_non_mated", "auroc")
         numbers = {name: getattr(self, name) for name in counts}
         numbers |= {"auroc_lo": self.auroc_interval[0], "auroc_hi": self.auroc_interval[1]}
         numbers |= {name: getattr(self, name) for name in ("oscr", "ccr_at_fpr05", "tnr_at_tpr95")}
-        return numbers | {f"dir@{p.fpir:g}": math.nan if p.dir is None else p.dir for p in self.points}
+        for point in self.points:
+            for name, value in (("dir", point.dir), ("fpir", point.measured_fpir)):
+                numbers[f"{name}@{point.fpir:g}"] = math.nan if value is None else value
+        return numbers
 
     def to_json(self) -> dict[str, JSONValue]:
         """Every number by name, the interval as auroc_ci; an undefined one is null."""

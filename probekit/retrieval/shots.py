@@ -29,10 +29,10 @@ class ShotCurve:
 
     table: pd.DataFrame
     """A row a number of shots and measure: shots (text), measure (Rank-1, DIR@FPIR against a pool), value (mean over
-    seeds), spread (their standard deviation; NaN with one), n_seeds for which it is defined, n_gallery and
-    n_queries (means over seeds)."""
+    seeds), spread (their standard deviation; NaN with one), n_seeds for which it is defined, fpir (measured, for DIR),
+    n_gallery and n_queries (means over seeds)."""
     draws: pd.DataFrame
-    """A row a draw and measure: shots, seed, measure, value, n_gallery, n_queries."""
+    """A row a draw and measure: shots, seed, measure, value, fpir, n_gallery, n_queries."""
 
     def to_json(self) -> list[dict[str, JSONValue]]:
         """The table as JSON can hold it."""
@@ -99,6 +99,7 @@ def score_shots(
         value=("value", "mean"),
         spread=("value", "std"),
         n_seeds=("value", "count"),
+        fpir=("fpir", "mean"),
         n_gallery=("n_gallery", "mean"),
         n_queries=("n_queries", "mean"),
     )
@@ -124,13 +125,13 @@ def _measure(
     _, pools = search_open(banks, asked, settings, bank_of if projection else None)
     n = {"n_gallery": closed.n_gallery}
     rows: list[dict[str, JSONValue]] = [
-        {"measure": "Rank-1", "value": closed.rank[1], **n, "n_queries": closed.n_scored}
+        {"measure": "Rank-1", "value": closed.rank[1], "fpir": np.nan, **n, "n_queries": closed.n_scored}
     ]
     for pool in pools:
         for point in pool.points:
-            value = np.nan if point.dir is None else point.dir
+            value, fpir = (np.nan if x is None else x for x in (point.dir, point.measured_fpir))
             measure = f"DIR@{point.fpir:g} ({pool.pool})"
-            rows.append({"measure": measure, "value": value, **n, "n_queries": pool.n_mated})
+            rows.append({"measure": measure, "value": value, "fpir": fpir, **n, "n_queries": pool.n_mated})
     return rows
 
 

@@ -81,7 +81,7 @@ Project = Annotated[
     str | None,
     typer.Option(
         metavar="KIND",
-        help="Ask with a linear projection, too, learned from registered images of train: whiten, lda, supcon, triplet.",
+        help="Ask with a projection, too, learned from registered images of train: whiten, lda, supcon, triplet.",
         rich_help_panel=MORE,
     ),
 ]

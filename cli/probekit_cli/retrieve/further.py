@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from probekit_cli import output
+from probekit_cli.retrieve import shown as shown
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -76,8 +77,12 @@ def shots(
     axis = "registered examples of each generator and domain"
     drawn = figures.shot_curves(points, title=title, value_name="rate", chance=None, shots_axis=axis)
     session.figure("shots", drawn, f"{title}: Rank-1 and DIR at each FPIR.", features)
-    table = found.table.pivot_table(index="measure", columns="shots", values="value", sort=False, dropna=False)
-    heading = f"{title} · mean over {asked.seeds} draws"
+    cells = found.table.assign(cell=[_cell(*row) for row in found.table[["measure", "value", "fpir"]].to_numpy()])
+    order = list(dict.fromkeys(cells["shots"]))
+    table = cells.pivot(index="measure", columns="shots", values="cell")[order].loc[
+        list(dict.fromkeys(cells["measure"]))
+    ]
+    heading = f"{title} · mean over {asked.seeds} draws · DIR at FPIR (as measured)"
     session.show(lambda: output.print_matrix(table, "measure ↓  examples →", title=heading))
     rows = found.table[found.table["measure"] == "Rank-1"]
     numbers = (f"{name}: {n:.0f} in {g:.0f}" for name, n, g in rows[["shots", "n_queries", "n_gallery"]].to_numpy())
@@ -93,18 +98,19 @@ def _show_left_out(
     several = rows["features"].nunique() > 1
     every = pd.concat([rows, mean], ignore_index=True)
     dirs = [name for name in map(str, rows) if name.startswith("dir@")]
-    shown = pd.DataFrame({"left out": every["unknown"]})
+    table = pd.DataFrame({"left out": every["unknown"]})
     if several:
-        shown["features"] = every["features"]
+        table["features"] = every["features"]
     for name, heading in (("n_enrolled_rows", "N"), ("n_mated", "mated"), ("n_non_mated", "non-mated")):
-        shown[heading] = ["" if pd.isna(value) else f"{value:.0f}" for value in every[name]]
+        table[heading] = ["" if pd.isna(value) else f"{value:.0f}" for value in every[name]]
     for name, heading in MEASURES.items():
-        shown[heading] = every[name]
+        table[heading] = every[name]
     for name in dirs:
-        shown[name.upper()] = ["unresolvable" if pd.isna(value) else f"{value:.3f}" for value in every[name]]
+        fpirs = every[name.replace("dir", "fpir")]
+        table[name.upper()] = [shown.at_fpir(*pair) for pair in zip(every[name], fpirs, strict=True)]
     against = "the generator left out" if pool == "unregistered" else "real images"
-    title = f"Each generator unregistered in turn · {features.title} · against {against}"
-    session.show(lambda: output.print_table(shown, title=title))
+    title = f"Each generator unregistered in turn · {features.title} · against {against} · DIR at FPIR (as measured)"
+    session.show(lambda: output.print_table(table, title=title))
 
 
 def _intervals(gains: "pd.DataFrame") -> "pd.DataFrame":
@@ -116,6 +122,10 @@ def _intervals(gains: "pd.DataFrame") -> "pd.DataFrame":
     table = gains.drop(columns=["gain_lo", "gain_hi", "outside"]).assign(**{"95 %": spelled})
     table["beyond 0"] = gains["outside"].map({True: "yes", False: "no"})
     return table
+
+
+def _cell(measure: str, value: float, fpir: float) -> str:
+    return f"{value:.3f}" if measure == "Rank-1" else shown.at_fpir(value, fpir)
 
 
 def _taught(record: Record) -> str:

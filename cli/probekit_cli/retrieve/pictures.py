@@ -67,16 +67,20 @@ def _rank_curves(session: "Session", features: "FeatureSet", answers: "dict[str,
 def _det_curves(session: "Session", features: "FeatureSet", answers: "dict[str, RetrievalResult]") -> None:
     from probekit import figures
 
-    curves, notes = {}, {}
-    for name, answer in answers.items():
+    curves, notes, looks = {}, {}, {}
+    for number, (name, answer) in enumerate(answers.items()):
         for pool in answer.open:
             label = f"{name} · {pool.pool}" if name else f"against {pool.pool}"
             curves[label] = answer.det(pool.pool)
+            looks[label] = {
+                "color": figures.POOL_COLOURS[pool.pool],
+                "linestyle": "--" if len(answers) > number + 1 else "-",
+            }
             notes[label] = f"AUROC {pool.auroc:.3f}, n {pool.n_non_mated}"
     if curves:
         pool = next(iter(answers.values())).open[0]
         title = f"DET · {features.title} · {pool.n_mated} mated searches, N = {pool.n_enrolled_rows}"
-        drawn = figures.det_curves(curves, title=title, notes=notes, axis_names=figures.IDENTIFICATION)
+        drawn = figures.det_curves(curves, title=title, notes=notes, axis_names=figures.IDENTIFICATION, looks=looks)
         session.figure("det", drawn, f"{features.name}: FNIR at rank 1 by FPIR, both pools apart.", features)
 
 
@@ -91,7 +95,7 @@ def _sheet_row(row: "SheetRow", samples: "Samples") -> "list[Thumbnail]":
     found = [Thumbnail(_pixels(samples, row.query), row.generator, note)]
     neighbours = zip(row.neighbours, row.generators, row.similarities, strict=True)
     return found + [
-        Thumbnail(_pixels(samples, number), name, f"cosine {similarity:.3f}", name == row.generator)
+        Thumbnail(_pixels(samples, number), name, f"cosine {similarity:.4f}", name == row.generator)
         for number, name, similarity in neighbours
     ]
 

@@ -31,6 +31,13 @@ def answer(session: "Session", features: "FeatureSet", result: "RetrievalResult"
         session.remark("note: here every generator is registered; below, each in turn is not.")
 
 
+def at_fpir(rate: float | None, fpir: float | None) -> str:
+    """`0.812 (.053)`: the DIR, and the FPIR that its threshold has on the queries."""
+    if rate is None or fpir is None or rate != rate:  # noqa: PLR0124  # NaN is not itself
+        return "unresolvable"
+    return f"{rate:.3f} ({f'{fpir:.3f}'.removeprefix('0')})"
+
+
 def _closed(result: "RetrievalResult", name: str) -> None:
     import pandas as pd
 
@@ -72,14 +79,11 @@ def _open(pools: "tuple[OpenSet, ...]") -> None:
             "OSCR": pool.oscr,
             "CCR@FPR5": pool.ccr_at_fpr05,
             "TNR@TPR95": pool.tnr_at_tpr95,
-            **{
-                f"DIR@{point.fpir:g}": "unresolvable" if point.dir is None else f"{point.dir:.3f}"
-                for point in pool.points
-            },
+            **{f"DIR@{point.fpir:g}": at_fpir(point.dir, point.measured_fpir) for point in pool.points},
             "threshold from": f"{pool.points[0].n_threshold} {pool.points[0].threshold_from}",
         }
         for pool in pools
     ]
     first = pools[0]
     title = f"Open set · {first.n_mated} mated searches, N = {first.n_enrolled_rows} of {', '.join(first.enrolled)}"
-    output.print_table(pd.DataFrame(rows), title=f"{title} · DIR at FPIR")
+    output.print_table(pd.DataFrame(rows), title=f"{title} · DIR at FPIR (as measured)")
