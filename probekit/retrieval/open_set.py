@@ -39,7 +39,7 @@ class OpenSet:
     """One for each FPIR."""
 
     def row(self) -> dict[str, JSONValue]:
-        """The numbers for one row of a table: DIR as `dir@0.01` and the FPIR that was measured there as `fpir@0.01`, NaN: unresolvable."""
+        """The numbers for one row of a table: DIR as `dir@0.01`, the FPIR measured there as `fpir@0.01`; NaN: none."""
         counts = ("pool", "n_enrolled_rows", "n_mated", "n_non_mated", "auroc")
         numbers = {name: getattr(self, name) for name in counts}
         numbers |= {"auroc_lo": self.auroc_interval[0], "auroc_hi": self.auroc_interval[1]}

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from probekit_cli import output
-from probekit_cli.retrieve import shown as shown
+from probekit_cli.retrieve import shown
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -78,10 +78,8 @@ def shots(
     drawn = figures.shot_curves(points, title=title, value_name="rate", chance=None, shots_axis=axis)
     session.figure("shots", drawn, f"{title}: Rank-1 and DIR at each FPIR.", features)
     cells = found.table.assign(cell=[_cell(*row) for row in found.table[["measure", "value", "fpir"]].to_numpy()])
-    order = list(dict.fromkeys(cells["shots"]))
-    table = cells.pivot(index="measure", columns="shots", values="cell")[order].loc[
-        list(dict.fromkeys(cells["measure"]))
-    ]
+    columns, measures = (list(dict.fromkeys(cells[name])) for name in ("shots", "measure"))
+    table = cells.pivot(index="measure", columns="shots", values="cell").loc[measures, columns]
     heading = f"{title} · mean over {asked.seeds} draws · DIR at FPIR (as measured)"
     session.show(lambda: output.print_matrix(table, "measure ↓  examples →", title=heading))
     rows = found.table[found.table["measure"] == "Rank-1"]

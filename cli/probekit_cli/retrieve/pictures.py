@@ -68,14 +68,12 @@ def _det_curves(session: "Session", features: "FeatureSet", answers: "dict[str, 
     from probekit import figures
 
     curves, notes, looks = {}, {}, {}
-    for number, (name, answer) in enumerate(answers.items()):
+    for place, (name, answer) in enumerate(answers.items(), start=1):
         for pool in answer.open:
             label = f"{name} · {pool.pool}" if name else f"against {pool.pool}"
             curves[label] = answer.det(pool.pool)
-            looks[label] = {
-                "color": figures.POOL_COLOURS[pool.pool],
-                "linestyle": "--" if len(answers) > number + 1 else "-",
-            }
+            dashed = place < len(answers)  # the raw features beside projected ones
+            looks[label] = {"color": figures.POOL_COLOURS[pool.pool], "linestyle": "--" if dashed else "-"}
             notes[label] = f"AUROC {pool.auroc:.3f}, n {pool.n_non_mated}"
     if curves:
         pool = next(iter(answers.values())).open[0]
