@@ -200,7 +200,7 @@ def test_a_contact_sheet_shows_a_success_and_a_failure_of_each_generator_where_t
         kinds.add((row.generator, row.generators[0] == row.generator))
     right = queries["generator"] == queries["nearest_generator"]
     assert kinds == set(zip(queries["generator"], right, strict=True))
-    assert [row.generator for row in sheet.rows][0] == "real"
+    assert sheet.rows[0].generator == "real"
 
 
 def test_a_short_contact_sheet_still_has_every_generator():
