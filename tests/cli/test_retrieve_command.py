@@ -95,9 +95,10 @@ def test_domains_and_generators_choose_what_is_registered_and_searched(split, ty
     )
 
 
-def test_another_manifests_images_are_searched_and_shown(split, type_):
+def test_another_manifests_images_are_searched_and_shown(split, type_, faces):
     table = pd.read_csv(split)
     other = table[table["split"] == "val"].assign(group=lambda rows: "other-" + rows["group"])
+    other["path"] = [str(faces / Path(path).parent.name / Path(path).name) for path in other["path"]]
     other.to_csv(split.with_name("other.csv"), index=False)
     found = type_(
         "probekit retrieve --manifest faces --query-manifest other --gallery train --bootstrap 0 --unknown ldm --json"
@@ -106,6 +107,7 @@ def test_another_manifests_images_are_searched_and_shown(split, type_):
     answer = json.loads(found.out)["runs"][0]
     assert answer["closed_set"]["n_queries"] == len(other)
     assert answer["settings"]["query"] == "all"
+    assert answer["notes"] == []
 
 
 def test_an_image_that_is_gone_is_grey_on_the_sheet_and_costs_nothing_else(split, type_, faces):
