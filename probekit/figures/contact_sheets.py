@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 SIDE, GAP, WORDS, APART = 1.3, 0.16, 0.56, 0.3  # inches: of a thumbnail, around it, beneath it, beside the query
+EDGE = 0.03  # inches: half a frame stands out of its square
 LINE = 21  # characters beneath a thumbnail
 FRAMES: dict[bool | None, dict[str, Any]] = {
     None: {"edgecolor": INK, "linewidth": 1.2, "linestyle": "-"},
@@ -71,7 +72,7 @@ def contact_sheet(
     height = max(len(rows), 1) * (SIDE + WORDS)
     with figure_of(width, height + 0.6) as figure:
         axes = figure.add_subplot()
-        axes.set(xlim=(0, width), ylim=(height, 0), aspect="equal")
+        axes.set(xlim=(-EDGE, width), ylim=(height, -EDGE), aspect="equal")
         axes.axis("off")
         for line, row in enumerate(rows):
             for column, thumbnail in enumerate(row):

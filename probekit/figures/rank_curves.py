@@ -57,7 +57,7 @@ def _axes(axes: "Axes", table: pd.DataFrame) -> None:
     bottom = max(0.0, 0.1 * int(10 * lowest) - 0.1)
     axes.set_ylim(bottom, 1 + 0.03 * (1 - bottom))
     axes.set_xlabel("rank k")
-    axes.set_ylabel("share of queries with their class in the first k")
+    axes.set_ylabel("queries with their class in the first k")
     ruled(axes)
     bare(axes, "top", "right")
     if table["rate"].isna().all():
