@@ -59,7 +59,7 @@ def leave_one_out(
 
     Args:
         features: of all samples.
-        settings: generators in `unknown` stay unregistered throughout, and are in no pool.
+        settings: what is searched for what; its `unknown` is not looked at, each generator takes that place in turn.
         projection: learned again for each turn, without the generator that is left out.
         on_progress: called with (generators done, all).
 

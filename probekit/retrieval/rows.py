@@ -89,6 +89,8 @@ def beside(gallery: FeatureSet, queries: FeatureSet) -> FeatureSet:
         )
     both = [one.samples.assign(**{SEARCHED: searched}) for one, searched in ((gallery, False), (queries, True))]
     samples = pd.concat(both, ignore_index=True)
+    if "member" in samples:  # one of the two may know no archives
+        samples["member"] = samples["member"].fillna("")
     excluded = pd.concat([gallery.excluded, queries.excluded], ignore_index=True)
     blocks = tuple(np.concatenate(pair) for pair in zip(gallery.blocks, queries.blocks, strict=True))
     return replace(gallery, samples=samples.assign(group=_joined_groups(samples)), blocks=blocks, excluded=excluded)
