@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from probekit_cli import options, output
+from probekit_cli import options, output, tables
 from probekit_cli.blacklist import choosing
 
 if TYPE_CHECKING:
@@ -150,7 +150,7 @@ def _show(found: "Matches", run: Path) -> None:
     if found.threshold is None:
         shown = shown.drop(columns="answer")
     if len(shown):
-        output.print_table(_spelled(shown if wide else shown.drop(columns="example_path")), title=_title(found))
+        tables.print_table(_spelled(shown if wide else shown.drop(columns="example_path")), title=_title(found))
     if len(found.table) > SHOWN:
         output.remark(f"… and {len(found.table) - SHOWN:,} more: {run / 'tables' / 'matches.csv'}")
     if found.threshold is not None:
@@ -194,7 +194,7 @@ def _show_pools(found: "Calibrated", name: str) -> None:
         for pool in found.pools
     ]
     fpir = found.settings.fpir
-    output.print_table(pd.DataFrame(rows), title=f"{name} · threshold for FPIR {fpir:g}")
+    tables.print_table(pd.DataFrame(rows), title=f"{name} · threshold for FPIR {fpir:g}")
     if found.calibration is None:
         output.remark(
             f"unresolvable: FPIR {fpir:g} needs {found.needed:,} searches in each pool that sets it. Nothing was set: "

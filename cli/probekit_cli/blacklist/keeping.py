@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from probekit_cli import options, output
+from probekit_cli import options, output, tables
 from probekit_cli.blacklist import choosing
 
 if TYPE_CHECKING:
@@ -50,16 +50,16 @@ def list_(
     title = f"{record.name} · {record.title} · {output.count(record.examples, 'example')} · version {record.version}"
     if examples:
         shown = table.assign(id=table["id"].str[: blacklist.SHORT])[["id", "generator", "path", "manifest", "added"]]
-        output.print_table(shown.head(SHOWN), title=title)
+        tables.print_table(shown.head(SHOWN), title=title)
         if len(shown) > SHOWN:
             output.remark(f"… and {len(shown) - SHOWN:,} more: --json lists all")
         return
     if len(table):
-        output.print_table(_generators(table), title=title)
+        tables.print_table(_generators(table), title=title)
     else:
         output.remark(f"{title}: register some with `probekit blacklist register`.")
     if record.calibrations:
-        output.print_table(_thresholds(record), title="Thresholds, the one in force last")
+        tables.print_table(_thresholds(record), title="Thresholds, the one in force last")
     else:
         output.remark("no threshold is set: run `probekit blacklist calibrate`.")
 
