@@ -308,8 +308,8 @@ class Join:
         wanted = [(store, tap or str(store.facts["default_tap"])) for store in admitted]
         fitting = [(store, tap) for store, tap in wanted if tap in store.taps]
         if len(fitting) > 1:
-            names = "; ".join(store.path.name for store, _ in fitting)
-            raise UsageError(f"several stores have {part}: {names}. Choose one with --view, --precision or --store.")
+            listed = "; ".join(store.path.name for store, _ in fitting)
+            raise UsageError(f"several stores have {part}: {listed}. Choose one with --view, --precision or --store.")
         if fitting:
             return fitting[0]
         taps = {name for store in admitted for name in store.taps}

@@ -1,5 +1,6 @@
 """Independent computations side by side: each on one core, which small matrices use better than many cores do."""
 
+import importlib
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -13,7 +14,7 @@ AT_ONCE = 2 << 30
 """Bytes that tasks may hold together: matrices larger than this share keep all cores busy one by one."""
 
 
-def side_by_side(tasks: Sequence[Callable[[], T]], *, workers: int) -> Iterator[T]:
+def side_by_side(tasks: Sequence[Callable[[], T]], *, workers: int, libraries: Sequence[str] = ()) -> Iterator[T]:
     """The result of each task, in their order, as they come.
 
     Threads are enough: NumPy, LAPACK and PyTorch compute without the interpreter's lock. While several run, each
@@ -22,12 +23,16 @@ def side_by_side(tasks: Sequence[Callable[[], T]], *, workers: int) -> Iterator[
     Args:
         tasks: independent of each other; an exception of one is raised in its turn.
         workers: how many run at once.
+        libraries: modules that the tasks import to compute with. They are loaded before the first task: one that a task
+            loads would use all cores in each.
     """
     count = min(len(tasks), workers)
     if count < 2:
         for task in tasks:
             yield task()
         return
+    for library in libraries:
+        importlib.import_module(library)
     with _one_thread_each(), ThreadPoolExecutor(count, initializer=_one_thread_here) as pool:
         futures = [pool.submit(task) for task in tasks]
         try:
@@ -64,5 +69,5 @@ def _one_thread_each() -> Iterator[None]:
 
 def _one_thread_here() -> None:
     """PyTorch counts threads for each thread that calls it."""
-    if torch := sys.modules.get("torch"):
-        torch.set_num_threads(1)
+    if "torch" in sys.modules:
+        importlib.import_module("torch").set_num_threads(1)  # which waits, where a task has only begun to load it

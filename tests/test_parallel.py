@@ -1,5 +1,7 @@
 """Independent computations side by side: in order, one thread each, and no more at once than memory holds."""
 
+import subprocess
+import sys
 import threading
 from functools import partial
 
@@ -47,6 +49,23 @@ def test_each_computes_on_one_thread_and_afterwards_all_is_as_before():
     inside = list(side_by_side([lambda: (torch.get_num_threads(), threads_of_libraries())] * 3, workers=2))
     assert inside == [(1, 1)] * 3
     assert (torch.get_num_threads(), threads_of_libraries()) == before
+
+
+@pytest.mark.parametrize("libraries", [("torch",), ()])
+def test_tasks_that_are_the_first_to_need_pytorch_all_find_it(libraries):
+    script = (
+        "import sys\n"
+        "from probekit.parallel import side_by_side\n"
+        "assert 'torch' not in sys.modules\n"
+        "def threads():\n"
+        "    import torch\n"
+        "    return torch.get_num_threads()\n"
+        f"print(list(side_by_side([threads] * 2, workers=2, libraries={libraries})))\n"
+    )
+    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stderr
+    if libraries:
+        assert run.stdout.strip() == "[1, 1]"
 
 
 @pytest.mark.parametrize(

@@ -165,6 +165,7 @@ def test_pairs_are_of_the_splits_that_the_probe_has_not_seen(faces, tmp_path):
     other = replace(probe, manifest_sha256="0" * 64)
     whole = predict_manifest(faces, heads.read(save_probe(tmp_path / "other", other)), cache=cache)
     assert whole.pairs["n_real"].tolist() == [6, 6]
+    assert "judged as if it had not seen them" in whole.notes[0]
     rest = replace(probe, task="one-vs-rest", class_names=("rest", "lama"))
     unlike = predict_manifest(faces, heads.read(save_probe(tmp_path / "rest", rest)), cache=cache)
     assert (unlike.pairs, unlike.notes) == (

@@ -1,5 +1,7 @@
 """What every question has in common: how its answers are recorded and shown."""
 
+import hashlib
+import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
     from probekit.manifest import Manifest
     from probekit.records import Recorder
 
+LONGEST = 120  # bytes of a file's name before the features: with these and an ending, file systems take 255
+
 
 @dataclass
 class Session:
@@ -33,8 +37,7 @@ class Session:
     _stores: list[Any] = field(default_factory=list)
     _tables: "dict[str, list[pd.DataFrame]]" = field(default_factory=dict)
     _pictures: set[str] = field(default_factory=set)
-    _probes: dict[str, tuple[str, ...]] = field(default_factory=dict)
-    """Name of a saved probe → addresses of the stores that it learned from."""
+    _probes: set[str] = field(default_factory=set)
     _shows: list[list[Callable[[], None]]] = field(default_factory=list)
     """Paragraphs: each a table and the remarks beneath."""
     _remarks: set[str] = field(default_factory=set)
@@ -106,10 +109,11 @@ class Session:
         self.run.figure(free, picture, caption, extension)
 
     def probe_name(self, name: str, features: "FeatureSet", part: str) -> str:
-        """The name under which a probe is saved, which no probe of other stores has."""
-        addresses = tuple(source.address for source in features.sources)
-        names = ("-".join(filter(None, (each, part))) for each in _names(name, features))
-        return next(each for each in names if self._probes.setdefault(each, addresses) == addresses)
+        """The name of the file that a probe is saved in, which no other has: what no file system takes is replaced."""
+        names = (_file_name("-".join(filter(None, (each, part)))) for each in _names(name, features))
+        free = next(each for each in names if each.casefold() not in self._probes)
+        self._probes.add(free.casefold())
+        return free
 
     def show(self, print_it: Callable[[], None]) -> None:
         """Print a table once everything is recorded: a closed pipe must not cost the record."""
@@ -197,10 +201,24 @@ def describe_manifest(manifest: "Manifest") -> dict[str, Any]:
 
 def _names(name: str, features: "FeatureSet") -> Iterator[str]:
     """Names of a file of these features, the shortest first; stores of one view differ in precision or weights."""
-    yield f"{name}-{features.name}"
-    full = "-".join((name, features.name, _source(features)["view"]))
+    short = _shortened(name)
+    yield f"{short}-{features.name}"
+    full = "-".join((short, features.name, _source(features)["view"]))
     yield full
     yield from (f"{full}-{number}" for number in count(2))
+
+
+def _shortened(name: str) -> str:
+    """The name; of one that a file system would not take, such as of many generators, the beginning and a digest."""
+    whole = name.encode()
+    if len(whole) <= LONGEST:
+        return name
+    return f"{whole[:LONGEST].decode(errors='ignore')}-{hashlib.sha256(whole).hexdigest()[:8]}"
+
+
+def _file_name(name: str) -> str:
+    """The name with what no file system takes replaced."""
+    return re.sub(r"[^\w.+@=-]+", "-", name)
 
 
 def _source(features: "FeatureSet") -> dict[str, str]:

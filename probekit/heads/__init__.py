@@ -150,6 +150,10 @@ class Head:
         """Splits of that manifest that it learned or was chosen from, as far as it knows."""
         return ()
 
+    def doubt(self, manifest_sha256: str) -> str:
+        """What cannot be known of samples of that manifest: whether it learned from them; empty where it can."""
+        return ""
+
     def more_columns(self, outputs: Outputs, top: int) -> Mapping[str, Shaped[np.ndarray, " n"]]:
         """What else stands in a table beside score, probability and label; `top` generators at most."""
         return {}

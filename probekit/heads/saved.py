@@ -96,6 +96,9 @@ class SavedProbe:
     seen: tuple[str, ...] = ("train", "val")
     """Splits of the manifest that any of it was learned or chosen from: no evidence of how good it is."""
     selection: Mapping[str, JSONValue] = field(default_factory=dict)
+    """What chose condition and parameter, and how the fit converged."""
+    settings: Mapping[str, JSONValue] = field(default_factory=dict)
+    """Of the question that it was trained for: shots, folds, seed and all else that decided its numbers."""
 
     def __post_init__(self) -> None:
         if self.task not in get_args(Task):
@@ -260,6 +263,7 @@ def _record(
         "seen": list(probe.seen),
         "manifest": {"name": probe.manifest, "sha256": probe.manifest_sha256},
         "selection": plain(probe.selection),
+        "settings": plain(probe.settings),
     }
 
 
@@ -318,6 +322,7 @@ def _probe(record: Mapping[str, Any], arrays: Mapping[str, Shaped[np.ndarray, ".
         threshold_by=record["threshold"]["by"],
         seen=tuple(record["seen"]),
         selection=record["selection"],
+        settings=record["settings"],
     )
 
 

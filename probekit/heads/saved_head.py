@@ -95,6 +95,15 @@ class SavedHead(heads.Head):
         """Splits of that manifest that it learned or was chosen from, as far as it knows."""
         return self.probe.seen if manifest_sha256 == self.probe.manifest_sha256 else ()
 
+    def doubt(self, manifest_sha256: str) -> str:
+        """What cannot be known of samples of that manifest: whether it learned from them; empty where it can."""
+        if manifest_sha256 == self.probe.manifest_sha256:
+            return ""
+        return (
+            f"the probe learned from another manifest, {self.probe.manifest} (or this one before it changed): images "
+            "that both hold are judged as if it had not seen them."
+        )
+
     def more_columns(self, outputs: heads.Outputs, top: int) -> Mapping[str, Shaped[np.ndarray, " n"]]:
         """`llr`; of attribution also the predicted class and the likeliest generators: `top1`, `p_top1` and so on.
 

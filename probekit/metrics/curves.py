@@ -42,16 +42,6 @@ def tpr_at_fpr5(labels: Labels, scores: Scores) -> float:
     return _tpr_at(0.05, labels, scores)
 
 
-def cross_auc(real_scores: Scores, fake_scores: Scores) -> float:
-    """Cross-AUC (arXiv:2604.21478): reals of one data set against fakes of another, both scored by one probe.
-
-    Ties count half. It is low where a probe's scores move as a whole from one data set to the other, which no AUC
-    inside a data set shows. NaN without scores of either.
-    """
-    labels = np.repeat([0, 1], [len(real_scores), len(fake_scores)])
-    return auc(labels, np.concatenate([real_scores, fake_scores]))
-
-
 def reals_needed(fpr: float) -> int:
     """Real samples below which this FPR cannot be resolved: 1/n must be at most `fpr`."""
     return math.ceil(1 / fpr - 1e-9)

@@ -30,7 +30,8 @@ def choose_features(results: Sequence[PairResult]) -> PairResult:
         )
     best = losses.to_numpy().argmin(axis=0)
     chosen = {train: results[number] for train, number in zip(losses.columns, best, strict=True)}
-    names = {train: f"{one.source['model']}#{one.source['tap']}" for train, one in chosen.items()}
+    candidates = _names(results)
+    names = {train: candidates[number] for train, number in zip(losses.columns, best, strict=True)}
 
     def rows(table: str) -> pd.DataFrame:
         parts: list[pd.DataFrame] = [getattr(one, table) for one in chosen.values()]
@@ -40,9 +41,9 @@ def choose_features(results: Sequence[PairResult]) -> PairResult:
     first = results[0]
     record = first.selection | {
         "features": names,
-        "candidates": [f"{one.source['model']}#{one.source['tap']}" for one in results],
+        "candidates": candidates,
         "condition": "; ".join(dict.fromkeys(str(one.selection["condition"]) for one in chosen.values())),
-        "probes": [_record(one, train) | {"features": names[train]} for train, one in chosen.items()],
+        "probes": [record | {"features": names[train]} for train, one in chosen.items() for record in _of(one, train)],
         "converged": all(bool(one.selection["converged"]) for one in chosen.values()),
         "threshold": _threshold(chosen),
     }
@@ -67,16 +68,29 @@ def choose_features(results: Sequence[PairResult]) -> PairResult:
 
 
 def _losses(result: PairResult) -> dict[str, float]:
-    """Mean selection loss of the probes of each training set."""
-    found = {}
-    for train, trial in result.trials.items():
-        losses = [probe.selection.loss for probe in trial.probes]
-        found[train] = float(np.mean([np.nan if loss is None else loss for loss in losses]))
-    return found
+    """Mean selection loss of the probes of each training set, over its folds and seeds."""
+    records = pd.DataFrame(result.probe_records())
+    losses = records["loss"].astype(np.float64).groupby(records["train"], sort=False)
+    return {str(train): float(own.mean(skipna=False)) for train, own in losses}
 
 
-def _record(result: PairResult, train: str) -> dict[str, JSONValue]:
-    return next(probe for probe in result.probe_records() if probe["train"] == train)
+def _of(result: PairResult, train: str) -> list[dict[str, JSONValue]]:
+    """The records of the probes of a training set, one a fold and seed."""
+    return [probe for probe in result.probe_records() if probe["train"] == train]
+
+
+def _names(results: Sequence[PairResult]) -> list[str]:
+    """Model and tap of each; where two have the same, view and precision as far as it takes to tell them apart."""
+    sources = [result.source for result in results]
+    names = [
+        "+".join(map("#".join, zip(source["model"].split("+"), source["tap"].split("+"), strict=True)))
+        for source in sources
+    ]
+    for more in ("view", "precision"):
+        if len(set(names)) == len(names):
+            break
+        names = [f"{name} · {source[more]}" for name, source in zip(names, sources, strict=True)]
+    return names
 
 
 def _threshold(chosen: Mapping[str, PairResult]) -> JSONValue:

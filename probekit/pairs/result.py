@@ -24,8 +24,8 @@ class PairResult:
     undefined. Of videos also n_frames. The AUC compares samples of one fold only, see `metrics.measure`. `leaks`
     counts groups of the test samples that were trained on too. `cross_auc` compares the test fakes with the real test
     images of the training domains. Intervals take the probes as they are: they hold what other test groups would have
-    changed, not what other training samples would. Of several seeds all numbers are means over the seeds, ends of
-    intervals too, and acc_sd, auc_sd, … are standard deviations."""
+    changed, not what other training samples would. Of several seeds all numbers are means over the seeds where they are
+    defined, ends of intervals too, and acc_sd, auc_sd, … are standard deviations."""
     macro: pd.DataFrame
     """train, over (`all` or `unseen` test generators), n_tests (those that have fakes) and the mean of every metric
     over them."""

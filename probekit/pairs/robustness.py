@@ -66,7 +66,7 @@ def score_robustness(
     question = Question.of(features.samples, settings)
     trials = train_all(question, features, device, on_progress)
     clean = answer(question, trials, describe(features.sources))
-    tables, notes = [clean.pairs.assign(perturb=CLEAN, drop=0.0)], list(clean.notes)
+    tables, notes = [clean.pairs.assign(perturb=CLEAN, drop=clean.pairs["auc"] * 0.0)], list(clean.notes)
     for name, variant in perturbed.items():
         if variant.widths != features.widths:
             raise UsageError(f"{name}: features are {variant.widths} wide, those of clean images {features.widths}.")

@@ -137,7 +137,7 @@ def _judge(
     seen = head.seen(manifest.sha256)
     if not seen:
         pairs, notes = _measure(samples, head, settings)
-        return pairs, notes
+        return pairs, [*filter(None, [head.doubt(manifest.sha256)]), *notes]
     unseen = samples[~samples["split"].isin(seen)].reset_index(drop=True)
     said = f"the probe learned from this manifest: pairs are of the {len(unseen)} samples outside {', '.join(seen)}."
     if not len(unseen):

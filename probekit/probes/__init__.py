@@ -60,6 +60,8 @@ class Probe(ABC):
     """Whether decisions are log-odds (logits) of probabilities; if not, only their order and sign mean something."""
     by_group: ClassVar[bool] = False
     """Whether held-out rows are single groups (it is as cheap as folds), not folds of groups."""
+    libraries: ClassVar[tuple[str, ...]] = ()
+    """Heavy modules that a fit imports, `torch` above all: they are loaded before several fits run side by side."""
 
     @abstractmethod
     def fit(self, features: Features, labels: Labels, *, device: str = "cpu") -> Classifier:

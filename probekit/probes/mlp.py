@@ -33,6 +33,7 @@ class MLPProbe(probes.Probe):
     parameter: ClassVar = "weight_decay"
     grid: ClassVar = (1e-1, 1e-2, 1e-3, 1e-4, 1e-5)
     probabilistic: ClassVar = True
+    libraries: ClassVar = ("torch",)
 
     weight_decay: float = 1e-3
     hidden: int = 256

@@ -48,22 +48,13 @@ class RidgeProbe(probes.Probe):
         require_positive("C", self.C)
 
     def fit(self, features: Features, labels: Labels, *, device: str = "cpu") -> LinearClassifier:
-        """The minimum, by a Cholesky decomposition in float64 on the CPU.
+        """The minimum, in float64 on the CPU.
 
         Raises:
             ProbeError: one class only, or a feature that is not finite.
         """
         classes = trainable_classes(features, labels)
-        targets = _targets(labels, classes)
-        mean, middle = features.mean(axis=0, dtype=np.float64), targets.mean(axis=0)
-        centred = features - mean
-        n, d = centred.shape
-        if d < n:
-            gram = centred.T @ centred
-            weights = _solve(gram, 1 / self.C, centred.T @ (targets - middle))
-        else:
-            weights = centred.T @ _solve(centred @ centred.T, 1 / self.C, targets - middle)
-        return LinearClassifier(classes, False, True, weights, middle - mean @ weights)
+        return _Path(features, _targets(labels, classes)).classifier(classes, self.C)
 
     @classmethod
     def sweep(
@@ -212,12 +203,3 @@ def _eliminate(matrices: Float[np.ndarray, "t t b g"], right: Float[np.ndarray, 
 def _targets(labels: Labels, classes: Int[np.ndarray, " c"]) -> Float[np.ndarray, "n k"]:
     """±1: one column for the second of two classes, else one a class."""
     return 2 * indicators(labels, classes).T - 1
-
-
-def _solve(gram: Float[np.ndarray, "m m"], penalty: float, right: Float[np.ndarray, "m k"]) -> Float[np.ndarray, "m k"]:
-    """(gram + penalty I)⁻¹ right."""
-    from scipy.linalg import solve
-
-    gram[np.diag_indices_from(gram)] += penalty
-    solution: Float[np.ndarray, "m k"] = solve(gram, right, assume_a="pos", overwrite_a=True)
-    return solution

@@ -188,6 +188,10 @@ def select(
     `whiten` is fitted without the rows held out: few rows for their columns would be told apart by the axes that they
     helped to find (.05 of AUC at 300 rows of 200 columns).
 
+    Where more rows are left out than are scored, as a whole generator is, each division has a `zscore` or `whiten` of
+    its own, fitted without any of them: a generator that had a part in the axes is no unseen one (at 180 rows of 200
+    columns .67 of AUC came out as .97).
+
     Args:
         choice: what is open.
         features: raw features of the rows that choices may look at.
@@ -244,20 +248,22 @@ def _swept(
     device: str,
 ) -> tuple[Condition | None, probes.Sweep]:
     """The condition, if one serves all divisions, and decisions on all held-out rows in that condition."""
-    if condition != "whiten":
+    unscored = any(len(division.left_out) > len(division.test) for division in divisions)
+    if condition != "whiten" and not (condition == "zscore" and unscored):
         fitted = fit_condition(condition, features[learned], widths)
         return fitted, choice.kind.sweep(fitted.apply(features), labels, divisions, choice.values, device=device)
-    parts = [divisions[start::AXES_FITS] for start in range(min(AXES_FITS, len(divisions)))]
-    sweeps = []
-    for part in parts:
-        rows = learned.copy()
-        rows[np.concatenate([division.test for division in part])] = False
-        conditioned = fit_condition(condition, features[rows], widths).apply(features)
-        sweeps.append(choice.kind.sweep(conditioned, labels, part, choice.values, device=device))
+    parts = len(divisions) if unscored else min(AXES_FITS, len(divisions))
     decisions: list[Decisions] = [np.empty(0)] * len(divisions)
-    for start, sweep in enumerate(sweeps):
-        decisions[start :: len(parts)] = sweep.decisions
-    return None, probes.Sweep(tuple(decisions), sum(s.fits for s in sweeps), sum(s.unconverged for s in sweeps))
+    fits = unconverged = 0
+    for start in range(parts):
+        part = divisions[start::parts]
+        rows = learned.copy()
+        rows[np.concatenate([division.left_out for division in part])] = False
+        conditioned = fit_condition(condition, features[rows], widths).apply(features)
+        sweep = choice.kind.sweep(conditioned, labels, part, choice.values, device=device)
+        decisions[start::parts] = sweep.decisions
+        fits, unconverged = fits + sweep.fits, unconverged + sweep.unconverged
+    return None, probes.Sweep(tuple(decisions), fits, unconverged)
 
 
 def _losses(

@@ -31,6 +31,13 @@ class TrainedProbe:
         return self.classifier.probabilistic or self.calibration.kind != "none"
 
     @property
+    def value(self) -> float | None:
+        """Of the probe's parameter, as it was fitted: a k that the training rows were too few for was lowered."""
+        name = self.selection.parameter
+        found: float | None = getattr(self.classifier, name, self.selection.value) if name else None
+        return found
+
+    @property
     def log_prior_odds(self) -> float:
         """Log of (n of other classes / n of the first), natural: log-odds less this are a log-likelihood ratio."""
         return float(np.log(sum(self.prior[1:])) - np.log(self.prior[0]))
@@ -45,9 +52,11 @@ class TrainedProbe:
 
     def record(self) -> dict[str, JSONValue]:
         """How it was chosen and how well the fit converged, in JSON's own types; without the grid."""
+        parameter = self.selection.parameter
         fit = {name: getattr(self.classifier, name, None) for name in ("gradient", "iterations")}
         return {
             **self.selection.record(),
+            **({parameter: self.value} if parameter else {}),
             **fit,
             "converged": self.classifier.converged,
             **({"calibration": plain(self.calibration)} if self.calibration.kind != "none" else {}),
@@ -64,7 +73,7 @@ def selection_record(trained: Mapping[str, Sequence[TrainedProbe]]) -> dict[str,
     first = every[0].selection
     chosen: dict[str, JSONValue] = {}
     if first.parameter:
-        chosen[first.parameter] = {name: [one.selection.value for one in own] for name, own in trained.items()}
+        chosen[first.parameter] = {name: [one.value for one in own] for name, own in trained.items()}
     return {
         "by": "; ".join(dict.fromkeys(probe.selection.by for probe in every)),
         "metric": first.metric,

@@ -36,6 +36,8 @@ class Matrix:
     columns: list[str]
     layers: list[Layer]
     details: list[list[list[tuple[str, str]]]]
+    ringed: list[list[bool]]
+    """Cells where the tested generator was trained on, or the answer is right."""
 
     @property
     def data(self) -> dict[str, Any]:
@@ -90,6 +92,7 @@ def pair_matrix(pairs: Sequence[Pair], selection: object = None) -> Matrix:
             for name in metrics_of(pairs)
         ],
         details=[[_details(pair, selection) for pair in row] for row in grid],
+        ringed=[[bool(pair) and _seen(pair) for pair in row] for row in grid],
     )
 
 
@@ -101,14 +104,14 @@ def confusion_matrix(
 ) -> Matrix:
     """True classes down, answers across; tinted by the share of the row, right and wrong apart."""
     shares = [[n / max(sum(row), 1) for n in row] for row in counts]
-    signs = [[1 if true == answer else -1 for answer in columns] for true in rows]
+    right = [[true == answer for answer in columns] for true in rows]
     layer = Layer(
         name="count",
         label="images",
         text=[[number(n) for n in row] for row in counts],
         tint=[
-            [round(sign * share, 3) for sign, share in zip(*row, strict=True)]
-            for row in zip(signs, shares, strict=True)
+            [round(share if hit else -share, 3) for hit, share in zip(*row, strict=True)]
+            for row in zip(right, shares, strict=True)
         ],
     )
     details = [
@@ -121,7 +124,7 @@ def confusion_matrix(
         ]
         for row in counts
     ]
-    return Matrix(*axes, [str(name) for name in rows], [str(name) for name in columns], [layer], details)
+    return Matrix(*axes, [str(name) for name in rows], [str(name) for name in columns], [layer], details, right)
 
 
 def metrics_of(pairs: Sequence[Pair]) -> list[str]:

@@ -133,6 +133,12 @@ def remarks_on_probes(trained: Mapping[str, Sequence[TrainedProbe]]) -> list[str
         unconverged = sum(not probe.classifier.converged for probe in own)
         if unconverged:
             lines.append(f"trained on {name}: {unconverged} of {len(own)} probes had not converged, see the gradient.")
+        turned = sum(probe.calibration.slope < 0 for probe in own)
+        if turned:
+            lines.append(
+                f"trained on {name}: calibration turned the scores of {turned} of {len(own)} probes round: on the "
+                "samples that it was fitted on, reals scored above fakes."
+            )
         defaults = dict.fromkeys(probe.selection.by for probe in own if probe.selection.default)
         lines += [f"trained on {name}: {by}." for by in defaults]
     if any(probe.selection.oracle for own in trained.values() for probe in own):
@@ -141,7 +147,10 @@ def remarks_on_probes(trained: Mapping[str, Sequence[TrainedProbe]]) -> list[str
 
 
 def _cross_auc(units: Units, one: BinaryScores, rows: Mask) -> float:
-    """AUC of the test fakes against the real test images of the training domains, within folds."""
+    """Cross-AUC (arXiv:2604.21478): the test fakes against the real test images of the training domains, within folds.
+
+    It is low where scores move as a whole from one domain to the other, which no AUC inside a domain shows.
+    """
     labels = units.table["label"].to_numpy()
     compared = (rows & (labels == 1)) | ((labels == 0) & units.table["domain"].isin(one.domains).to_numpy())
     every = np.ones((1, int(compared.sum())))

@@ -75,7 +75,7 @@ class TrainingSet:
 
     name: str
     classes: Labels
-    """What is learned of all samples, class numbers."""
+    """Class numbers of all samples; each class of `rows` has training samples in every partition."""
     rows: Mask
     """The samples that it is about, whatever their split."""
 
@@ -120,7 +120,7 @@ def run_trials(
         )
         for one in asked
     ]
-    yield from side_by_side(tasks, workers=workers)
+    yield from side_by_side(tasks, workers=workers, libraries=settings.choice.kind.libraries)
 
 
 def _run_trial(
@@ -152,7 +152,7 @@ def _run_trial(
         partial(_train, matrix, features.widths, classes, turn, settings, needs_threshold, device) for turn in taken
     ]
     trained, held = [], []
-    for probe, scores in side_by_side(tasks, workers=workers):
+    for probe, scores in side_by_side(tasks, workers=workers, libraries=settings.choice.kind.libraries):
         trained.append(probe)
         held.append(_of_units(scores, features.samples, settings))
     tests = tuple(turn.test for turn in taken)

@@ -7,8 +7,9 @@ import numpy as np
 import pandas as pd
 import pytest
 from numpy.testing import assert_allclose
-from sklearn.metrics import roc_auc_score
+from sklearn.metrics import roc_auc_score, roc_curve
 
+from probekit import figures
 from probekit.features import Join, Selector
 from probekit.manifest import Manifest
 from probekit.pairs import PairSettings, score_pairs
@@ -109,6 +110,7 @@ def test_shots_draw_a_curve_and_say_which_number_a_note_is_about(ask):
     (whole,) = runs(ask(f"{NPR} --train lama --test lama --seeds 2 --json"))
     assert aucs(found["all"]["pairs"]) == aucs(whole["pairs"])
     assert [name.split("-")[0] for name in captions(answer)] == ["shots"]
+    assert {"train → test split, mean over 2 seeds" in caption for caption in captions(answer).values()} == {True}
     said = ask(f"{NPR} --train lama@ff --test lama --shots 1,all --seeds 1")
     assert "note: shots 1: " in said.err
     assert "mean over" not in said.out
@@ -127,6 +129,7 @@ def test_an_ensemble_is_compared_with_the_better_of_its_parts(ask):
         "gain-features-side-by-side",
         "gain-late-fusion",
     }
+    assert {"train → test split" in caption for caption in captions(answer).values()} == {True}
 
 
 def test_without_intervals_no_gain_is_called_certain(ask):
@@ -146,6 +149,7 @@ def test_perturbed_images_are_judged_by_the_probes_of_clean_ones(ask):
     perturbed = found[found["perturb"] != "clean"]
     assert_allclose(perturbed["drop"], of_clean[perturbed["test"]].to_numpy() - perturbed["auc"], atol=1e-12)
     assert perturbed["drop"].abs().max() > 0.05
+    assert {"train → test split" in caption for caption in captions(answer).values()} == {True}
 
 
 def test_perturbations_that_were_not_extracted_are_told_how(ask):
@@ -163,14 +167,43 @@ def test_a_choice_on_test_samples_is_stamped_wherever_it_is_shown(ask):
     assert "chosen on the test samples" in shown.err
     answer = ask(f"{options} --json")
     assert [run["selection"]["oracle"] for run in runs(answer)] == [True, True]
-    assert all(caption.startswith("ORACLE · ") for caption in captions(answer).values())
+    assert {caption.startswith("ORACLE · ") for caption in captions(answer).values()} == {True}
 
 
 def test_curves_are_drawn_of_every_training_set_and_stamped(ask):
     answer = ask(f"{NPR} --train lama --curves --oracle --json")
     found = captions(answer)
     assert {"roc-lama", "det-lama", "reliability-lama"} <= {name.partition("-npr")[0] for name in found}
-    assert all(caption.startswith("ORACLE · ") for caption in found.values())
+    assert {caption.startswith("ORACLE · ") for caption in found.values()} == {True}
+
+
+def test_curves_are_of_the_test_sets_that_were_asked(ask, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(figures, "roc_curves", lambda curves, **_: drawn.append(curves) or b"")
+    answer = ask(f"{NPR} --train lama --test all-lama,lama@ff --probe prototype --curves --json")
+    assert answer.code == 0, answer.err
+    scores = table(answer, "scores")
+    of_ff = scores[(scores["domain"] == "ff") & scores["generator"].isin(["real", "lama"])]
+    fpr, tpr, _ = roc_curve(of_ff["label"], of_ff["score"], drop_intermediate=False)
+    assert list(drawn[0]) == ["all-lama", "lama@ff"]
+    assert_allclose(drawn[0]["lama@ff"], (fpr, tpr))
+    assert ask(f"{NPR} --train lama --test all-lama --probe prototype --curves --json").code == 0
+
+
+def test_curves_are_of_margins_and_say_which_probe_and_evaluation(ask, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(figures, "det_curves", lambda curves, **named: drawn.append((curves, named)) or b"")
+    options = "--train lama --test lama --probe lda --threshold val-eer --folds 3 --curves --json"
+    answer = ask(f"{NPR} {options}")
+    (run,) = runs(answer)
+    ((curves, named),) = drawn
+    scores = table(answer, "scores")
+    own = scores[scores["generator"].isin(["real", "lama"])]
+    assert own["threshold"].nunique() == 3
+    fpr, tpr, _ = roc_curve(own["label"], own["score"] - own["threshold"], drop_intermediate=False)
+    assert_allclose(curves["lama"], (fpr, 1 - tpr), atol=1e-12)
+    assert "lda, 3-fold out of fold by group" in named["title"]
+    assert named["notes"]["lama"] == f"EER {run['pairs'][0]['eer']:.3f}"
 
 
 def test_seeds_are_averaged_and_their_spread_is_said(ask):
@@ -178,6 +211,7 @@ def test_seeds_are_averaged_and_their_spread_is_said(ask):
     assert answer.code == 0, answer.err
     assert "mean over 2 seeds" in answer.out
     assert "spread of the AUC over 2 seeds" in answer.err
+    assert "probes of the first seed are kept" in answer.err
 
 
 def test_a_given_C_and_k_are_used_as_they_are(ask):

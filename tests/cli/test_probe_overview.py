@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from probekit import figures
 from probekit_cli import tables
 
 
@@ -30,6 +31,30 @@ def test_the_taps_of_a_model_are_an_overview_and_a_line(ask, monkeypatch):
     assert [path.name for path in (run / "figures").iterdir()] == ["layers-AUC-hf-vit-resize37-crop32-prototype.png"]
 
 
+@pytest.mark.parametrize(
+    ("options", "series"),
+    [
+        (
+            "--model hf:vit --taps cls@0-2 --task attribution --across domain",
+            [f"attribution, {train} → {test}" for train in ("celeb", "ff") for test in ("celeb", "ff")],
+        ),
+        (
+            f"--model {','.join(f'hf:vit#cls@{block}+npr' for block in range(3))} --fuse --train lama",
+            ["lama, features side by side", "lama, late fusion"],
+        ),
+    ],
+)
+def test_a_line_over_taps_is_of_one_question(ask, monkeypatch, options, series):
+    drawn = []
+    monkeypatch.setattr(figures, "layer_curves", lambda points, **named: drawn.append((points, named)) or b"")
+    answer = ask(f"{options} --probe prototype --bootstrap 0 --no-save --json")
+    assert answer.code == 0, answer.err
+    for points, named in drawn:
+        assert not points.duplicated(["series", "tap"]).any()
+        assert "prototype, train → test split" in named["title"]
+    assert sorted(drawn[-1][0]["series"].unique()) == series
+
+
 def test_answers_of_an_overview_are_named_by_what_tells_them_apart(ask, monkeypatch):
     monkeypatch.setenv("COLUMNS", "120")
     options = "--model npr,hf:vit#cls@3 --probe prototype,lda --task attribution,one-vs-rest --bootstrap 0 --no-save"
@@ -51,7 +76,7 @@ def test_an_overview_of_oracle_choices_is_stamped(ask):
     assert answer.code == 0, answer.err
     assert answer.out.startswith("ORACLE · ")
     (record,) = Path("runs").glob("*/run.json")
-    assert all(caption.startswith("ORACLE · ") for caption in json.loads(record.read_text())["figures"].values())
+    assert {caption.startswith("ORACLE · ") for caption in json.loads(record.read_text())["figures"].values()} == {True}
 
 
 def matrix(rows, columns):

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 from numpy.testing import assert_allclose
 
+from probekit import figures
 from tests.cli.test_commands import one_line
 
 
@@ -43,6 +44,15 @@ def test_a_kept_probe_predicts_what_it_scored(ask, predict):
     assert saved["threshold"]["log_odds"] == record["threshold"]["values"]["lama"][0]
 
 
+def test_a_kept_probe_records_every_setting_and_that_its_threshold_is_of_videos(ask):
+    options = "--model npr --train lama --probe prototype --threshold val-eer --aggregate mean --unit clip --seed 4"
+    (file,) = (run_of(ask(f"{options} --bootstrap 0 --json")) / "probes").glob("*.json")
+    saved = json.loads(file.read_text())
+    asked = {"train": "lama", "aggregate": "mean", "unit": "clip", "seed": 4, "folds": 0, "shots": None}
+    assert asked.items() <= saved["settings"].items()
+    assert saved["threshold"]["by"] == "val-eer, of videos by mean of their frames"
+
+
 def test_chosen_features_are_those_of_the_saved_probe(ask, predict):
     answer = ask("--model npr,srm --choose-features --bootstrap 0 --json")
     run = run_of(answer)
@@ -69,15 +79,41 @@ def test_the_choice_is_said_beneath_the_matrix(ask):
 
 
 def test_attribution_probes_of_several_domains_are_all_kept(ask, predict):
-    run = run_of(ask("--model npr --task attribution --across domain --probe prototype --bootstrap 0 --json"))
-    files = sorted(path.name for path in (run / "probes").glob("*.json"))
-    assert files == [f"lama+ldm@{domain}-attribution-prototype-npr-blocks.json" for domain in ("celeb", "ff")]
-    for domain in ("celeb", "ff"):
-        file = run / "probes" / f"lama+ldm@{domain}-attribution-prototype-npr-blocks.safetensors"
+    answer = ask("--model npr --task attribution --across domain --probe prototype --bootstrap 0 --json")
+    run, pairs = run_of(answer), [("celeb", "celeb"), ("celeb", "ff"), ("ff", "celeb"), ("ff", "ff")]
+    files = {pair: f"lama+ldm@{pair[0]}-to-{pair[1]}-attribution-prototype-npr-blocks" for pair in pairs}
+    assert sorted(path.stem for path in (run / "probes").glob("*.json")) == sorted(files.values())
+    for (trained, tested), name in files.items():
+        file = run / "probes" / f"{name}.safetensors"
+        assert json.loads(file.with_suffix(".json").read_text())["evaluation"].endswith(
+            f"{trained}, tested on {tested}"
+        )
         found = pd.read_parquet(run_of(predict(file)) / "tables" / "predictions.parquet")
         own = pd.read_parquet(run / "tables" / "predictions.parquet")
-        own = own[(own["train_domain"] == domain)].set_index("path")["score"]
+        own = own[(own["train_domain"] == trained) & (own["test_domain"] == tested)].set_index("path")["score"]
         assert_allclose(found.set_index("path")["score"][own.index], own, rtol=1e-6, atol=1e-9)
+
+
+def test_probes_whose_names_differ_by_what_no_file_takes_are_all_kept(type_, clips, tmp_path):
+    table = pd.read_csv(clips / "manifests" / "clips.csv").replace({"generator": {"lama": "a b", "ldm": "a-b"}})
+    table.to_csv(tmp_path / "alike.csv", index=False)
+    options = "--model npr --probe prototype --bootstrap 0 --json"
+    run = run_of(type_(f"probekit probe --manifest {tmp_path}/alike.csv --cache {clips}/cache {options}"))
+    kept = [json.loads(path.read_text())["train"] for path in (run / "probes").glob("*.json")]
+    assert sorted(kept) == ["a b", "a-b"]
+
+
+def test_names_of_many_generators_are_shortened_in_files_alone(type_, clips, tmp_path, monkeypatch):
+    for name in ("matrix", "difference_matrix", "roc_curves", "det_curves", "reliability"):
+        monkeypatch.setattr(figures, name, lambda *_, **__: b"")  # they have no room for such names
+    long = {"lama": "lama" * 30, "ldm": "ldm" * 40}
+    table = pd.read_csv(clips / "manifests" / "clips.csv").replace({"generator": long})
+    table.to_csv(tmp_path / "long.csv", index=False)
+    options = "--model npr --probe prototype --pool --bootstrap 0 --curves --json"
+    run = run_of(type_(f"probekit probe --manifest {tmp_path}/long.csv --cache {clips}/cache {options}"))
+    (file,) = (run / "probes").glob("*.json")
+    assert json.loads(file.read_text())["train"] == "+".join(sorted(long.values()))
+    assert len([path for path in (run / "figures").iterdir() if path.name.startswith(f"roc-{long['lama'][:100]}")]) == 1
 
 
 def test_no_save_keeps_none_and_two_views_keep_both(type_, ask, faces):

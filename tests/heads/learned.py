@@ -44,6 +44,7 @@ def learned(classes=("real", "lama"), widths=(63,), settings=(NPR,), taps=("bloc
         "parameter": "C",
         "value": 0.01,
         "selection": {"by": "5-fold group cross-validation on train", "grid": [0.01, 0.1]},
+        "settings": {"folds": 0, "seed": 3, "shots": None},
     }
     return SavedProbe(**given | changes), features
 

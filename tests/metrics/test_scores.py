@@ -10,7 +10,7 @@ from numpy.testing import assert_allclose
 
 from probekit import metrics
 from probekit.metrics.bootstrap import resample
-from probekit.metrics.curves import cross_auc, eer_threshold, roc, weighted_auc
+from probekit.metrics.curves import eer_threshold, roc, weighted_auc
 
 
 def scored(seed, n=60, levels=7):
@@ -217,18 +217,6 @@ def test_a_false_positive_rate_is_met_exactly_where_the_samples_allow_it():
     assert metrics.get("tpr_at_fpr5")(labels, scores) == 1
     tied = np.append(np.repeat([0.0, 1.0], [90, 10]), [1.0, 2.0])
     assert metrics.get("tpr_at_fpr5")(labels, tied) == 0.5
-
-
-@settings(max_examples=30, deadline=None)
-@given(seed=st.integers(0, 10_000), reals=st.integers(1, 40), fakes=st.integers(1, 40))
-def test_cross_auc_is_scikit_learns_auc_of_one_sets_reals_and_the_others_fakes(seed, reals, fakes):
-    from sklearn.metrics import roc_auc_score
-
-    rng = np.random.default_rng(seed)
-    real, fake = rng.integers(6, size=reals) / 10, rng.integers(9, size=fakes) / 10
-    expected = roc_auc_score(np.repeat([0, 1], [reals, fakes]), np.append(real, fake))
-    assert_allclose(cross_auc(real, fake), expected)
-    assert np.isnan(cross_auc(real, fake[:0]))
 
 
 def test_decisions_are_made_at_the_threshold_and_probabilities_are_not_moved_by_it():

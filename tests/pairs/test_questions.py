@@ -129,6 +129,50 @@ def test_the_thresholds_in_the_record_are_those_of_the_chosen_features():
         assert (found.scores.loc[found.scores["train"] == train, "threshold"] == value[0]).all()
 
 
+def test_the_record_of_chosen_features_holds_the_probe_of_every_fold_and_seed():
+    settings = PairSettings(folds=3, seeds=2, bootstrap=0)
+    results = [score_pairs(one, settings) for one in candidates()]
+    found = choose_features(results)
+    best = {
+        train: int(
+            np.argmin([np.mean([r["loss"] for r in one.probe_records() if r["train"] == train]) for one in results])
+        )
+        for train in ("lama", "ldm")
+    }
+    expected = [
+        record
+        for train, number in best.items()
+        for record in results[number].probe_records()
+        if record["train"] == train
+    ]
+    assert len(expected) == 2 * 3 * 2
+    assert [{k: v for k, v in record.items() if k != "features"} for record in found.probe_records()] == expected
+
+
+def test_every_seed_has_its_say_in_the_choice_of_features():
+    settings = PairSettings(train="lama", folds=3, seeds=2, bootstrap=0)
+    first, second = (score_pairs(one, settings) for one in candidates()[1:])
+    records = second.selection["probes"]
+    for record, own in zip(records, first.selection["probes"], strict=True):  # worse by first seed, better by both
+        record["loss"] = own["loss"] + (0.1 if record["seed"] == 0 else -0.2)
+    assert choose_features([first, second]).selection["features"] == {"lama": "clip#cls@3"}
+
+
+def test_candidates_are_named_by_what_tells_them_apart():
+    def of_view(features, view):
+        return dataclasses.replace(features, sources=(dataclasses.replace(features.sources[0], view=view),))
+
+    clear = study()
+    asked = [of_view(clear, "center224"), of_view(noisy(clear, 4.0), "native512")]
+    found = choose_features([score_pairs(one, PairSettings(bootstrap=0)) for one in asked])
+    assert found.selection["candidates"] == ["clip#cls@3 · center224", "clip#cls@3 · native512"]
+    assert found.selection["features"] == dict.fromkeys(("lama", "ldm"), "clip#cls@3 · center224")
+    both = with_blocks(clear, clear.matrix, noisy(clear, 4.0).matrix)
+    asked = [clear, both]
+    found = choose_features([score_pairs(one, PairSettings(bootstrap=0)) for one in asked])
+    assert found.selection["candidates"] == ["clip#cls@3", "clip#cls@3+npr#cls@3"]
+
+
 def test_test_samples_choose_no_features():
     settings = PairSettings(bootstrap=0)
     before = choose_features([score_pairs(one, settings) for one in candidates()])
@@ -278,6 +322,14 @@ def test_perturbed_images_are_scored_by_the_probes_and_thresholds_of_clean_ones(
     assert_allclose(blur["acc"], np.mean((scores > threshold) == (labels == 1)))
     own = clean.pairs.query("train == 'lama' and test == 'ldm'")["auc"].iloc[0]
     assert_allclose(blur["drop"], own - blur["auc"])
+
+
+def test_what_is_undefined_of_clean_images_has_no_drop():
+    features = study()
+    features = chosen(features, ~where(features, generator="ldm", split="test"))
+    found = score_robustness(features, {"same": features}, quick(train="lama")).table.set_index(["perturb", "test"])
+    assert found.loc[(CLEAN, "lama"), "drop"] == 0
+    assert found.loc[[(CLEAN, "ldm"), ("same", "ldm")], ["auc", "drop"]].isna().all(axis=None)
 
 
 def test_a_perturbed_store_in_another_order_is_joined_by_identity():

@@ -1,5 +1,8 @@
 """What every registered probe keeps to, plug-ins included."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
@@ -44,6 +47,19 @@ def test_its_declarations_fit_together(kind):
     if kind.parameter:
         assert len(set(kind.grid)) == len(kind.grid)
         assert getattr(kind.of(kind.grid[0]), kind.parameter) == kind.grid[0]
+
+
+def test_a_probe_that_declares_no_pytorch_loads_none():
+    plain = [name for name in probes.names() if "torch" not in probes.get(name).libraries]
+    script = (
+        "import sys, numpy as np\n"
+        "from probekit import probes\n"
+        f"for name in {plain}:\n"
+        "    probes.get(name)().fit(np.random.default_rng(0).normal(size=(20, 4)), np.arange(20) % 2)\n"
+        "    assert 'torch' not in sys.modules, name\n"
+    )
+    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stderr
 
 
 @pytest.mark.parametrize("classes", [2, 3])

@@ -48,6 +48,19 @@ def test_weights_match_scikit_learns_with_alpha_one_over_C(n, d, classes, C):
     assert not ours.probabilistic
 
 
+@pytest.mark.parametrize("n", [200, 15])
+def test_a_fit_of_large_duplicate_columns_is_that_of_their_singular_values(n):
+    rng = np.random.default_rng(5)
+    features = 1e6 * rng.normal(size=(n, 20))
+    features = np.hstack([features, features[:, :3], np.full((n, 1), 0.1)])
+    labels, C = np.arange(n) % 2, 1e5
+    targets, centred = 2.0 * labels - 1, features - features.mean(axis=0)
+    left, singular, right = np.linalg.svd(centred, full_matrices=False)
+    weights = right.T @ (singular / (singular**2 + 1 / C) * (left.T @ (targets - targets.mean())))
+    found = RidgeProbe(C=C).fit(features, labels).decision_function(features)
+    assert_allclose(found, centred @ weights + targets.mean(), rtol=0, atol=1e-9)
+
+
 @pytest.mark.parametrize(("n", "d"), [(60, 9), (30, 29), (30, 30), (31, 30), (30, 90)])
 @pytest.mark.parametrize("classes", [2, 3])
 def test_held_out_decisions_are_those_of_fits_without_the_group(n, d, classes):

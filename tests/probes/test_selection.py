@@ -206,6 +206,31 @@ def test_many_single_groups_held_out_share_a_few_fits_of_principal_axes_without_
     assert_allclose(held.decisions[6:8], fit.decision_function(condition[6:8]), rtol=1e-3, atol=3e-3)
 
 
+@pytest.mark.parametrize("condition", ["zscore", "whiten"])
+def test_a_generator_that_is_left_out_has_no_part_in_the_condition_that_it_is_scored_in(condition):
+    features, labels, folds = samples(n=90, d=30)
+    maker = np.where(labels == 1, np.arange(90) // 2 % 2, -1)
+    features[maker == 1] *= 5
+    divisions = [
+        Division(
+            np.flatnonzero((folds == fold) & ((labels == 0) | (maker == one))),
+            np.flatnonzero((folds == fold) | (maker == one)),
+        )
+        for one in (0, 1)
+        for fold in range(5)
+    ]
+    _, held = choose(features, labels, folds, divisions=divisions, condition=condition, value=0.1)
+    end = 0
+    for division in divisions:
+        start, end = end, end + len(division.test)
+        learned = division.learned(90)
+        fitted = fit_condition(condition, features[learned], (30,))
+        fit = LogisticProbe(C=0.1).fit(fitted.apply(features[learned]), labels[learned])
+        expected = fit.decision_function(fitted.apply(features[division.test]))
+        assert np.array_equal(held.rows[start:end], division.test)
+        assert_allclose(held.decisions[start:end], expected, rtol=1e-3, atol=1e-2)
+
+
 def test_best_takes_the_condition_with_the_lowest_loss_and_counts_the_fits_of_all():
     features, labels, folds = samples()
     features[:, 1] *= 1e4  # a loud column that tells nothing

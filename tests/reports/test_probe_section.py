@@ -41,6 +41,8 @@ def test_a_pooled_probe_knows_the_generators_that_it_was_trained_on(tmp_path):
     ]
     seen, unseen = ([pair["auc"] for pair in pooled["pairs"] if pair["seen"] is flag] for flag in (True, False))
     page = built(tmp_path, [pooled])
+    html = reports.build([run_folders.write_run(tmp_path, "probe", {"runs": [pooled]})])
+    assert html.count('class="same"') == 2
     assert f"AUC {min(seen):.3f}–{max(seen):.3f} on the generator it was trained on" in page.text
     assert f"{min(unseen):.3f}–{max(unseen):.3f} on others" in page.text
 

@@ -9,8 +9,9 @@ from probekit.errors import ProbeError, UsageError
 from probekit.probes.calibration import fit_calibration
 from probekit.probes.conditions import fit_condition
 from probekit.probes.logistic import LogisticProbe
+from probekit.probes.trained import selection_record
 from probekit.protocols import Pool, members, partitions
-from probekit.trials import TrainingSet, TrialSettings, run_trials
+from probekit.trials import TrainingSet, TrialSettings, remarks_on_probes, run_trials
 from tests.trials.studies import chosen, study, where, with_samples
 
 
@@ -49,6 +50,17 @@ def test_platt_on_val_is_that_of_a_fit_on_the_val_scores_alone():
     assert held.by == "the val split"
     assert np.array_equal(held.rows, np.flatnonzero(val))
     assert_allclose(held.decisions, found.probes[0].decision_function(features.matrix[val]), rtol=1e-12)
+
+
+def test_a_calibration_that_turns_the_scores_round_is_told():
+    """Platt's slope is negative there, and an AUC of .1 would pass for one of .9."""
+    features = study()
+    straight = trial(features, TrialSettings(C=0.1, calibration="platt")).probes
+    features.blocks[0][where(features, split="val")] *= -1
+    turned = trial(features, TrialSettings(C=0.1, calibration="platt")).probes
+    assert remarks_on_probes({"lama": straight}) == []
+    (line,) = remarks_on_probes({"lama": turned})
+    assert line.startswith("trained on lama: calibration turned the scores of 1 of 1 probes round")
 
 
 @pytest.mark.parametrize("C", [None, 0.1])
@@ -148,6 +160,16 @@ def test_one_shot_takes_the_probes_default_and_says_why():
     assert probe.selection.by == "the probe's default: all training samples are of one group, nothing can be held out"
     assert found.train.sum() == 2
     assert trial(study(), TrialSettings(shots=1, C=0.1)).probes[0].selection.by == "given"
+
+
+def test_the_record_says_how_many_neighbours_there_were_not_how_many_were_asked_for():
+    for k in (None, 200):
+        (probe,) = trial(study(), TrialSettings(probe="knn", k=k, shots=5)).probes
+        assert probe.classifier.k == 10
+        assert probe.record()["k"] == 10
+        assert selection_record({"lama": [probe]})["k"] == {"lama": [10]}
+    (probe,) = trial(study(), TrialSettings(probe="bank", k=9, shots=5)).probes
+    assert probe.record()["k"] == 5
 
 
 def test_more_shots_choose_on_the_shots_alone():

@@ -50,14 +50,14 @@ class Asked:
         if self.across not in (None, "domain"):
             raise unknown_name("--across", str(self.across), ["domain"])
         self._refuse_contradictions()
+        self._refuse_what_has_no_effect()
 
     def _refuse_contradictions(self) -> None:
-        """Nothing, if every option that was given has something to do.
+        """Nothing, if the options can be meant together.
 
         Raises:
-            UsageError: options contradict each other, or one would be without effect.
+            UsageError: they contradict each other.
         """
-        from probekit import probes
         from probekit.errors import UsageError
 
         further = [f"--{name.replace('_', '-')}" for name, value in self.further.items() if value not in (None, False)]
@@ -77,16 +77,37 @@ class Asked:
             raise UsageError("--pool and --leave-one-out: choose one.")
         if self.leave_one_out and self.train != "all":
             raise UsageError("--leave-one-out trains on all generators but one: leave --train out.")
-        if self.common["criterion"] and self.common["condition"] != "best" and not self.choose_features:
-            chosen = [name for name in self.probes if probes.get(name).parameter is not None]
-            if not chosen:
-                raise UsageError(f"--criterion: {self.probes[0]} has nothing to choose by it: leave it out.")
+
+    def _refuse_what_has_no_effect(self) -> None:
+        """Nothing, if every option that was given has something to do.
+
+        Raises:
+            UsageError: one has not.
+        """
+        from probekit.errors import UsageError
+
+        by_criterion = self.common["criterion"] is not None and not self.choose_features
+        choosing = {"--criterion": by_criterion, "--oracle": self.common["selection"] == "oracle"}
+        without_effect = [flag for flag, given in choosing.items() if given and not self._chooses]
+        if without_effect:
+            raise UsageError(f"{without_effect[0]}: {self.probes[0]} has nothing left to choose: leave it out.")
         if self.common["unit"] != "group" and self.common["aggregate"] is None:
             raise UsageError(f"--unit {self.common['unit']} is for videos: give --aggregate, too.")
-        if self.curves and (self.shots is not None or self.perturbed is not None):
-            raise UsageError(f"--curves draws the curves of a matrix, which {further[0]} has many of: leave it out.")
+        matrices = {"--shots": self.shots, "--perturbed": self.perturbed, "--seeds": self.seeds not in (None, 1)}
+        several = [name for name, given in matrices.items() if given not in (None, False)]
+        if self.curves and several:
+            raise UsageError(f"--curves draws the curves of a matrix, which {several[0]} has many of: leave it out.")
         if self.save and self.shots is not None:
             raise UsageError("--save keeps no probes of --shots: leave it out, and save those of a matrix.")
+
+    @property
+    def _chooses(self) -> bool:
+        """Whether condition or parameter of any probe is left to choose."""
+        from probekit import probes
+        from probekit.probes.selection import Choice
+
+        given = {name: self.common.get(probes.get(name).parameter or "") for name in self.probes}
+        return any(Choice(name, self.common["condition"], value).open for name, value in given.items())
 
     @property
     def attributing(self) -> bool:

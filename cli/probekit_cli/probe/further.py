@@ -40,16 +40,15 @@ def shots(
         session.answer({"shots": number, **result.to_json()}, features)
     session.table("shots", found.table, features, {"task": "binary", "probe": settings.probe})
     oracle = any(result.oracle for result in found.results.values())
-    title = f"AUC by shots · {features.title}, {settings.probe}"
+    title = f"AUC by shots · {shown.subject(features, next(iter(found.results.values())))}"
     axis = "training images of each generator"
     points = _points(found)
     legend = "tested on" if "panel" in points else "trained on, mean over tests"
     drawn = figures.shot_curves(points, title=title, shots_axis=axis, oracle=oracle, legend_title=legend)
-    mean = f", mean over {settings.seeds} seeds" if settings.seeds > 1 else ""
-    session.figure(f"shots{named}", drawn, f"{shown.stamped(title, oracle)}{mean}.", features)
+    session.figure(f"shots{named}", drawn, f"{shown.stamped(title, oracle)}.", features)
     table = found.table.pivot_table(index=["train", "test"], columns="shots", values="auc", sort=False)
     table.index = [" → ".join(pair) for pair in table.index]
-    heading = shown.stamped(title + mean, oracle)
+    heading = shown.stamped(title, oracle)
     session.show(lambda: tables.print_matrix(table, "train → test", title=heading, styles=tables.score_style))
     shown.notes(session, _notes(found))
 
@@ -100,15 +99,15 @@ def ensemble(
     matrix.record(overview, asked, features, found.fused, f"-late-fusion{named}")
     session.answers[-1]["gains"] = found.to_json()
     session.table("gains", found.gains, features, {"task": "binary", "probe": settings.probe})
-    oracle = found.together.oracle
+    oracle, evaluation = found.together.oracle, found.together.selection["evaluation"]
+    subject = f"{features.title}, {settings.probe}, {evaluation}"
     for kind, rows in found.gains.groupby("ensemble", sort=False):
-        title = f"AUC gained by {kind} over the best single kind · {features.title}, {settings.probe}"
+        title = f"AUC gained by {kind} over the best single kind · {subject}"
         gain = pair_matrix(rows, "gain")
         framed = pair_matrix(rows, "outside")
         drawn = figures.difference_matrix(gain, title=title, value_name="AUC gained", certain=framed, oracle=oracle)
-        caption = (
-            f"{shown.stamped(title, oracle)} (best on held-out training samples); framed: the interval excludes 0."
-        )
+        about = "best on held-out samples of the training side; framed: the 95 % interval excludes 0"
+        caption = f"{shown.stamped(title, oracle)} ({about})."
         session.figure(f"gain-{str(kind).replace(' ', '-')}{named}", drawn, caption, features)
         heading, table = shown.stamped(title, oracle), _gains(rows)
         session.show(partial(tables.print_matrix, table, "train → test", title=heading))
@@ -147,7 +146,7 @@ def robustness(
     for train, rows in found.table.groupby("train", sort=False):
         wide = rows.pivot(index="test", columns="perturb", values="auc")
         wide = wide.loc[rows["test"].unique(), rows["perturb"].unique()]
-        title = f"AUC under perturbation, trained on clean {train} · {features.title}, {settings.probe}"
+        title = f"AUC under perturbation, trained on clean {train} · {shown.subject(features, found.clean)}"
         drawn = figures.robustness(wide, title=title, oracle=found.clean.oracle)
         session.figure(f"robustness-{train}{named}", drawn, f"{shown.stamped(title, found.clean.oracle)}.", features)
         shown.robustness(session, wide, shown.stamped(title, found.clean.oracle))

@@ -11,7 +11,7 @@ from probekit_cli.questions import Session
 if TYPE_CHECKING:
     import pandas as pd
 
-    from probekit.attribution import AttributionResult
+    from probekit.attribution import AttributionResult, AttributionSettings
     from probekit.features import FeatureSet
     from probekit.pairs import PairResult
 
@@ -85,7 +85,7 @@ class Overview:
         for (key, probe), rows in points.groupby(["key", "probe"], sort=False) if len(points) else ():
             if rows["tap"].nunique() < FEWEST_TAPS:
                 continue
-            whole, oracle = f"{title} · {key}, {probe}", bool(rows["oracle"].any())
+            whole, oracle = f"{title} · {key}, {probe}, {rows['evaluation'].iloc[0]}", bool(rows["oracle"].any())
             drawn = figures.layer_curves(
                 rows[["series", "tap", "value", "over"]],
                 title=whole,
@@ -101,14 +101,13 @@ class Overview:
 def _tap_means(found: "list[tuple[FeatureSet, PairResult]]") -> "pd.DataFrame":
     import pandas as pd
 
-    tables = [
-        result.pairs.assign(over=result.pairs["seen"].map({True: "seen generators", False: "unseen generators"}))
-        .groupby(["train", "over"], sort=False, as_index=False)[["auc"]]
-        .mean()
-        .rename(columns={"train": "series", "auc": "value"})
-        .assign(**_place(result))
-        for _, result in found
-    ]
+    tables = []
+    for _, result in found:
+        kind = f", {result.source['ensemble']}" if "ensemble" in result.source else ""
+        over = result.pairs["seen"].map({True: "seen generators", False: "unseen generators"})
+        means = result.pairs.assign(over=over).groupby(["train", "over"], sort=False, as_index=False)[["auc"]].mean()
+        points = {"series": means["train"] + kind, "over": means["over"], "value": means["auc"]}
+        tables.append(pd.DataFrame({**points, **_place(result)}))
     return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
 
 
@@ -118,7 +117,7 @@ def _tap_accuracies(found: "list[tuple[FeatureSet, AttributionResult]]") -> "pd.
     return pd.DataFrame(
         [
             {
-                "series": result.settings.task,
+                "series": _series(result.settings),
                 "over": "classes",
                 "value": result.overall["balanced_acc"],
                 **_place(result),
@@ -128,12 +127,19 @@ def _tap_accuracies(found: "list[tuple[FeatureSet, AttributionResult]]") -> "pd.
     )
 
 
+def _series(settings: "AttributionSettings") -> str:
+    """The task, and across domains which."""
+    domains = f", {settings.train_domain} → {settings.test_domain}" if settings.train_domain else ""
+    return settings.task + domains
+
+
 def _place(result: "PairResult | AttributionResult") -> dict[str, str | bool]:
     source = result.source
     return {
         "tap": source["tap"],
         "key": f"{source['model']} · {source['view']}",
         "probe": result.settings.probe,
+        "evaluation": str(result.selection["evaluation"]),
         "oracle": result.oracle,
     }
 

@@ -49,15 +49,13 @@ def _choose(overview: Overview, asked: Asked, found: "Sequence[tuple[FeatureSet,
 
     session = overview.session
     chosen = choose_features([result for _, result in found])
-    picked: dict[str, str] = {}
     for features, result in found:
         own = {train: trial for train, trial in result.trials.items() if chosen.trials[train] is trial}
         saved.keep(session, asked, features, replace(result, trials=own))
-        picked |= dict.fromkeys(own, features.name)
     label = replace(found[0][0], sources=(Source(**chosen.source, address=""),))
     matrix.record(overview, asked, label, replace(chosen, trials={}), f"-{probe}")
-    for train in chosen.trials:
-        session.remark(f"chosen for {train}: {picked[train]}")
+    for train, name in dict(chosen.selection["features"]).items():  # type: ignore[arg-type]  # JSON
+        session.remark(f"chosen for {train}: {name}")
 
 
 def _round(show: OnProgress, number: int, rounds: int, done: int, total: int) -> None:

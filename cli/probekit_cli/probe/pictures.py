@@ -7,24 +7,29 @@ from probekit_cli.probe import shown
 if TYPE_CHECKING:
     import pandas as pd
 
+    from probekit.arrays import Scores
     from probekit.features import FeatureSet
     from probekit.pairs import PairResult
+    from probekit.protocols import Pool
     from probekit_cli.questions import Session
 
 
 def curves(session: "Session", features: "FeatureSet", result: "PairResult", named: str) -> None:
-    """One picture of each kind a training set, one line a test set that has both classes."""
-    from probekit import figures
-    from probekit.metrics.curves import roc
+    """One picture of each kind a training set, one line a test set that has both classes.
 
+    Curves are of margins, as EER is: each fold's scores less its threshold. AUCs are those of the table.
+    """
+    from probekit import figures
+
+    pools = _test_pools(session, result)
     for train, scores in result.scores.groupby("train", sort=False):
         own = result.pairs[(result.pairs["train"] == train) & result.pairs["auc"].notna()].set_index("test")
-        tested = {str(test): _of_test(scores, str(test)) for test in own.index}
-        rates = {test: roc(rows["label"].to_numpy(), rows["score"].to_numpy()) for test, rows in tested.items()}
-        subject = f"trained on {train} · {features.title}"
+        tested = {str(test): _of_test(scores, pools[str(test)]) for test in own.index}
+        rates = {test: _rates(rows) for test, rows in tested.items()}
+        subject = f"trained on {train} · {shown.subject(features, result)}"
         name = f"{train}{named}"
         drawn = figures.roc_curves(
-            {test: (fpr, tpr) for test, (fpr, tpr, _) in rates.items()},
+            rates,
             title=f"ROC, {subject}",
             notes={test: f"AUC {own['auc'][test]:.3f}" for test in tested},
             oracle=result.oracle,
@@ -32,7 +37,7 @@ def curves(session: "Session", features: "FeatureSet", result: "PairResult", nam
         )
         session.figure(f"roc-{name}", drawn, f"{shown.stamped(f'ROC curves, {subject}', result.oracle)}.", features)
         drawn = figures.det_curves(
-            {test: (fpr, 1 - tpr) for test, (fpr, tpr, _) in rates.items()},
+            {test: (fpr, 1 - tpr) for test, (fpr, tpr) in rates.items()},
             title=f"DET, {subject}",
             notes={test: f"EER {own['eer'][test]:.3f}" for test in tested},
             oracle=result.oracle,
@@ -54,15 +59,31 @@ def curves(session: "Session", features: "FeatureSet", result: "PairResult", nam
             )
 
 
-def _of_test(scores: "pd.DataFrame", test: str) -> "pd.DataFrame":
+def _test_pools(session: "Session", result: "PairResult") -> "dict[str, Pool]":
+    """The test sets by name, as the question read them: not every generator stands among the scores."""
+    from probekit.protocols import across_domains, parse_pools
+
+    samples, settings = session.where.manifest.table, result.settings
+    text = across_domains(settings.test, samples) if settings.across else settings.test
+    return {pool.name: pool for pool in parse_pools(text, samples)}
+
+
+def _of_test(scores: "pd.DataFrame", pool: "Pool") -> "pd.DataFrame":
     """The scored samples of one test set."""
     import numpy as np
 
-    from probekit.protocols import members, parse_pools
+    from probekit.protocols import members
 
-    (pool,) = parse_pools(test, scores)
     rows: pd.DataFrame = scores.loc[members(scores, pool, np.ones(len(scores), dtype=bool))]
     return rows
+
+
+def _rates(rows: "pd.DataFrame") -> "tuple[Scores, Scores]":
+    """FPR and TPR at every threshold."""
+    from probekit.metrics.curves import roc
+
+    fpr, tpr, _ = roc(rows["label"].to_numpy(), (rows["score"] - rows["threshold"]).to_numpy())
+    return fpr, tpr
 
 
 def _bins(rows: "pd.DataFrame") -> "pd.DataFrame":

@@ -19,6 +19,7 @@ MUCH = 64 << 20  # bytes: probes that hold their training features are kept only
 
 def keep(session: "Session", asked: Asked, features: "FeatureSet", result: "PairResult | AttributionResult") -> None:
     """Write every probe of an answer to `probes/` in the run's folder, one file a training set and partition."""
+    from probekit.fingerprint import plain
     from probekit.heads.saved import SavedProbe, blocks_of, save_probe
 
     every = [(trial, part, probe) for trial in result.trials.values() for part, probe in enumerate(trial.probes)]
@@ -31,9 +32,12 @@ def keep(session: "Session", asked: Asked, features: "FeatureSet", result: "Pair
         )
         return
     manifest, settings = asked.where.manifest, result.settings
+    if getattr(settings, "seeds", 1) > 1:
+        session.remark("note: the probes of the first seed are kept; the numbers above are means over all.")
     task = getattr(settings, "task", BINARY)
     blocks = blocks_of(features.sources, features.widths, asked.where.cache)
-    domain = f"@{of}" if (of := getattr(settings, "train_domain", None)) else ""
+    domains = [getattr(settings, name, None) for name in ("train_domain", "test_domain")]
+    domain = f"@{domains[0]}" if domains[0] else ""
     for trial, part, probe in every:
         parts = len(trial.probes) > 1
         saved = SavedProbe(
@@ -49,17 +53,18 @@ def keep(session: "Session", asked: Asked, features: "FeatureSet", result: "Pair
             manifest=manifest.name,
             manifest_sha256=manifest.sha256,
             parameter=probe.selection.parameter,
-            value=probe.selection.value,
+            value=probe.value,
             crops=asked.where.selector.crops,
             calibration=probe.calibration,
             threshold=_threshold(result, trial.name, part),
-            threshold_by=asked.threshold,
+            threshold_by=asked.threshold + _of_videos(settings.aggregate),
             seen=("train", "val", "test") if parts or probe.selection.oracle else ("train", "val"),
             selection=probe.record(),
+            settings=plain(settings),  # type: ignore[arg-type]  # a dataclass becomes an object
         )
-        words = [saved.train, task if task != BINARY else "", probe.probe]
+        words = [saved.train, f"to-{domains[1]}" if domains[1] else "", task if task != BINARY else "", probe.probe]
         name = session.probe_name("-".join(filter(None, words)), features, f"fold{part}" if parts else "")
-        save_probe(session.run.path / "probes" / _file_name(name), saved)
+        save_probe(session.run.path / "probes" / name, saved)
 
 
 def _class_names(result: "PairResult | AttributionResult", trial: "Trial", task: str) -> tuple[str, ...]:
@@ -78,13 +83,11 @@ def _threshold(result: "PairResult | AttributionResult", train: str, part: int) 
     return float(record["values"][train][part]) if isinstance(record, dict) else 0.0
 
 
+def _of_videos(aggregate: str | None) -> str:
+    """What a threshold is of, where it is not of single images."""
+    return f", of videos by {aggregate} of their frames" if aggregate else ""
+
+
 def _size(probe: "TrainedProbe") -> int:
     """Bytes of all arrays of the classifier."""
     return sum(getattr(value, "nbytes", 0) for value in vars(probe.classifier).values())
-
-
-def _file_name(name: str) -> str:
-    """The name with what no file system takes replaced."""
-    import re
-
-    return re.sub(r"[^\w.+@=-]+", "-", name)
