@@ -86,7 +86,7 @@ def calibrate(
     searches: Annotated[
         int, typer.Option(min=1, help="Examples that are searched without their own generator, at most.")
     ] = 10_000,
-    seed: Annotated[int, typer.Option(help="Seed of their drawing, where there are more.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of their drawing, where there are more.")] = 0,
     weights: choosing.Weights = None,
     device: choosing.Device = None,
     batch_size: choosing.BatchSize = None,
@@ -99,8 +99,9 @@ def calibrate(
 ) -> None:
     """Set the threshold that images of unregistered generators reach with a wanted share: the FPIR.
 
-    Searched are real images, and each registered generator's examples among those of the others. Of a manifest, real
-    images of its validation split are taken unless --split says otherwise.
+    Searched are real images, and each registered generator's examples among those of the others.
+
+    Of a manifest, real images of its validation split are taken unless --split says otherwise.
 
     Example: probekit blacklist calibrate --fpir 0.1 --real manifest:demo
     """

@@ -53,8 +53,10 @@ def register(
         str | None, typer.Option("--of", metavar="GEN", help="The manifest's name for it, where it is another.")
     ] = None,
     split: choosing.Split = None,
-    shots: Annotated[int, typer.Option(min=0, metavar="K", help="Register only K of them, drawn at random.")] = 0,
-    seed: Annotated[int, typer.Option(help="Seed of the drawing.")] = 0,
+    shots: Annotated[
+        int, typer.Option(min=0, metavar="K", show_default=False, help="Register K of them, drawn at random, not all.")
+    ] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the drawing.")] = 0,
     weights: choosing.Weights = None,
     device: choosing.Device = None,
     batch_size: choosing.BatchSize = None,
