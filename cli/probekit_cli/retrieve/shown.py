@@ -79,6 +79,12 @@ def _open(pools: "tuple[OpenSet, ...]") -> None:
             "OSCR": pool.oscr,
             "CCR@FPR5": pool.ccr_at_fpr05,
             "TNR@TPR95": pool.tnr_at_tpr95,
+        }
+        for pool in pools
+    ]
+    dirs = [
+        {
+            "against": pool.pool,
             **{f"DIR@{point.fpir:g}": at_fpir(point.dir, point.measured_fpir) for point in pool.points},
             "threshold from": f"{pool.points[0].n_threshold} {pool.points[0].threshold_from}",
         }
@@ -86,4 +92,5 @@ def _open(pools: "tuple[OpenSet, ...]") -> None:
     ]
     first = pools[0]
     title = f"Open set · {first.n_mated} mated searches, N = {first.n_enrolled_rows} of {', '.join(first.enrolled)}"
-    tables.print_table(pd.DataFrame(rows), title=f"{title} · DIR at FPIR (as measured)")
+    tables.print_table(pd.DataFrame(rows), title=title)
+    tables.print_table(pd.DataFrame(dirs), title="DIR at FPIR (as measured)")
