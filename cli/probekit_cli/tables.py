@@ -9,6 +9,7 @@ from probekit_cli.output import printable, stdout
 
 if TYPE_CHECKING:
     import pandas as pd
+    from rich.text import Text
 
 NARROWEST, GAP = 5, 2  # characters: of a column of a matrix, and between two
 READABLE = 8  # characters to which a column of texts is folded where room is short
@@ -43,15 +44,9 @@ def print_table(
         ]
         for label, row in zip(frame.index, frame.itertuples(index=False), strict=True)
     ]
-    longest = [max((len(row[j]) for row in rows), default=0) for j in range(len(headings))]
-    natural = [max(len(heading), cells) for heading, cells in zip(headings, longest, strict=True)]
-    words = [max(map(len, heading.split()), default=0) for heading in headings]
-    least = [
-        max(word, cells if right else min(cells, READABLE))
-        for word, cells, right in zip(words, longest, numeric, strict=True)
-    ]
+    widths = _table_widths(headings, numeric, rows, console.width)
     table = Table(header_style="", box=None, pad_edge=False)
-    for heading, right, width in zip(headings, numeric, _widths(natural, least, console.width + GAP), strict=True):
+    for heading, right, width in zip(headings, numeric, widths, strict=True):
         justify: Literal["left", "right"] = "right" if right else "left"
         table.add_column(Text(_folded(heading, width)), justify=justify, width=width, no_wrap=right, overflow="fold")
     for row in rows:
@@ -96,6 +91,18 @@ def print_matrix(
         for label, row in zip(labels, rows, strict=True):
             table.add_row(Text(_folded(label, edge)), *row[part])
         console.print(table)
+
+
+def _table_widths(
+    headings: Sequence[str], numeric: Sequence[bool], rows: "Sequence[Sequence[Text]]", room: int
+) -> list[int]:
+    """Of the columns of a table: numbers and the words of headings stay whole, texts are folded."""
+    natural, least = [], []
+    for place, (heading, right) in enumerate(zip(headings, numeric, strict=True)):
+        cells = max((len(row[place]) for row in rows), default=0)
+        natural.append(max(len(heading), cells))
+        least.append(max([cells if right else min(cells, READABLE), *map(len, heading.split())]))
+    return _widths(natural, least, room + GAP)
 
 
 def _widths(natural: Sequence[int], least: Sequence[int], room: int) -> list[int]:

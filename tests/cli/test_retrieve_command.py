@@ -1,6 +1,7 @@
 """`probekit retrieve`: every option answers, tables and pictures are kept, and what cannot be asked says why."""
 
 import json
+import re
 from pathlib import Path
 
 import pandas as pd
@@ -61,6 +62,18 @@ def test_a_projection_is_shown_beside_the_raw_features(split, type_, kind):
         *("Rank-1", "AUROC against unregistered", "AUROC against real")
     }
     assert pd.read_parquet(run / "tables" / "gains.parquet")["projection"].unique() == [kind]
+
+
+def test_tables_keep_their_numbers_whole_at_80_columns(split, type_, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    said = type_(f"{QUICK} --unknown each --project lda --no-sheets")
+    assert said.code == 0, said.err
+    lines = said.out.splitlines()
+    titles = ("Retrieval ·", "Open set ·", "Projected by", "Each generator", "Gain of the")
+    assert max(len(line) for line in lines if not line.startswith(titles)) <= 80
+    numbers = lines[next(i for i, line in enumerate(lines) if line.startswith("rank-1")) + 1].split()
+    assert len(numbers) == 9  # Rank-1, 5 and 10, class rank-1, three precisions, R-precision, attribution
+    assert all(re.fullmatch(r"[01]\.\d{3}", number) for number in numbers)
 
 
 def test_each_generator_is_left_out_in_turn(split, type_):
