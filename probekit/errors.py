@@ -13,6 +13,7 @@ Each message is one line that says what went wrong, with which input, and what t
     ├── StoreError                a store that cannot be read or written
     │   ├── StoreCorruptError     bytes that are not those that were written
     │   └── MissingFeaturesError  samples that were never extracted
+    ├── BlacklistError            a blacklist that cannot be read, changed or asked
     ├── ProbeError                a probe that cannot be trained or applied
     └── RunError                  a run folder that cannot be read or written
 """
@@ -60,6 +61,10 @@ class StoreCorruptError(StoreError):
 
 class MissingFeaturesError(StoreError):
     """Samples that a question needs and that were never extracted."""
+
+
+class BlacklistError(ProbekitError):
+    """A blacklist that cannot be read, changed or asked."""
 
 
 class ProbeError(ProbekitError):

@@ -16,13 +16,18 @@ from tests.benchmarks.material import manifest_of, photographs, tiny_pngs
 
 PROMISED = {
     "auc-bootstrap",
+    "blacklist-match",
+    "blacklist-register",
+    "exact-search",
     "extract-overhead",
     "extract-vitl14",
     "forward-efficiency",
+    "gallery-cost",
     "gpu-dinov2",
     "gpu-sam",
     "gpu-sweep",
     "gpu-vitl14",
+    "group-exclusion",
     "layer-sweep",
     "load-features",
     "logistic-sweep",

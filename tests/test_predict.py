@@ -185,7 +185,7 @@ def test_what_cannot_be_carried_out_is_refused(tiny, folder, tmp_path):
     (tmp_path / "nothing").mkdir()
     with pytest.raises(UsageError, match="holds no image"):
         predict_images([tmp_path / "nothing"], head, weights=weights)
-    with pytest.raises(UsageError, match="nothing to predict"):
+    with pytest.raises(UsageError, match="there is no image"):
         predict_images([], head, weights=weights)
     with pytest.raises(UnknownNameError, match=r"model of .*fc\.pth"):
         predict_images([folder], head, weights={"clip": weights[TINY]})

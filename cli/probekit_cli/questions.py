@@ -1,16 +1,13 @@
 """What every question has in common: how its answers are recorded and shown."""
 
-import hashlib
-import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from itertools import count
 from typing import TYPE_CHECKING, Any
 
 import typer
 
-from probekit_cli import output
+from probekit_cli import filenames, output
 from probekit_cli.where import Where
 
 if TYPE_CHECKING:
@@ -19,8 +16,6 @@ if TYPE_CHECKING:
     from probekit.features import FeatureSet, Join, Selector
     from probekit.manifest import Manifest
     from probekit.records import Recorder
-
-LONGEST = 120  # bytes of a file's name before the features: with these and an ending, file systems take 255
 
 
 @dataclass
@@ -104,16 +99,19 @@ class Session:
 
     def figure(self, name: str, picture: bytes, caption: str, features: "FeatureSet", extension: str = "png") -> None:
         """Write a picture of one answer under the name of its features, and of their view if that name is taken."""
-        free = next(each for each in _names(name, features) if f"{each}.{extension}" not in self._pictures)
+        free = next(each for each in self._names(name, features) if f"{each}.{extension}" not in self._pictures)
         self._pictures.add(f"{free}.{extension}")
         self.run.figure(free, picture, caption, extension)
 
     def probe_name(self, name: str, features: "FeatureSet", part: str) -> str:
         """The name of the file that a probe is saved in, which no other has: what no file system takes is replaced."""
-        names = (_file_name("-".join(filter(None, (each, part)))) for each in _names(name, features))
+        names = (filenames.spell("-".join(filter(None, (each, part)))) for each in self._names(name, features))
         free = next(each for each in names if each.casefold() not in self._probes)
         self._probes.add(free.casefold())
         return free
+
+    def _names(self, name: str, features: "FeatureSet") -> Iterator[str]:
+        return filenames.candidates(name, features.name, _source(features)["view"])
 
     def show(self, print_it: Callable[[], None]) -> None:
         """Print a table once everything is recorded: a closed pipe must not cost the record."""
@@ -197,28 +195,6 @@ def describe_manifest(manifest: "Manifest") -> dict[str, Any]:
         "generators": sorted(manifest.table["generator"].unique()),
         "folds": manifest.folds,
     }
-
-
-def _names(name: str, features: "FeatureSet") -> Iterator[str]:
-    """Names of a file of these features, the shortest first; stores of one view differ in precision or weights."""
-    short = _shortened(name)
-    yield f"{short}-{features.name}"
-    full = "-".join((short, features.name, _source(features)["view"]))
-    yield full
-    yield from (f"{full}-{number}" for number in count(2))
-
-
-def _shortened(name: str) -> str:
-    """The name; of one that a file system would not take, such as of many generators, the beginning and a digest."""
-    whole = name.encode()
-    if len(whole) <= LONGEST:
-        return name
-    return f"{whole[:LONGEST].decode(errors='ignore')}-{hashlib.sha256(whole).hexdigest()[:8]}"
-
-
-def _file_name(name: str) -> str:
-    """The name with what no file system takes replaced."""
-    return re.sub(r"[^\w.+@=-]+", "-", name)
 
 
 def _source(features: "FeatureSet") -> dict[str, str]:

@@ -3,20 +3,22 @@
 import math
 import re
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from probekit_cli.output import printable, stdout
 
 if TYPE_CHECKING:
     import pandas as pd
+    from rich.text import Text
 
 NARROWEST, GAP = 5, 2  # characters: of a column of a matrix, and between two
+READABLE = 8  # characters to which a column of texts is folded where room is short
 
 
 def print_table(
     frame: "pd.DataFrame", title: str = "", styles: Callable[[str, Any], str] | None = None, corner: str | None = None
 ) -> None:
-    """A frame as a table; numbers to three places, right-aligned.
+    """A frame as a table; numbers to three places, right-aligned, never cut while texts and headings can be folded.
 
     Args:
         frame: what to print.
@@ -27,21 +29,29 @@ def print_table(
     from rich.table import Table
     from rich.text import Text
 
+    console = stdout()
     if title:
-        stdout().print(Text(printable(title), style="bold"), soft_wrap=True)
-    table = Table(header_style="", box=None, pad_edge=False)
-    if corner is not None:
-        table.add_column(corner)
-    for column in frame.columns:
-        numeric = frame[column].dtype.kind in "iufb"
-        table.add_column(Text(str(column)), justify="right" if numeric else "left", no_wrap=numeric, overflow="fold")
-    for label, row in zip(frame.index, frame.itertuples(index=False), strict=True):
-        cells = [
-            Text(printable(_spell(value)), style=styles(str(column), value) if styles else "")
-            for column, value in zip(frame.columns, row, strict=True)
+        console.print(Text(printable(title), style="bold"), soft_wrap=True)
+    headings = [*([] if corner is None else [corner]), *map(str, frame.columns)]
+    numeric = [*([] if corner is None else [False]), *(frame[name].dtype.kind in "iufb" for name in frame.columns)]
+    rows = [
+        [
+            *([] if corner is None else [Text(printable(str(label)))]),
+            *(
+                Text(printable(_spell(value)), style=styles(str(column), value) if styles else "")
+                for column, value in zip(frame.columns, row, strict=True)
+            ),
         ]
-        table.add_row(*([Text(printable(str(label)))] if corner is not None else []), *cells)
-    stdout().print(table)
+        for label, row in zip(frame.index, frame.itertuples(index=False), strict=True)
+    ]
+    widths = _table_widths(headings, numeric, rows, console.width)
+    table = Table(header_style="", box=None, pad_edge=False)
+    for heading, right, width in zip(headings, numeric, widths, strict=True):
+        justify: Literal["left", "right"] = "right" if right else "left"
+        table.add_column(Text(_folded(heading, width)), justify=justify, width=width, no_wrap=right, overflow="fold")
+    for row in rows:
+        table.add_row(*row)
+    console.print(table)
 
 
 def print_matrix(
@@ -75,16 +85,29 @@ def print_matrix(
         part = slice(first, first + at_once)
         table = Table(header_style="", box=None, pad_edge=False)
         table.add_column(corner, width=edge, no_wrap=True)
-        for name, width in zip(names[part], _widths(names[part], least[part], console.width - edge), strict=True):
+        natural = [max(len(name), width) for name, width in zip(names[part], least[part], strict=True)]
+        for name, width in zip(names[part], _widths(natural, least[part], console.width - edge), strict=True):
             table.add_column(Text(_folded(name, width)), justify="right", width=width, no_wrap=True)
         for label, row in zip(labels, rows, strict=True):
             table.add_row(Text(_folded(label, edge)), *row[part])
         console.print(table)
 
 
-def _widths(names: Sequence[str], least: Sequence[int], room: int) -> list[int]:
+def _table_widths(
+    headings: Sequence[str], numeric: Sequence[bool], rows: "Sequence[Sequence[Text]]", room: int
+) -> list[int]:
+    """Of the columns of a table: numbers and the words of headings stay whole, texts are folded."""
+    natural, least = [], []
+    for place, (heading, right) in enumerate(zip(headings, numeric, strict=True)):
+        cells = max((len(row[place]) for row in rows), default=0)
+        natural.append(max(len(heading), cells))
+        least.append(max([cells if right else min(cells, READABLE), *map(len, heading.split())]))
+    return _widths(natural, least, room + GAP)
+
+
+def _widths(natural: Sequence[int], least: Sequence[int], room: int) -> list[int]:
     """Of columns that stand side by side: the widest give way first."""
-    widths = [max(len(name), width) for name, width in zip(names, least, strict=True)]
+    widths = list(natural)
     while sum(widths) + GAP * len(widths) > room:
         slack = [width - at_least for width, at_least in zip(widths, least, strict=True)]
         if max(slack) <= 0:

@@ -120,18 +120,16 @@ def open_target(
     """
     model = sharing.model if sharing else models.find(name, weights)
     card = model.card
-    looked_at = (card.view.with_policy(view) if view else card.view).with_perturbation(perturb)
-    looked_at = replace(looked_at, decoder=decoder)
     compiled = compiled and not card.per_image  # those are no networks
-    computed_in = "float32" if card.per_image else precision or compute.default_precision(device)
-    settings = StoreSettings(
-        model=card.name,
-        weights_sha256=model.weights.sha256,
-        view=plain(looked_at),  # type: ignore[arg-type]  # a dataclass becomes an object
-        view_name=looked_at.name,
-        precision=computed_in,
-        dtype=dtype,  # type: ignore[arg-type]  # checked by the command line
-        model_settings=plain(dict(card.settings) | ({"compiled": True} if compiled else {})),  # type: ignore[arg-type]  # an object
+    looked_at, settings = store_settings(
+        model,
+        view=view,
+        perturb=perturb,
+        decoder=decoder,
+        precision=precision,
+        compiled=compiled,
+        dtype=dtype,
+        device=device,
     )
     kind = device.partition(":")[0]
     facts = {
@@ -144,4 +142,37 @@ def open_target(
     chosen = expand_taps(card, taps)
     store = Store.create(cache, settings, facts)
     recorded = int(store.facts["batch_size"])
-    return Target(model, chosen, looked_at, computed_in, device, batch_size or recorded, store, compiled, sharing)
+    return Target(
+        model, chosen, looked_at, settings.precision, device, batch_size or recorded, store, compiled, sharing
+    )
+
+
+def store_settings(
+    model: models.Model,
+    *,
+    view: str | None,
+    perturb: str,
+    decoder: Literal["", "nvjpeg"],
+    precision: str | None,
+    compiled: bool,
+    dtype: str,
+    device: str,
+) -> tuple[View, StoreSettings]:
+    """The view of a model as it was asked for, and the settings of the store that its features go into.
+
+    Raises:
+        UsageError: there is no such view or perturbation.
+    """
+    card = model.card
+    looked_at = (card.view.with_policy(view) if view else card.view).with_perturbation(perturb)
+    looked_at = replace(looked_at, decoder=decoder)
+    settings = StoreSettings(
+        model=card.name,
+        weights_sha256=model.weights.sha256,
+        view=plain(looked_at),  # type: ignore[arg-type]  # a dataclass becomes an object
+        view_name=looked_at.name,
+        precision="float32" if card.per_image else precision or compute.default_precision(device),
+        dtype=dtype,  # type: ignore[arg-type]  # checked by the command line
+        model_settings=plain(dict(card.settings) | ({"compiled": True} if compiled else {})),  # type: ignore[arg-type]  # an object
+    )
+    return looked_at, settings

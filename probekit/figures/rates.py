@@ -6,7 +6,7 @@ a step, and equal scores of both classes are a slanted piece.
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy.special import ndtr, ndtri
@@ -35,6 +35,9 @@ Rates = Float[np.ndarray, " _"]
 
 DET_TICKS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 40, 60, 80, 90)  # per cent
 DET_LIMITS = (0.0005, 0.95)
+DETECTION = ("false positive rate, % (real called fake)", "false negative rate, % (fake called real)")
+IDENTIFICATION = ("FPIR, % (non-mated searches accepted)", "FNIR, % (mated searches missed or named wrongly)")
+"""Words for the axes of a DET curve."""
 
 
 def roc_curves(
@@ -74,6 +77,8 @@ def det_curves(
     title: str,
     notes: Mapping[str, str] | None = None,
     legend_title: str = "",
+    axis_names: tuple[str, str] = DETECTION,
+    looks: Mapping[str, Mapping[str, Any]] | None = None,
     oracle: bool = False,
     extension: Extension = "png",
 ) -> bytes:
@@ -87,6 +92,8 @@ def det_curves(
         title: stands above the picture.
         notes: name → words after the name in the legend: `EER 4.1 %`.
         legend_title: what the names are: `tested on`.
+        axis_names: words for the axes, `DETECTION` or, of searches with a threshold, `IDENTIFICATION`.
+        looks: name → line properties of matplotlib (`color`, `linestyle`) instead of those by order.
         oracle: stamp the picture: its numbers were chosen on test data.
         extension: `png` or `svg`.
     """
@@ -95,13 +102,19 @@ def det_curves(
     with _rate_axes(curves, notes, legend_title, ((low, high), "equal error rates")) as (figure, axes, width):
         for place, (name, (fpr, fnr)) in enumerate(curves.items()):
             x, y = _deviates(np.asarray(fpr, dtype=float), np.asarray(fnr, dtype=float))
-            axes.plot(x, y, label=_label(name, notes), clip_on=False, **line_style(place))
+            axes.plot(
+                x,
+                y,
+                label=_label(name, notes),
+                clip_on=False,
+                **(line_style(place) | dict((looks or {}).get(name, {}))),
+            )
         axes.set_xticks(ticks, words)
         axes.set_yticks(ticks, words)
         axes.tick_params(labelsize=9)
         axes.set(xlim=(low, high), ylim=(low, high))
-        axes.set_xlabel("false positive rate, % (real called fake)")
-        axes.set_ylabel("false negative rate, % (fake called real)")
+        axes.set_xlabel(axis_names[0])
+        axes.set_ylabel(axis_names[1])
         legend(figure, axes.lines, legend_title)
         headline(figure, title, width - GAP, oracle=oracle)
         return picture(figure, extension)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from probekit.arrays import Mask, Scores
+from probekit.arrays import Float, Mask, Scores
 
 
 @dataclass(frozen=True)
@@ -83,6 +83,24 @@ def identification(mated: Scores, correct: Mask, non_mated: Scores, threshold: f
         fpir=float(np.mean(_reaches(non_mated, threshold))) if len(non_mated) else float("nan"),
         fnir=float(1 - np.mean(correct & _reaches(mated, threshold))) if len(mated) else float("nan"),
     )
+
+
+def det(
+    mated: Scores, correct: Mask, non_mated: Scores
+) -> tuple[Float[np.ndarray, " v"], Float[np.ndarray, " v"], Float[np.ndarray, " v"]]:
+    """FPIR, FNIR and threshold at every unique score, FPIR ascending: the vertices of the DET curve.
+
+    The first vertex has the threshold ∞ (nothing is accepted: FPIR 0, FNIR 1). No vertex, without one of the two
+    pools.
+    """
+    if len(mated) == 0 or len(non_mated) == 0:
+        return np.empty(0), np.empty(0), np.empty(0)
+    accepted = np.asarray(mated, dtype=np.float64)[correct]
+    rejected = np.asarray(non_mated, dtype=np.float64)
+    scores = np.unique(np.concatenate([np.asarray(mated, dtype=np.float64), rejected]))[::-1]
+    fpir = 1 - np.searchsorted(np.sort(rejected), scores, side="left") / len(rejected)
+    ccr = (len(accepted) - np.searchsorted(np.sort(accepted), scores, side="left")) / len(mated)
+    return np.append(0.0, fpir), np.append(1.0, 1 - ccr), np.append(np.inf, scores)
 
 
 def searches_needed(fpir: float) -> int:

@@ -12,8 +12,9 @@ from probekit import models
 from probekit.arrays import Features, Float
 from probekit.errors import ProbeError, UsageError
 from probekit.heads import Head, Outputs
+from probekit.layouts.given import list_images
 from probekit.models import compute
-from probekit.predict.loading import Shown, batches, list_images
+from probekit.predict.loading import Shown, batches
 from probekit.predict.predictions import Predictions, PredictSettings, give_verdicts
 from probekit.registry import unknown_name
 

@@ -10,6 +10,8 @@ from probekit.features import FeatureSet
 from probekit.manifest import REAL
 from probekit.neighbours import Neighbours, search
 from probekit.probes.conditions import fit_condition
+from probekit.projections import Fitted, Projection
+from probekit.retrieval.rows import Turn
 
 
 @dataclass(frozen=True)
@@ -18,15 +20,27 @@ class Bank:
 
     samples: pd.DataFrame
     vectors: Features
+    projected: Fitted | None = None
+    """The projection that made the vectors, if any."""
 
     @classmethod
-    def of(cls, features: FeatureSet, gallery: Int[np.ndarray, " n"], condition: str) -> "Bank":
-        """Conditioned on the gallery's rows, every part then of length 1, so that none drowns another."""
+    def of(cls, features: FeatureSet, turn: Turn, condition: str, projection: Projection | None = None) -> "Bank":
+        """Conditioned on the gallery's rows, every part then of length 1, so that none drowns another.
+
+        Raises:
+            ProbeError: the projection cannot be learned from these rows.
+        """
         matrix, widths = features.matrix, features.widths
-        vectors = fit_condition(condition, matrix[gallery], widths).apply(matrix)
+        vectors = fit_condition(condition, matrix[turn.gallery], widths).apply(matrix)
         if condition != "l2":
             vectors = fit_condition("l2", vectors, widths).apply(vectors)
-        return cls(features.samples, vectors.astype(np.float32))
+        if projection is None:
+            return cls(features.samples, vectors.astype(np.float32))
+        taught = features.samples.iloc[turn.learned]
+        fitted = projection.fit(
+            vectors[turn.learned], taught["generator"].to_numpy(dtype=object), taught["group"].to_numpy(dtype=object)
+        )
+        return cls(features.samples, fitted.apply(vectors).astype(np.float32), fitted)
 
     @property
     def path(self) -> Groups:

@@ -8,15 +8,15 @@ import numpy as np
 import pandas as pd
 
 from probekit import metrics
-from probekit.arrays import Float, Int, Mask, Scores
+from probekit.arrays import Float, Int
 from probekit.fingerprint import JSONValue
 from probekit.metrics import ranking
 from probekit.metrics.bootstrap import Interval, resample
-from probekit.neighbours import similarity_blocks
-from probekit.retrieval.bank import Bank, ordered
+from probekit.neighbours import Neighbours
+from probekit.retrieval.bank import Bank
+from probekit.retrieval.ranks import CURVE, KS, Ranked
+from probekit.retrieval.rows import Turn
 from probekit.retrieval.settings import RetrievalSettings
-
-KS = (1, 5, 10)
 
 
 @dataclass(frozen=True)
@@ -33,170 +33,146 @@ class ClosedSet:
     """Queries of generators without any gallery row."""
     rank: Mapping[int, float]
     """Rank-k (item): share of queries with a row of their class among the k nearest."""
+    class_rank: Mapping[int, float]
+    """Rank-k (class): share of queries whose class is among the k nearest classes."""
     mean_ap: float
     macro_ap: float
     """Mean over classes of the mean average precision."""
+    map_at_r: float
+    """Mean of the average precision within the first R, of R relevant rows."""
+    r_precision: float
     knn_accuracy: float
     knn_balanced_accuracy: float
     intervals: Mapping[str, Interval]
-    """95 % by bootstrap over query groups, for `rank1`, `map`, `macro_map`, `knn_accuracy` and
-    `knn_balanced_accuracy`; NaN with fewer than 10 groups."""
+    """95 % by bootstrap over query groups, by the names of `to_json`; NaN with fewer than 10 groups."""
 
     def to_json(self) -> dict[str, JSONValue]:
-        """Counts, rank by k, the other numbers by the names of their intervals; an undefined one is null."""
+        """Counts, both ranks by k, the other numbers by the names of their intervals; an undefined one is null."""
         counts = ("n_gallery", "n_queries", "n_scored", "n_without_relevant", "n_unregistered")
         numbers = {
             **{name: getattr(self, name) for name in counts},
             "map": self.mean_ap,
             "macro_map": self.macro_ap,
+            "map_at_r": self.map_at_r,
+            "r_precision": self.r_precision,
             "knn_accuracy": self.knn_accuracy,
             "knn_balanced_accuracy": self.knn_balanced_accuracy,
         }
         for name, (low, high) in self.intervals.items():
             numbers |= {f"{name}_lo": low, f"{name}_hi": high}
-        return {"rank": metrics.json_row(self.rank), **metrics.json_row(numbers)}
+        ranks = {"rank": metrics.json_row(self.rank), "class_rank": metrics.json_row(self.class_rank)}
+        return {**ranks, **metrics.json_row(numbers)}
 
 
-@dataclass(frozen=True)
-class Ranked:
-    """What every query found."""
+@dataclass(frozen=True, eq=False)
+class Searched:
+    """All queries, what they found and what they were searched in."""
 
+    banks: Sequence[Bank]
+    turns: Sequence[Turn]
+    """One for each bank."""
     names: Sequence[str]
     """The classes, `real` first; they are numbered in this order."""
+    queries: Int[np.ndarray, " q"]
     truth: Int[np.ndarray, " q"]
     """The class of each query."""
     enrolled: Int[np.ndarray, " n"]
     """The class of each gallery row."""
-    hits: Float[np.ndarray, "q k"]
-    """For each of `KS`; NaN, as in the next two, where no row is relevant."""
-    precision: Scores
-    right: Scores
-    """Whether the vote names the query's class."""
-    answer: Int[np.ndarray, " q"]
-    """The class with most votes."""
-    share: Scores
-    """Of the votes for it."""
-    nearest: Int[np.ndarray, " q"]
-    """The first neighbour, a row of the bank; -1 where there is none."""
-    nearest_class: Int[np.ndarray, " q"]
-    similarity: Scores
+    ranked: Ranked
 
     @property
-    def scored(self) -> Mask:
-        """Queries that enter the averages."""
-        found: Mask = ~np.isnan(self.precision)
-        return found
+    def bank(self) -> Bank:
+        """Any of the banks: all have the same samples."""
+        return self.banks[0]
+
+    def neighbours(self, query: int, k: int) -> Neighbours:
+        """The k nearest admissible rows of one query, in the gallery of its turn."""
+        place = next(i for i, turn in enumerate(self.turns) if query in turn.queries)
+        return self.banks[place].search(np.array([query]), self.turns[place].gallery, k)
 
 
-def rank_queries(
-    bank: Bank, gallery: Int[np.ndarray, " n"], queries: Int[np.ndarray, " q"], settings: RetrievalSettings
-) -> Ranked:
-    """Rank-k, average precision and the vote of the k nearest rows, for every query."""
-    names = ordered(bank.generator[np.concatenate([gallery, queries])])
-    code = pd.Index(names).get_indexer(pd.Index(bank.generator))
-    hits, precision = _full_ranking(bank, code, gallery, queries)
-    nearest = bank.search(queries, gallery, settings.k)
-    votes = ranking.soft_vote(nearest.similarities, code[nearest.indices], len(names), settings.T)
-    answer = votes.argmax(axis=1)
-    return Ranked(
-        names=names,
-        truth=code[queries],
-        enrolled=code[gallery],
-        hits=hits,
-        precision=precision,
-        right=np.where(np.isnan(precision), np.nan, answer == code[queries]),
-        answer=answer,
-        share=votes.max(axis=1),
-        nearest=nearest.indices[:, 0],
-        nearest_class=code[nearest.indices[:, 0]],
-        similarity=nearest.similarities[:, 0],
-    )
-
-
-def summarise(bank: Bank, queries: Int[np.ndarray, " q"], ranked: Ranked, settings: RetrievalSettings) -> ClosedSet:
+def summarise(searched: Searched, settings: RetrievalSettings) -> ClosedSet:
     """Averages over the queries that have a relevant row, and their intervals."""
-    scored = ranked.scored
-    hits, precision, right, truth = (
-        values[scored] for values in (ranked.hits, ranked.precision, ranked.right, ranked.truth)
-    )
-    draws = resample(bank.group[queries[scored]], settings.bootstrap, settings.seed)
+    ranked, scored = searched.ranked, searched.ranked.scored
+    truth, right, precision = searched.truth[scored], ranked.right[scored], ranked.precision[scored]
+    hits, class_hits = ranked.hits[scored], ranked.class_hits[scored]
+    at_r, r_precision = ranked.at_r[scored], ranked.r_precision[scored]
+    draws = resample(searched.bank.group[searched.queries[scored]], settings.bootstrap, settings.seed)
     return ClosedSet(
-        n_gallery=len(ranked.enrolled),
-        n_queries=len(queries),
+        n_gallery=len(searched.enrolled),
+        n_queries=len(searched.queries),
         n_scored=int(scored.sum()),
         n_without_relevant=int((~scored).sum()),
-        n_unregistered=int((~np.isin(ranked.truth, ranked.enrolled)).sum()),
-        rank={k: _mean(hits[:, column]) for column, k in enumerate(KS)},
+        n_unregistered=int((~np.isin(searched.truth, searched.enrolled)).sum()),
+        rank={k: _mean(hits[:, CURVE.index(k)]) for k in KS},
+        class_rank={k: _mean(class_hits[:, CURVE.index(k)]) for k in KS},
         mean_ap=_mean(precision),
         macro_ap=ranking.mean_by_class(precision, truth),
+        map_at_r=_mean(at_r),
+        r_precision=_mean(r_precision),
         knn_accuracy=_mean(right),
         knn_balanced_accuracy=ranking.mean_by_class(right, truth),
         intervals={
             "rank1": draws.mean(hits[:, 0]),
+            "class_rank1": draws.mean(class_hits[:, 0]),
             "map": draws.mean(precision),
             "macro_map": draws.class_mean(precision, truth),
+            "map_at_r": draws.mean(at_r),
+            "r_precision": draws.mean(r_precision),
             "knn_accuracy": draws.mean(right),
             "knn_balanced_accuracy": draws.class_mean(right, truth),
         },
     )
 
 
-def by_class(ranked: Ranked) -> pd.DataFrame:
-    """A row a class: generator, n_queries, n_scored, n_gallery, rank1, rank5, rank10, map, knn_recall."""
+def by_class(searched: Searched) -> pd.DataFrame:
+    """A row a class: generator, its counts, rank1, rank5, rank10, class_rank1, map, map_at_r, r_precision, recall."""
+    ranked = searched.ranked
     rows = []
-    for number, name in enumerate(ranked.names):
-        own = ranked.truth == number
+    for number, name in enumerate(searched.names):
+        own = searched.truth == number
         counted = own & ranked.scored
         rows.append(
             {
                 "generator": name,
                 "n_queries": int(own.sum()),
                 "n_scored": int(counted.sum()),
-                "n_gallery": int((ranked.enrolled == number).sum()),
-                **{f"rank{k}": _mean(ranked.hits[counted, column]) for column, k in enumerate(KS)},
+                "n_gallery": int((searched.enrolled == number).sum()),
+                **{f"rank{k}": _mean(ranked.hits[counted, CURVE.index(k)]) for k in KS},
+                "class_rank1": _mean(ranked.class_hits[counted, 0]),
                 "map": _mean(ranked.precision[counted]),
+                "map_at_r": _mean(ranked.at_r[counted]),
+                "r_precision": _mean(ranked.r_precision[counted]),
                 "knn_recall": _mean(ranked.right[counted]),
             }
         )
     return pd.DataFrame(rows)
 
 
-def first_neighbours(ranked: Ranked) -> pd.DataFrame:
+def first_neighbours(searched: Searched) -> pd.DataFrame:
     """Counts of scored queries by their class (rows) and that of their first neighbour (columns)."""
-    names, scored = list(ranked.names), ranked.scored
+    names, scored = list(searched.names), searched.ranked.scored
     counts = np.zeros((len(names), len(names)), dtype=np.int64)
-    np.add.at(counts, (ranked.truth[scored], ranked.nearest_class[scored]), 1)
+    np.add.at(counts, (searched.truth[scored], searched.ranked.nearest_class[scored]), 1)
     return pd.DataFrame(counts, index=pd.Index(names, name="query"), columns=pd.Index(names, name="neighbour"))
 
 
-def query_table(bank: Bank, queries: Int[np.ndarray, " q"], ranked: Ranked) -> pd.DataFrame:
+def query_table(searched: Searched) -> pd.DataFrame:
     """A row a query: what it is, its first neighbour, the vote and the average precision."""
-    missing, names = ranked.nearest < 0, np.array(ranked.names, dtype=object)
+    bank, ranked, queries = searched.bank, searched.ranked, searched.queries
+    missing, names = ranked.nearest < 0, np.array([*searched.names, None], dtype=object)
     return pd.DataFrame(
         {
             "path": bank.path[queries],
             "generator": bank.generator[queries],
             "nearest_path": np.where(missing, None, bank.path[ranked.nearest]),
             "nearest_generator": np.where(missing, None, bank.generator[ranked.nearest]),
-            "similarity": np.where(missing, np.nan, ranked.similarity),
-            "knn_generator": np.where(missing, None, names[ranked.answer]),
-            "knn_score": np.where(missing, np.nan, ranked.share),
+            "similarity": ranked.similarity,
+            "knn_generator": names[ranked.answer],
+            "knn_score": ranked.share,
             "ap": ranked.precision,
         }
     )
-
-
-def _full_ranking(
-    bank: Bank, code: Int[np.ndarray, " n"], gallery: Int[np.ndarray, " n"], queries: Int[np.ndarray, " q"]
-) -> tuple[Float[np.ndarray, "q k"], Float[np.ndarray, " q"]]:
-    """Rank-k and average precision from every admissible gallery row, some queries at a time."""
-    hits, precision = np.full((len(queries), len(KS)), np.nan), np.full(len(queries), np.nan)
-    blocks = similarity_blocks(bank.vectors[queries], bank.vectors[gallery], bank.group[queries], bank.group[gallery])
-    for block, similarities in blocks:
-        relevant = (code[queries][block, None] == code[gallery]) & np.isfinite(similarities)
-        hits[block] = ranking.rank_k(similarities, relevant, KS)
-        precision[block] = ranking.average_precision(similarities, relevant)
-    return hits, precision
 
 
 def _mean(values: Float[np.ndarray, " n"]) -> float:

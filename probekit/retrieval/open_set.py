@@ -1,5 +1,6 @@
 """Open set: is an image from an enrolled generator at all?"""
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
@@ -35,6 +36,18 @@ class OpenSet:
     ccr_at_fpr05: float
     tnr_at_tpr95: float
     points: tuple[OperatingPoint, ...]
+    """One for each FPIR."""
+
+    def row(self) -> dict[str, JSONValue]:
+        """The numbers for one row of a table: DIR as `dir@0.01`, the FPIR measured there as `fpir@0.01`; NaN: none."""
+        counts = ("pool", "n_enrolled_rows", "n_mated", "n_non_mated", "auroc")
+        numbers = {name: getattr(self, name) for name in counts}
+        numbers |= {"auroc_lo": self.auroc_interval[0], "auroc_hi": self.auroc_interval[1]}
+        numbers |= {name: getattr(self, name) for name in ("oscr", "ccr_at_fpr05", "tnr_at_tpr95")}
+        for point in self.points:
+            for name, value in (("dir", point.dir), ("fpir", point.measured_fpir)):
+                numbers[f"{name}@{point.fpir:g}"] = math.nan if value is None else value
+        return numbers
 
     def to_json(self) -> dict[str, JSONValue]:
         """Every number by name, the interval as auroc_ci; an undefined one is null."""

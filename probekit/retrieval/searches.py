@@ -8,9 +8,16 @@ import pandas as pd
 from probekit.arrays import Int
 from probekit.manifest import REAL
 from probekit.retrieval.bank import Bank
+from probekit.retrieval.rows import Turn
 
 Pool = Literal["unregistered", "real"]
 POOLS: tuple[Pool, ...] = ("unregistered", "real")
+
+
+def enrolled_rows(bank: Bank, turn: Turn) -> Int[np.ndarray, " n"]:
+    """The gallery without real images: they are nobody's work."""
+    rows: Int[np.ndarray, " n"] = turn.gallery[bank.generator[turn.gallery] != REAL]
+    return rows
 
 
 def search_enrolled(bank: Bank, enrolled: Int[np.ndarray, " n"], queries: Int[np.ndarray, " q"]) -> pd.DataFrame:

@@ -28,7 +28,6 @@ class StoreSettings:
     def words(self) -> list[str]:
         """Options of `probekit extract`, beside model and taps, that lead to this store and no other."""
         view = self.view
-        policy = f"{view['policy']}:{view['top']}" if view.get("top") else str(view["policy"])
         optional = {
             "--perturb": view.get("perturb"),
             "--decoder": view.get("decoder"),
@@ -37,10 +36,16 @@ class StoreSettings:
         }
         words = [
             "--view",
-            policy,
+            self.policy,
             *(word for option, value in optional.items() if value for word in (option, str(value))),
         ]
         return [*words, "--compile"] if self.model_settings.get("compiled") else words
+
+    @property
+    def policy(self) -> str:
+        """The view as `--view` has it: `center`, `texture:3`."""
+        view = self.view
+        return f"{view['policy']}:{view['top']}" if view.get("top") else str(view["policy"])
 
     @property
     def perturbation(self) -> str:

@@ -34,6 +34,20 @@ SHOTS = pd.DataFrame(
 BINS = pd.DataFrame({"predicted": [0.1, 0.5, 0.8], "share": [0.2, 0.5, 0.9], "n": [10, 0, 30]})
 RATES = np.array([0.0, 0.0, 0.5, 1.0])
 
+RANKS = pd.DataFrame(
+    [(level, k, 1 - 0.4 / k) for level in ("image", "class, max") for k in (1, 2, 5, 10)],
+    columns=["series", "k", "rate"],
+)
+PIXELS = np.arange(8 * 12 * 3, dtype=np.uint8).reshape(8, 12, 3)
+SHEET = [
+    [
+        figures.Thumbnail(PIXELS, "lama", "query"),
+        figures.Thumbnail(PIXELS, "lama", "cosine 0.9000", True),
+        figures.Thumbnail(None, "stable-diffusion-xl-1.0-inpainting-0.1", "cosine 0.8000", False),
+    ],
+    [figures.Thumbnail(PIXELS, "ldm", "query, not registered")],
+]
+
 
 def every_figure():
     """Name → a call that takes the keywords which every picture has."""
@@ -49,6 +63,8 @@ def every_figure():
         "shot_curves": lambda **how: figures.shot_curves(SHOTS, title="AUC by shots", **how),
         "roc_curves": lambda **how: figures.roc_curves(roc, title="ROC", notes={"lama": "AUC 0.6"}, **how),
         "det_curves": lambda **how: figures.det_curves(det, title="DET", notes={"lama": "EER 40 %"}, **how),
+        "rank_curves": lambda **how: figures.rank_curves(RANKS, title="Rank curves", **how),
+        "contact_sheet": lambda **how: figures.contact_sheet(SHEET, title="Neighbours", **how),
         "reliability": lambda **how: figures.reliability({"lama": BINS}, title="Reliability", **how),
     }
 

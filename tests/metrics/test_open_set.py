@@ -12,6 +12,7 @@ from sklearn.metrics import roc_auc_score
 from probekit.metrics.open_set import (
     auroc,
     ccr_at_fpr,
+    det,
     identification,
     oscr,
     searches_needed,
@@ -113,3 +114,28 @@ def test_an_empty_pool_has_no_value():
             ccr_at_fpr(mated, correct, non_mated),
         ]
         assert np.isnan([*values, tnr_at_tpr(mated, non_mated)]).all()
+
+
+@given(seed=st.integers(0, 999), n=st.integers(1, 40), m=st.integers(1, 40), levels=st.integers(1, 60))
+@settings(max_examples=60, deadline=None)
+def test_the_det_curve_has_a_vertex_at_every_unique_score(seed, n, m, levels):
+    mated, correct, non_mated = pools(seed, n, m, levels)
+    fpir, fnir, thresholds = det(mated, correct, non_mated)
+    expected = np.array(curve(mated, correct, non_mated))
+    assert_allclose(fpir, expected[:, 0], atol=1e-12)
+    assert_allclose(fnir, 1 - expected[:, 1], atol=1e-12)
+    assert_allclose(thresholds, expected[:, 2])
+    for x, y, t in zip(fpir, fnir, thresholds, strict=True):
+        rates = identification(mated, correct, non_mated, t)
+        assert_allclose([rates.fpir, rates.fnir], [x, y], atol=1e-12)
+
+
+def test_the_det_curve_of_an_empty_pool_is_empty():
+    none = np.zeros(0)
+    assert all(len(part) == 0 for part in det(none, none.astype(bool), np.ones(3)))
+
+
+def test_one_constant_score_gives_a_curve_of_two_ends():
+    fpir, fnir, _ = det(np.full(9, 0.1), np.arange(9) < 6, np.full(5, 0.1))
+    assert_allclose(fpir, [0, 1])
+    assert_allclose(fnir, [1, 1 / 3])

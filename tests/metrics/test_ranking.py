@@ -9,7 +9,16 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.metrics import average_precision_score
 
-from probekit.metrics.ranking import average_precision, mean_by_class, rank_k, soft_vote
+from probekit.metrics.ranking import (
+    average_precision,
+    class_rank_k,
+    class_scores,
+    mean_by_class,
+    most_votes,
+    precision_at_r,
+    rank_k,
+    votes,
+)
 
 
 def mean_hit_over_all_orders(similarities, relevant, k):
@@ -94,21 +103,116 @@ def test_the_mean_by_class_weighs_classes_not_queries():
     assert mean_by_class(values, classes) == 0.5
 
 
-def test_soft_votes_follow_the_formula():
-    similarities = np.array([[0.9, 0.8, 0.1], [0.5, -np.inf, -np.inf], [-np.inf] * 3], np.float32)
-    classes = np.array([[1, 0, 0], [2, -1, -1], [-1, -1, -1]])
-    weights = np.exp(np.array([0.9, 0.8, 0.1], np.float32).astype(np.float64) / 0.07)
-    expected = np.array([[weights[1] + weights[2], weights[0], 0], [0, 0, weights.sum()], [0, 0, 0]]) / weights.sum()
-    assert_allclose(soft_vote(similarities, classes, 3), expected, rtol=1e-5)
+def orders(similarities):
+    """Every order of the admissible rows that is sorted by similarity."""
+    rows = [g for g in range(len(similarities)) if np.isfinite(similarities[g])]
+    return [o for o in permutations(rows) if all(similarities[a] >= similarities[b] for a, b in pairwise(o))]
+
+
+@given(seed=st.integers(0, 999), n=st.integers(1, 6))
+@settings(max_examples=60, deadline=None)
+def test_precision_within_r_under_ties_is_the_mean_over_all_orders(seed, n):
+    similarities, relevant = tied_rows(seed, 1, n)
+    similarities[0, 0] = -np.inf if seed % 2 else similarities[0, 0]
+    at_r, r_precision = precision_at_r(similarities, relevant)
+    R = int((relevant[0] & np.isfinite(similarities[0])).sum())
+    if R == 0:
+        assert np.isnan([at_r[0], r_precision[0]]).all()
+        return
+    hits = np.array([[relevant[0, g] for g in order[:R]] for order in orders(similarities[0])], dtype=float)
+    precision = np.cumsum(hits, axis=1) / np.arange(1, R + 1)
+    assert_allclose(at_r[0], (precision * hits).sum(axis=1).mean() / R, atol=1e-12)
+    assert_allclose(r_precision[0], hits.sum(axis=1).mean() / R, atol=1e-12)
+
+
+def test_r_precision_of_random_scores_is_the_recall_of_the_first_r_rows():
+    rng = np.random.default_rng(0)
+    similarities, relevant = rng.random((20, 50)), rng.random((20, 50)) < 0.2
+    first = [np.argsort(-s)[: r.sum()] for s, r in zip(similarities, relevant, strict=True)]
+    expected = [r[rows].mean() for r, rows in zip(relevant, first, strict=True)]
+    assert_allclose(precision_at_r(similarities, relevant)[1], expected)
+
+
+@given(seed=st.integers(0, 999), top=st.integers(1, 9))
+@settings(max_examples=40, deadline=None)
+def test_a_class_scores_the_mean_of_its_nearest_rows(seed, top):
+    similarities, admissible = tied_rows(seed, 3, 12, levels=9)
+    similarities[~admissible] = -np.inf
+    classes = np.random.default_rng(seed).integers(0, 4, 12)
+    scores = class_scores(similarities, classes, 5, top)
+    for q in range(3):
+        for c in range(5):
+            own = sorted((float(x) for x in similarities[q, classes == c] if np.isfinite(x)), reverse=True)[:top]
+            assert_allclose(scores[q, c], np.mean(own) if own else -np.inf)
+
+
+@given(seed=st.integers(0, 999), k=st.integers(1, 6))
+@settings(max_examples=60, deadline=None)
+def test_class_rank_k_under_ties_is_the_mean_over_all_orders(seed, k):
+    scores = np.random.default_rng(seed).integers(0, 3, (1, 5)) * 0.1
+    scores[0, 4] = -np.inf
+    for truth in range(4):
+        expected = np.mean([truth in order[:k] for order in orders(scores[0])])
+        assert_allclose(class_rank_k(scores, np.array([truth]), [k]), [[expected]])
+    assert np.isnan(class_rank_k(scores, np.array([4]), [k])).all()
+
+
+@given(
+    seed=st.integers(0, 999), n=st.integers(1, 6), k=st.integers(1, 8), how=st.sampled_from(["soft", "sum", "majority"])
+)
+@settings(max_examples=80, deadline=None)
+def test_votes_under_ties_are_the_mean_over_all_orders(seed, n, k, how):
+    similarities, admissible = tied_rows(seed, 1, n)
+    similarities[~admissible] = -np.inf
+    classes = np.random.default_rng(seed).integers(0, 3, n)
+    weight = {"soft": lambda s: np.exp((s - 0.2) / 0.07), "sum": lambda s: s, "majority": lambda s: 1.0}[how]
+    given_ = np.zeros(4)
+    every = orders(similarities[0])
+    for order in every:
+        for g in order[:k]:
+            given_[classes[g]] += weight(float(similarities[0, g])) / len(every)
+    voters = min(k, len(every[0]))
+    total = given_.sum() if how == "soft" else voters
+    found = votes(similarities, classes, 4, k, how)[0]
+    reached = {classes[g] for order in every for g in order[:k]}
+    for c in range(4):
+        if c in reached:
+            assert_allclose(found[c], given_[c] / total, rtol=1e-5, atol=1e-12)
+        else:
+            assert found[c] == -np.inf
 
 
 def test_soft_votes_stay_finite_at_a_tiny_temperature():
-    votes = soft_vote(np.array([[0.9, 0.1]]), np.array([[0, 1]]), 2, T=1e-6)
-    assert_array_equal(votes, [[1, 0]])
+    found = votes(np.array([[0.9, 0.1]]), np.array([0, 1]), 2, 2, "soft", T=1e-6)
+    assert_array_equal(found, [[1, 0]])
 
 
-@pytest.mark.parametrize("T", [0.01, 0.07, 1.0])
-def test_soft_votes_sum_to_one(T):
+@pytest.mark.parametrize("how", ["soft", "majority"])
+def test_shares_of_votes_sum_to_one_whatever_k_is(how):
     rng = np.random.default_rng(0)
-    votes = soft_vote(rng.uniform(-1, 1, (9, 4)), rng.integers(0, 3, (9, 4)), 3, T)
-    assert_allclose(votes.sum(axis=1), 1)
+    similarities, classes = rng.uniform(-1, 1, (9, 4)), rng.integers(0, 3, 4)
+    for k in (1, 3, 4, 50):
+        found = votes(similarities, classes, 3, k, how)
+        assert_allclose(np.where(np.isfinite(found), found, 0).sum(axis=1), 1)
+
+
+def test_a_negative_sum_still_beats_a_class_that_has_no_vote():
+    found = votes(np.array([[-0.5, -0.9]]), np.array([1, 0]), 3, 1, "sum")
+    assert_array_equal(most_votes(found, class_scores(np.array([[-0.5, -0.9]]), np.array([1, 0]), 3)), [1])
+
+
+def test_equal_votes_go_to_the_class_with_the_nearer_row_then_to_the_first():
+    given_ = np.array([[0.5, 0.5, -np.inf], [0.1 + 0.2, 0.3, -np.inf], [0.5, 0.5, -np.inf]])
+    nearest = np.array([[0.7, 0.8, 0.9], [0.7, 0.8, 0.9], [0.8, 0.8, 0.9]])
+    assert_array_equal(most_votes(given_, nearest), [1, 1, 0])
+
+
+def test_votes_and_class_scores_do_not_depend_on_the_order_of_rows():
+    similarities, _ = tied_rows(3, 6, 40)
+    classes = np.random.default_rng(3).integers(0, 5, 40)
+    order = np.random.default_rng(4).permutation(40)
+    for how in ("soft", "sum", "majority"):
+        a, b = votes(similarities, classes, 5, 7, how), votes(similarities[:, order], classes[order], 5, 7, how)
+        assert_allclose(a, b, rtol=1e-12)
+    a, b = (class_scores(similarities[:, o], classes[o], 5, 3) for o in (np.arange(40), order))
+    assert_allclose(a, b, rtol=1e-12)

@@ -1,5 +1,6 @@
 """Nearest neighbours against a float64 sort of everything."""
 
+import itertools
 import subprocess
 import sys
 
@@ -11,7 +12,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from probekit.arrays import unit_rows
 from probekit.errors import UsageError
-from probekit.neighbours import search, similarity_blocks
+from probekit.neighbours import Gallery, search, search_blocks, similarity_blocks
 
 
 def reference(queries, gallery, k, query_groups, gallery_groups):
@@ -66,6 +67,69 @@ def test_a_query_whose_own_group_fills_the_first_fetch_still_gets_its_neighbours
     assert (found.indices[0] >= 900).all()
 
 
+@given(
+    seed=st.integers(0, 99),
+    n=st.integers(0, 40),
+    k=st.integers(1, 50),
+    cuts=st.lists(st.integers(0, 40), max_size=4),
+    grouped=st.booleans(),
+)
+@settings(max_examples=60, deadline=None)
+def test_a_gallery_that_streams_by_gives_the_same_bits_as_the_whole_in_any_order_of_its_blocks(
+    seed, n, k, cuts, grouped
+):
+    rng = np.random.default_rng(seed)
+    gallery, queries = clouds(seed, max(n, 1), d=19)[:n], clouds(seed + 1, 7, d=19)
+    groups = rng.integers(0, 5, n) if grouped else None
+    query_groups = rng.integers(0, 6, 7) if grouped else None
+    edges = np.unique(np.clip([0, *cuts, n], 0, n))
+    blocks = [(int(a), gallery[a:b], None if groups is None else groups[a:b]) for a, b in itertools.pairwise(edges)]
+    blocks = [blocks[i] for i in rng.permutation(len(blocks))]
+    streamed = search_blocks(queries, iter(blocks), k, query_groups)
+    whole = search(queries, gallery, k, query_groups, groups)
+    assert_array_equal(streamed.indices, whole.indices)
+    assert_array_equal(streamed.similarities, whole.similarities)
+
+
+@given(seed=st.integers(0, 99))
+@settings(max_examples=20, deadline=None)
+def test_the_order_of_gallery_rows_changes_no_similarity(seed):
+    gallery, queries = clouds(seed, 50, d=33), clouds(seed + 1, 5, d=33)
+    order = np.random.default_rng(seed).permutation(50)
+    one, other = search(queries, gallery, 9), search(queries, gallery[order], 9)
+    assert_array_equal(one.similarities, other.similarities)
+    assert_array_equal(np.asfortranarray(gallery)[one.indices], gallery[order][other.indices])
+
+
+def test_a_prepared_gallery_answers_like_search_every_time_it_is_asked():
+    gallery, queries = clouds(8, 300), clouds(9, 20)
+    groups, query_groups = np.arange(300) // 3, np.arange(20)
+    prepared = Gallery.of(gallery, groups)
+    whole = search(queries, gallery, 5, query_groups, groups)
+    for some in (slice(0, 7), slice(7, 20), slice(0, 20)):
+        found = prepared.search(queries[some], 5, query_groups[some])
+        assert_array_equal(found.indices, whole.indices[some])
+        assert_array_equal(found.similarities, whole.similarities[some])
+    assert len(prepared) == 300
+
+
+def test_rows_that_float32_sums_badly_are_still_ranked_by_float64():
+    rng = np.random.default_rng(2)  # all cosines within 1e-6 of each other: less than float32 gets wrong at this width
+    gallery = (0.1 + rng.normal(size=(600, 2048)) * 1e-4).astype(np.float32)
+    queries = np.full((25, 2048), 0.1, np.float32) + rng.normal(size=(25, 2048)).astype(np.float32) * 1e-4
+    rows, values = reference(queries, gallery, 5, np.full(25, -1), np.arange(600))
+    found = search(queries, gallery, 5)
+    assert_array_equal(found.indices, rows)
+    assert_allclose(found.similarities, values, rtol=0, atol=1e-7)
+
+
+def test_the_layout_of_an_array_in_memory_changes_nothing():
+    gallery, queries = clouds(3, 90, d=40), clouds(4, 6, d=40)
+    one, other = search(queries, gallery, 9), search(np.asfortranarray(queries), np.asfortranarray(gallery), 9)
+    assert_array_equal(one.indices, other.indices)
+    assert_array_equal(one.similarities, other.similarities)
+
+
 @pytest.mark.parametrize("n", [1, 7, 2000])
 def test_equal_rows_come_in_gallery_order(n):
     gallery = np.full((n, 5), 0.1, dtype=np.float32)
@@ -100,7 +164,7 @@ def test_no_queries_or_no_gallery_is_an_empty_answer(q, n):
 
 
 def test_similarity_blocks_give_the_same_numbers_as_search(monkeypatch):
-    monkeypatch.setattr("probekit.neighbours.SCORED_AT_ONCE", 100)  # several blocks
+    monkeypatch.setattr("probekit.neighbours.exact.SCORED_AT_ONCE", 100)  # several blocks
     gallery, queries, groups = clouds(3, 60), clouds(4, 25), np.arange(60) % 7
     found = search(queries, gallery, 60, groups[:25], groups)
     blocks = list(similarity_blocks(queries, gallery, groups[:25], groups))
@@ -134,6 +198,9 @@ def test_mixed_kinds_of_group_labels_are_compared_by_value():
         ({"k": 0}, "k is 0"),
         ({"queries": np.ones((1, 2), np.float32)}, "2 features"),
         ({"gallery_groups": np.arange(3)}, "one side only"),
+        ({"query_groups": np.arange(1)}, "one side only"),
+        ({"gallery_groups": np.arange(2), "query_groups": np.arange(1)}, "2 groups for 3 gallery rows"),
+        ({"gallery_groups": np.arange(3), "query_groups": np.arange(2)}, "2 groups for 1 queries"),
     ],
 )
 def test_requests_that_cannot_be_answered_say_why(change, message):

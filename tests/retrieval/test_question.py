@@ -11,30 +11,8 @@ from numpy.testing import assert_allclose
 from sklearn.metrics import average_precision_score, balanced_accuracy_score, roc_auc_score
 
 from probekit.errors import ModelError, UnknownNameError, UsageError
-from probekit.features import FeatureSet, Source
 from probekit.retrieval import RetrievalSettings, retrieve
-
-QUICK = RetrievalSettings(bootstrap=0)
-
-
-def feature_set(samples, *blocks):
-    samples = samples.reset_index(drop=True).assign(domain="", label=(samples["generator"] != "real").astype(int))
-    samples["path"] = [f"{row:04d}.png" for row in range(len(samples))]
-    sources = tuple(Source("cloud", "raw", "none", "float32", "0" * 64) for _ in blocks)
-    excluded = pd.DataFrame({"path": [], "generator": [], "reason": []})
-    return FeatureSet("cloud", sources, samples, tuple(b.astype(np.float32) for b in blocks), excluded)
-
-
-def clouds(seed=0, n=300, spread=0.6, generators=("real", "lama", "ldm", "repaint"), groups=40, d=8):
-    """Samples around one direction a generator; groups lie inside one split, about 60/20/20."""
-    rng = np.random.default_rng(seed)
-    centres = dict(zip(generators, rng.normal(size=(len(generators), d)), strict=True))
-    generator = rng.choice(generators, n)
-    group = rng.integers(0, groups, n)
-    split = np.array(["train"] * 3 + ["val", "test"])[group % 5]
-    features = np.stack([centres[name] for name in generator]) + spread * rng.normal(size=(n, d))
-    samples = pd.DataFrame({"generator": generator, "split": split, "group": [f"g{g}" for g in group]})
-    return feature_set(samples, features + 0.1)
+from tests.retrieval.clouds import QUICK, clouds, feature_set
 
 
 def reference(fs, settings):
@@ -246,7 +224,12 @@ def test_intervals_are_reproducible_hold_the_number_and_need_ten_groups():
     few = retrieve(clouds(n=600, groups=20), settings)
     assert {
         name: value for name, value in few.to_json()["closed_set"].items() if name.endswith("_ci")
-    } == dict.fromkeys(["rank1_ci", "map_ci", "macro_map_ci", "knn_accuracy_ci", "knn_balanced_accuracy_ci"])
+    } == dict.fromkeys(
+        [
+            *("rank1_ci", "class_rank1_ci", "map_ci", "macro_map_ci", "map_at_r_ci", "r_precision_ci"),
+            *("knn_accuracy_ci", "knn_balanced_accuracy_ci"),
+        ]
+    )
     assert any("Fewer than 10 groups" in note for note in few.notes)
 
 
@@ -298,15 +281,15 @@ def test_queries_whose_whole_class_is_in_their_group_are_counted_and_not_average
 @pytest.mark.parametrize(
     ("settings", "error", "message"),
     [
-        (RetrievalSettings(unknown=("lana",)), UnknownNameError, "Did you mean 'lama'"),
-        (RetrievalSettings(unknown=("real",)), UsageError, "--unknown real"),
-        (
-            RetrievalSettings(unknown=("lama", "ldm", "repaint"), gallery="val"),
-            UsageError,
-            "--gallery val leaves no",
-        ),
-        (RetrievalSettings(k=0), UsageError, "k is 0"),
-        (RetrievalSettings(condition="zcore"), UnknownNameError, "zscore"),
+        ({"unknown": ("lana",)}, UnknownNameError, "Did you mean 'lama'"),
+        ({"unknown": ("real",)}, UsageError, "--unknown real"),
+        ({"unknown": ("lama", "ldm", "repaint"), "gallery": "val"}, UsageError, "--gallery val leaves no"),
+        ({"k": 0}, UsageError, "k is 0"),
+        ({"condition": "zcore"}, UnknownNameError, "zscore"),
+        ({"vote": "loud"}, UnknownNameError, "Known: majority, prototype, soft, sum"),
+        ({"class_rank": "top0"}, UsageError, "topM such as top5"),
+        ({"gallery_domains": ("celeba",)}, UnknownNameError, "--gallery-domain 'celeba'"),
+        ({"query_generators": "lama,nosuch"}, UnknownNameError, "nosuch"),
     ],
 )
 def test_requests_that_cannot_be_answered_say_why(settings, error, message):
@@ -314,7 +297,7 @@ def test_requests_that_cannot_be_answered_say_why(settings, error, message):
     samples = fs.samples[(fs.samples.split != "val") | (fs.samples.generator != "real")]
     fs = replace(fs, samples=samples.reset_index(drop=True), blocks=(fs.blocks[0][samples.index],))
     with pytest.raises(error, match=message):
-        retrieve(fs, settings)
+        retrieve(fs, RetrievalSettings(**settings))
 
 
 def test_features_that_are_not_finite_are_refused():

@@ -1,0 +1,167 @@
+"""`probekit blacklist list`, `verify`, `export` and `import`."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from probekit_cli import options, output, tables
+from probekit_cli.blacklist import choosing
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from probekit.blacklist import Blacklist, Record
+
+SHOWN = 200  # examples in the table on the screen
+
+
+def list_(
+    generator: Annotated[str | None, typer.Argument(help="Only this one.")] = None,
+    examples: Annotated[bool, typer.Option("--examples", help="List every example with its id.")] = False,
+    name: choosing.Blacklist = None,
+    blacklists: choosing.Blacklists = choosing.DEFAULT,
+    as_json: options.AsJson = False,
+) -> None:
+    """Show the registered generators, where their examples came from, and the thresholds with what set them.
+
+    Example: probekit blacklist list
+    """
+    from probekit import blacklist
+    from probekit.fingerprint import plain
+
+    opened = blacklist.Blacklist.open(blacklist.find_blacklist(name, blacklists))
+    record, table = opened.record, opened.examples(generator)
+    if as_json:
+        thresholds = [
+            {**vars(each), "pools": plain(each.pools), "stale": any(record.changed_since(each))}
+            for each in record.calibrations
+        ]
+        counts = {name: n for name, n in record.generators.items() if generator in (None, name)}
+        found = {
+            "name": record.name,
+            "path": str(opened.path),
+            "version": record.version,
+            "features": record.references,
+        }
+        found |= {"generators": counts, "thresholds": thresholds, "created": record.created}
+        output.print_json(found | ({"examples": table.to_dict("records")} if examples else {}))
+        return
+    title = f"{record.name} · {record.title} · {output.count(record.examples, 'example')} · version {record.version}"
+    if examples:
+        shown = table.assign(id=table["id"].str[: blacklist.SHORT])[["id", "generator", "path", "manifest", "added"]]
+        tables.print_table(shown.head(SHOWN), title=title)
+        if len(shown) > SHOWN:
+            output.remark(f"… and {len(shown) - SHOWN:,} more: --json lists all")
+        return
+    if len(table):
+        tables.print_table(_generators(table), title=title)
+    else:
+        output.remark(f"{title}: register some with `probekit blacklist register`.")
+    if record.calibrations:
+        tables.print_table(_thresholds(record), title="Thresholds, the one in force last")
+    else:
+        output.remark("no threshold is set: run `probekit blacklist calibrate`.")
+
+
+def verify(
+    name: choosing.Blacklist = None,
+    blacklists: choosing.Blacklists = choosing.DEFAULT,
+    as_json: options.AsJson = False,
+) -> None:
+    """Read every byte and compare it with its checksum; exit code 2 if anything is damaged.
+
+    Example: probekit blacklist verify --blacklist theirs
+    """
+    from probekit import blacklist
+
+    opened: Blacklist = blacklist.Blacklist.open(blacklist.find_blacklist(name, blacklists))
+    damaged = opened.verify()
+    if as_json:
+        output.print_json({"name": opened.record.name, "damaged": damaged})
+    for line in damaged:
+        output.remark(f"damaged: {line}")
+    if damaged:
+        raise typer.Exit(2)
+    if not as_json:
+        output.remark(f"{opened.record.name}: every byte is as it was written")
+
+
+def export(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="Where to: watch.zip.")],
+    force: Annotated[bool, typer.Option("--force", help="Replace an earlier file of that name.")] = False,
+    name: choosing.Blacklist = None,
+    blacklists: choosing.Blacklists = choosing.DEFAULT,
+    as_json: options.AsJson = False,
+) -> None:
+    """Write the blacklist into one file that another machine can import: vectors, ids and thresholds, no images.
+
+    Example: probekit blacklist export watch.zip
+    """
+    from probekit import blacklist
+    from probekit.files import spell_size
+
+    opened = blacklist.Blacklist.open(blacklist.find_blacklist(name, blacklists))
+    blacklist.export_file(opened, file, overwrite=force)
+    size = file.stat().st_size
+    if as_json:
+        output.print_json({"path": str(file), "examples": len(opened), "bytes": size})
+    else:
+        output.remark(f"{file}: {output.count(len(opened), 'example')}, {spell_size(size)}")
+
+
+def import_(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="What export wrote.")],
+    name: Annotated[str | None, typer.Option("--name", help="What it is called here. Default: as it was.")] = None,
+    blacklists: choosing.Blacklists = choosing.DEFAULT,
+    as_json: options.AsJson = False,
+) -> None:
+    """Take in an exported blacklist once every byte of it was checked.
+
+    Example: probekit blacklist import watch.zip --name theirs
+    """
+    from probekit import blacklist
+
+    opened = blacklist.import_file(file, blacklists, name)
+    if as_json:
+        output.print_json(
+            {"path": str(opened.path), "examples": len(opened), "generators": dict(opened.record.generators)}
+        )
+    else:
+        counts = f"{output.count(len(opened), 'example')} of {output.count(len(opened.record.generators), 'generator')}"
+        output.remark(f"{opened.path}: {counts}, compared by {opened.record.title}")
+
+
+def _generators(table: "pd.DataFrame") -> "pd.DataFrame":
+    import pandas as pd
+
+    rows = []
+    for generator, own in table.groupby("generator", sort=False):
+        folders = own["path"].map(lambda path: str(Path(path).parent))
+        sources = list(dict.fromkeys(own["manifest"].where(own["manifest"] != "", folders)))
+        shown = sources[0] + (f" and {len(sources) - 1} more" if len(sources) > 1 else "")
+        rows.append(
+            {"generator": generator, "examples": len(own), "last added": own["added"].max()[:16], "from": shown}
+        )
+    return pd.DataFrame(rows)
+
+
+def _thresholds(record: "Record") -> "pd.DataFrame":
+    import pandas as pd
+
+    from probekit.blacklist import spell_change
+
+    return pd.DataFrame(
+        [
+            {
+                "FPIR": f"{each.fpir:g}",
+                "threshold": f"{each.threshold:.5f}",
+                "set by": each.pool,
+                "searches": ", ".join(f"{pool.searches} {pool.name}" for pool in each.pools),
+                "real images": each.real or "none",
+                "set at": each.set_at[:16],
+                "holds": spell_change(record, each) or "yes",
+            }
+            for each in record.calibrations
+        ]
+    )

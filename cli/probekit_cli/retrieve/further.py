@@ -1,0 +1,145 @@
+"""Questions beyond one gallery: a projection, every generator left out in turn, and few registered examples."""
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from probekit_cli import tables
+from probekit_cli.retrieve import shown
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from probekit.features import FeatureSet
+    from probekit.projections import Projection
+    from probekit.retrieval import Comparison, RetrievalSettings
+    from probekit_cli.questions import Session
+    from probekit_cli.retrieve.asked import Asked
+
+OnProgress = Callable[[int, int], None]
+
+Record = Mapping[str, Any]
+
+MEASURES = {"auroc": "AUROC", "oscr": "OSCR", "ccr_at_fpr05": "CCR@FPR5", "tnr_at_tpr95": "TNR@TPR95"}
+
+
+def projected(session: "Session", features: "FeatureSet", compared: "Comparison") -> dict[str, Any]:
+    """What the projection gains, beside the raw features."""
+    kind = str(compared.projected.projection[0]["kind"])
+    session.table("gains", compared.gains, features, {"projection": kind})
+    title = f"Projected by {kind} · {features.title} · with the interval of the difference under the same draws"
+    session.show(lambda: tables.print_table(_intervals(compared.gains), title=title))
+    for record in compared.projected.projection:
+        session.remark(f"note: {kind}, {record['dimension']} columns, was learned from {_taught(record)}.")
+        session.remark(f"note: {_descent(record)}")
+    return {"projected": compared.projected.to_json(), "gains": compared.to_json()}
+
+
+def each(
+    session: "Session",
+    features: "FeatureSet",
+    settings: "RetrievalSettings",
+    projection: "Projection | None",
+    progress: OnProgress,
+) -> dict[str, Any]:
+    """The open set with each generator in turn unregistered."""
+    from probekit.retrieval import leave_one_out
+
+    found = leave_one_out(features, settings, projection, on_progress=progress)
+    session.table("leave_one_out", found.table, features)
+    session.table("leave_one_out_scores", found.scores, features)
+    for pool in ("unregistered", "real"):
+        rows = found.table[found.table["pool"] == pool]
+        if len(rows):
+            mean = found.mean[found.mean["pool"] == pool].assign(unknown="mean")
+            _show_left_out(session, features, rows, mean, pool)
+    if len(found.gains):
+        session.table("leave_one_out_gains", found.gains, features)
+        title = f"Gain of the projection by generator left out · {features.title}"
+        session.show(lambda: tables.print_table(_intervals(found.gains), title=title))
+    return {"leave_one_out": found.to_json()}
+
+
+def shots(
+    session: "Session", features: "FeatureSet", settings: "RetrievalSettings", asked: "Asked", progress: OnProgress
+) -> dict[str, Any]:
+    """Rank-1 and DIR by registered examples of each generator, as a table and as curves."""
+    from probekit import figures
+    from probekit.retrieval import EVERY, parse_shots, score_shots
+
+    found = score_shots(features, settings, parse_shots(asked.shots or ""), asked.seeds, on_progress=progress)
+    session.table("shots", found.table, features)
+    session.table("shot_draws", found.draws, features)
+    title = f"By registered examples · {features.title}"
+    points = found.table.rename(columns={"measure": "series"})
+    points["shots"] = [EVERY if name == EVERY else int(name) for name in map(str, points["shots"])]
+    points["spread"] = points["spread"].fillna(0.0)
+    points = points[points.groupby("series")["value"].transform("count") > 0]
+    axis = "registered examples of each generator and domain"
+    drawn = figures.shot_curves(points, title=title, value_name="rate", chance=None, shots_axis=axis)
+    session.figure("shots", drawn, f"{title}: Rank-1 and DIR at each FPIR.", features)
+    cells = found.table.assign(cell=[_cell(*row) for row in found.table[["measure", "value", "fpir"]].to_numpy()])
+    columns, measures = (list(dict.fromkeys(cells[name])) for name in ("shots", "measure"))
+    table = cells.pivot(index="measure", columns="shots", values="cell").loc[measures, columns]
+    heading = f"{title} · mean over {asked.seeds} draws · DIR at FPIR (as measured)"
+    session.show(lambda: tables.print_matrix(table, "measure ↓  examples →", title=heading))
+    rows = found.table[found.table["measure"] == "Rank-1"]
+    numbers = (f"{name}: {n:.0f} in {g:.0f}" for name, n, g in rows[["shots", "n_queries", "n_gallery"]].to_numpy())
+    session.remark(f"queries scored in registered images, by examples: {', '.join(numbers)}")
+    return {"shots": found.to_json()}
+
+
+def _show_left_out(
+    session: "Session", features: "FeatureSet", rows: "pd.DataFrame", mean: "pd.DataFrame", pool: str
+) -> None:
+    import pandas as pd
+
+    several = rows["features"].nunique() > 1
+    every = pd.concat([rows, mean], ignore_index=True)
+    dirs = [name for name in map(str, rows) if name.startswith("dir@")]
+    table = pd.DataFrame({"left out": every["unknown"]})
+    if several:
+        table["features"] = every["features"]
+    points = table.copy()
+    for name, heading in (("n_enrolled_rows", "N"), ("n_mated", "mated"), ("n_non_mated", "non-mated")):
+        table[heading] = ["" if pd.isna(value) else f"{value:.0f}" for value in every[name]]
+    for name, heading in MEASURES.items():
+        table[heading] = every[name]
+    for name in dirs:
+        fpirs = every[name.replace("dir", "fpir")]
+        points[name.upper()] = [shown.at_fpir(*pair) for pair in zip(every[name], fpirs, strict=True)]
+    against = "the generator left out" if pool == "unregistered" else "real images"
+    title = f"Each generator unregistered in turn · {features.title} · against {against}"
+    session.show(lambda: tables.print_table(table, title=title))
+    session.show(lambda: tables.print_table(points, title="DIR at FPIR (as measured)"))
+
+
+def _intervals(gains: "pd.DataFrame") -> "pd.DataFrame":
+    """The gains with their intervals in one column."""
+    spelled = [
+        "–" if low != low else f"{low:+.3f} … {high:+.3f}"  # noqa: PLR0124  # NaN is not itself
+        for low, high in gains[["gain_lo", "gain_hi"]].to_numpy()
+    ]
+    table = gains.drop(columns=["gain_lo", "gain_hi", "outside"]).assign(**{"95 %": spelled})
+    table["beyond 0"] = gains["outside"].map({True: "yes", False: "no"})
+    return table
+
+
+def _cell(measure: str, value: float, fpir: float) -> str:
+    return f"{value:.3f}" if measure == "Rank-1" else shown.at_fpir(value, fpir)
+
+
+def _taught(record: Record) -> str:
+    return f"{record['n_rows']} registered rows of {', '.join(map(str, record['classes']))}"
+
+
+def _descent(record: Record) -> str:
+    """How the projection was found, and whether it has converged."""
+    kind, taken = record["kind"], record.get("steps_taken")
+    if taken is None:
+        return f"{kind} in closed form, shrinkage {record['shrinkage']:g}."
+    if record["held_out_loss"] is None:
+        return f"{kind}: no groups could be held out; stopped after {taken} steps, not known to have converged."
+    before, after = record["held_out_loss_first"], record["held_out_loss"]
+    end = "converged" if record["converged"] else f"NOT CONVERGED within {taken} steps"
+    held = f"loss on {record['n_held_out']} held-out rows {before:.3f} → {after:.3f}"
+    return f"{kind} {end}: {held} at step {record['best_step']}."

@@ -1,0 +1,233 @@
+"""Calibration: the threshold that searches for what is not registered reach in a wanted share of cases.
+
+Non-mated searches come in two pools, which are kept apart:
+
+    real         images of nobody's, searched among all examples
+    registered   examples, each searched among those of all other generators: as if its own had never been registered
+
+FPIR(T) = non-mated searches with a candidate ≥ T / all non-mated searches (ISO/IEC 19795-1). Each pool gives the lowest
+T with FPIR(T) ≤ the wanted one; the stricter (higher) of the two is set, unless a pool is named. A pool of fewer than
+1/FPIR searches cannot resolve that FPIR, and sets nothing. Examples of the same group (one source photograph) never
+find each other, as in retrieval.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import numpy as np
+import pandas as pd
+
+from probekit.arrays import Groups, Int, Scores
+from probekit.blacklist.changes import now
+from probekit.blacklist.images import ImageSet
+from probekit.blacklist.needs import require_same
+from probekit.blacklist.opened import SHORT, Blacklist
+from probekit.blacklist.record import Calibration, Pool
+from probekit.blacklist.search import Exhaustive, batches, vectors_of
+from probekit.errors import UsageError
+from probekit.fingerprint import JSONValue, plain
+from probekit.metrics.open_set import searches_needed, threshold_at_fpir
+from probekit.store.rows import RowIndex
+
+Choice = Literal["stricter", "real", "registered"]
+POOLS = ("real", "registered")
+
+
+@dataclass(frozen=True)
+class CalibrationSettings:
+    """What decides the threshold, besides the examples and the real images."""
+
+    fpir: float = 0.01
+    pool: Choice = "stricter"
+    """Which pool sets it."""
+    most: int = 10_000
+    """Examples that are searched without their generator; of more, so many are drawn."""
+    seed: int = 0
+    """Of the drawing."""
+
+    def __post_init__(self) -> None:
+        if not 0 < self.fpir < 1:
+            raise UsageError(f"--fpir {self.fpir:g}: give a share between 0 and 1, such as 0.01.")
+        if self.pool not in get_args(Choice):
+            raise UsageError(f"--pool {self.pool}: choose from {', '.join(get_args(Choice))}.")
+        if self.most < 1:
+            raise UsageError(f"--searches {self.most}: search 1 example or more.")
+
+
+@dataclass(frozen=True, eq=False)
+class Calibrated:
+    """The pools, and the threshold if they were large enough to set one."""
+
+    settings: CalibrationSettings
+    pools: tuple[Pool, ...]
+    scores: Mapping[str, Scores]
+    """Pool → similarity of the nearest example, of every search."""
+    calibration: Calibration | None
+    """None: unresolvable, and nothing is to be set."""
+    notes: tuple[str, ...] = ()
+
+    @property
+    def needed(self) -> int:
+        """Searches without which a pool cannot resolve this FPIR."""
+        return searches_needed(self.settings.fpir)
+
+    @property
+    def searches(self) -> pd.DataFrame:
+        """Pool and score: a row a search."""
+        parts = [pd.DataFrame({"pool": name, "score": scores}) for name, scores in self.scores.items()]
+        return pd.concat(parts, ignore_index=True)
+
+    def to_json(self) -> dict[str, JSONValue]:
+        """Plain values for `--json` and `run.json`."""
+        status = {pool.name: "unresolvable" if pool.threshold is None else "resolved" for pool in self.pools}
+        return {
+            "fpir": self.settings.fpir,
+            "status": "unresolvable" if self.calibration is None else "resolved",
+            "searches_needed": self.needed,
+            "pools": [
+                {"pool": p.name, "n": p.searches, "status": status[p.name], "threshold": p.threshold}
+                for p in self.pools
+            ],
+            "calibration": plain(self.calibration),
+            "notes": list(self.notes),
+        }
+
+
+def calibrate(blacklist: Blacklist, real: ImageSet | None, settings: CalibrationSettings | None = None) -> Calibrated:
+    """The threshold for an FPIR, from validation images; nothing is written.
+
+    Args:
+        blacklist: what is searched, exactly.
+        real: images of nobody's that are not used to judge the blacklist later; each content counts once.
+        settings: FPIR and pool.
+
+    Raises:
+        UsageError: nothing is registered, there is no search at all, or a real image is registered.
+        BlacklistError: the features are others than the blacklist's.
+    """
+    chosen = settings or CalibrationSettings()
+    record = blacklist.record
+    if not len(blacklist):
+        raise UsageError(f"blacklist {record.name} has no examples yet: register some.")
+    scores: dict[str, Scores] = {}
+    notes = []
+    if real is not None:
+        require_same(record.blocks, real.blocks, record.name)
+        scores["real"] = _search_real(blacklist, _once(blacklist, real))
+    if len(record.generators) > 1:
+        scores["registered"] = _search_registered(blacklist, chosen)
+    else:
+        notes.append("one generator is registered, so none can be searched without itself: real images alone count.")
+    if real is None:
+        notes.append("no real images were given: the pool of registered generators alone counts.")
+    if not scores or (chosen.pool != "stricter" and chosen.pool not in scores):
+        raise UsageError(
+            f"blacklist {record.name} has no searches to set a threshold by: give real images with --real, or register "
+            "a second generator."
+        )
+    pools = tuple(_pool(name, scores[name], chosen.fpir) for name in POOLS if name in scores)
+    return Calibrated(chosen, pools, scores, _chosen(blacklist, real, chosen, pools), tuple(notes))
+
+
+def _pool(name: str, scores: Scores, fpir: float) -> Pool:
+    resolved = len(scores) >= searches_needed(fpir)
+    return Pool(name, len(scores), threshold_at_fpir(scores, fpir) if resolved else None)
+
+
+def _chosen(
+    blacklist: Blacklist, real: ImageSet | None, settings: CalibrationSettings, pools: tuple[Pool, ...]
+) -> Calibration | None:
+    setting = [pool for pool in pools if settings.pool in ("stricter", pool.name)]
+    resolved = [(pool.threshold, pool.name) for pool in setting if pool.threshold is not None]
+    if len(resolved) < len(setting):
+        return None
+    threshold, name = max(resolved)
+    record = blacklist.record
+    return Calibration(
+        fpir=settings.fpir,
+        threshold=threshold,
+        pool=name,
+        pools=pools,
+        real="" if real is None else _described(real),
+        examples=len(blacklist),
+        generators=tuple(record.generators),
+        added=record.added,
+        removed=record.removed,
+        set_at=now(),
+    )
+
+
+def _described(real: ImageSet) -> str:
+    sha256 = f", sha256 {real.manifest_sha256[:SHORT]}" if real.manifest_sha256 else ""
+    return f"{real.source} ({len(real)} images{sha256})"
+
+
+def _once(blacklist: Blacklist, real: ImageSet) -> ImageSet:
+    """Each content once; none of them registered."""
+    nothing = np.zeros(len(real), np.int16)
+    alive = np.flatnonzero(blacklist.alive)
+    found = RowIndex(blacklist.keys[alive], np.zeros(len(alive), np.int16)).find(real.keys, nothing)
+    if (found >= 0).any():
+        row = int(np.argmax(found >= 0))
+        owner = blacklist.generators[alive[found[row]]]
+        raise UsageError(
+            f"{real.samples['path'].iloc[row]} is given as a real image and is registered as an example of {owner} "
+            f"({np.count_nonzero(found >= 0)} such images): one of the two is wrong."
+        )
+    first = RowIndex(real.keys, nothing).find(real.keys, nothing) == np.arange(len(real))
+    return real.take(np.flatnonzero(first))
+
+
+def _search_real(blacklist: Blacklist, real: ImageSet) -> Scores:
+    named = real.samples["group"] != ""
+    groups = np.where(named, f"{real.manifest}:" + real.samples["group"].astype(str), "").astype(object)
+    return _best(Exhaustive(blacklist), real.vectors, _photographs(blacklist), groups)
+
+
+def _search_registered(blacklist: Blacklist, settings: CalibrationSettings) -> Scores:
+    """Each example among those of other generators; of very many examples, a seeded share."""
+    rows = np.flatnonzero(blacklist.alive)
+    if len(rows) > settings.most:
+        rows = np.sort(np.random.default_rng(settings.seed).choice(rows, settings.most, replace=False))
+    photographs, of = _photographs(blacklist), blacklist.generators
+    scores = np.empty(len(rows))
+    exhaustive = Exhaustive(blacklist, of)
+    for own in batches(len(rows)):
+        now_searched = rows[own]
+        scores[own] = _best(
+            exhaustive, vectors_of(blacklist, now_searched), photographs, photographs[now_searched], of[now_searched]
+        )
+    return scores[np.isfinite(scores)]
+
+
+def _best(
+    exhaustive: Exhaustive,
+    queries: "np.ndarray[tuple[int, int], np.dtype[np.float32]]",
+    photographs: Groups,
+    own: Groups,
+    generators: Groups | None = None,
+) -> Scores:
+    """Similarity of the nearest example that shows another photograph; -inf where there is none.
+
+    As many neighbours are fetched as one photograph has examples, and one more.
+    """
+    alive = exhaustive.blacklist.alive
+    named = photographs[alive & (photographs != "")]
+    shared = np.isin(named, own)
+    k = 1 + (int(np.unique(named[shared].astype(str), return_counts=True)[1].max()) if shared.any() else 0)
+    scores = np.full(len(queries), -np.inf)
+    for rows in batches(len(queries)):
+        found = exhaustive.search(queries[rows], k, None if generators is None else generators[rows])
+        of: Int[np.ndarray, "q k"] = found.indices
+        same = (photographs[np.maximum(of, 0)] == own[rows, None]) & (own[rows, None] != "")
+        scores[rows] = np.where((of >= 0) & ~same, found.similarities, -np.inf).max(axis=1)
+    return scores
+
+
+def _photographs(blacklist: Blacklist) -> Groups:
+    """The source of every row, as its manifest groups them; empty where nobody said."""
+    table = blacklist.describe(np.arange(len(blacklist.alive)))
+    names = np.where(table["group"] != "", table["manifest"] + ":" + table["group"], "")
+    found: Groups = names.astype(object)
+    return found

@@ -1,0 +1,56 @@
+"""Images as they are given on the command line: files, folders, archives and videos."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path, PurePath
+
+from probekit import sources
+from probekit.errors import ImageError, UsageError
+from probekit.layouts.listing import is_image, list_files
+from probekit.sources import ARCHIVES, VIDEOS, Sample
+
+
+def list_images(inputs: Sequence[Path], frames: int = 8) -> tuple[list[Sample], tuple[str, ...]]:
+    """Files as given and the images in folders and archives, sorted, each once; and what these hold beside images.
+
+    Args:
+        inputs: files, folders and archives.
+        frames: of each video, so many of its frames; 0 leaves videos out.
+
+    Raises:
+        UsageError: a folder or archive holds no image, or nothing is given; or PyAV is not installed for a video.
+    """
+    found: dict[Sample, None] = {}
+    notes = []
+    for given in inputs:
+        if not os.path.isdir(given) and given.suffix.lower() not in ARCHIVES:  # noqa: PTH112  # Path.is_dir raises for
+            found |= dict.fromkeys(_frames(Sample(str(given)), str(given), frames))  # a name that is too long
+            continue
+        listed = list_files(given)
+        inside: dict[Sample, None] = {}
+        others = []
+        for file in listed.files:
+            if is_image(file.place) or (frames and file.place.suffix.lower() in VIDEOS):
+                sample = Sample(str(listed.root / file.path), file.member)
+                inside |= dict.fromkeys(_frames(sample, file.place.name, frames))
+            else:
+                others.append(file.name)
+        others += [path for path, _ in listed.ignored]
+        if not inside:
+            raise UsageError(f"{given} holds no image ({len(others)} other files): give images or their folder.")
+        if others:
+            notes.append(f"{given}: {len(others)} files are no images by their names: left out (first: {others[0]}).")
+        found |= inside
+    if not found:
+        raise UsageError("there is no image: give images, folders or a manifest.")
+    return list(found), tuple(notes)
+
+
+def _frames(sample: Sample, name: str, most: int) -> list[Sample]:
+    """The image itself; of a video some of its frames. One that cannot be read is one frame, and fails as such."""
+    if not most or PurePath(name).suffix.lower() not in VIDEOS:
+        return [sample]
+    try:
+        return [sample._replace(frame=number) for number in sources.frame_numbers(sample, most)]
+    except ImageError:
+        return [sample._replace(frame=0)]

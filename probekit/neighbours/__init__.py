@@ -1,0 +1,25 @@
+"""Nearest neighbours by cosine similarity, with FAISS.
+
+Exact, whatever groups exclude: `search`, `Gallery`, `search_blocks`, `similarity_blocks`; all pairs above a
+similarity: `pairs_above`, `across`; approximate, for galleries that are searched often: `Index`.
+"""
+
+from probekit.neighbours.engines import Index, choose_engine
+from probekit.neighbours.exact import Gallery, Neighbours, search, search_blocks, similarity_blocks
+from probekit.neighbours.ranges import across, pairs_above
+from probekit.neighbours.recall import recall_at
+from probekit.neighbours.structures import ENGINES
+
+__all__ = [
+    "ENGINES",
+    "Gallery",
+    "Index",
+    "Neighbours",
+    "across",
+    "choose_engine",
+    "pairs_above",
+    "recall_at",
+    "search",
+    "search_blocks",
+    "similarity_blocks",
+]

@@ -1,0 +1,45 @@
+"""Supervised contrastive projection."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from probekit import projections
+from probekit.errors import UsageError
+from probekit.projections.descent import Descent
+
+if TYPE_CHECKING:
+    import torch
+
+
+@projections.add("supcon")
+@dataclass(frozen=True)
+class SupCon(Descent):
+    """Lowers L_out of Khosla et al. 2020, Supervised Contrastive Learning, eq. 2.
+
+    L = mean over anchors i of −1/|P(i)| Σ_{p ∈ P(i)} log( exp(zᵢ·z_p/τ) / Σ_{a ≠ i} exp(zᵢ·z_a/τ) )
+
+    P(i) are the other rows of the anchor's class; a row that is alone in its class is no anchor.
+    """
+
+    kind: ClassVar[str] = "supcon"
+
+    temperature: float = 0.1
+    """τ, as in the paper."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.temperature > 0:
+            raise UsageError(f"temperature is {self.temperature:g}: it must be a positive number.")
+
+    def loss(self, embedded: "torch.Tensor", classes: "torch.Tensor") -> "torch.Tensor":
+        """L of one batch; 0 without any anchor."""
+        import torch
+
+        itself = torch.eye(len(embedded), dtype=torch.bool)
+        logits = (embedded @ embedded.T / self.temperature).masked_fill(itself, -torch.inf)
+        positive = (classes[:, None] == classes) & ~itself
+        log_chance = logits - logits.logsumexp(dim=1, keepdim=True)
+        count = positive.sum(dim=1)
+        total = log_chance.masked_fill(~positive, 0.0).sum(dim=1)
+        anchors = count > 0
+        return -(total[anchors] / count[anchors]).sum() / anchors.sum().clamp(min=1)
