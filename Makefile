@@ -36,7 +36,7 @@ test: $(READY)
 	$(BIN)/python -m pytest -n 2 --dist loadgroup
 
 test-slow: $(READY)
-	$(BIN)/python -m pytest -m slow
+	$(BIN)/python -m pytest -m slow -n 2 --dist loadgroup
 
 bench: $(READY)
 	$(BIN)/python -m tests.benchmarks $(ONLY)
