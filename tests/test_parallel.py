@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import threading
+import time
 from functools import partial
 
 import pytest
@@ -37,7 +38,11 @@ def test_an_error_is_raised_in_its_turn_and_what_has_not_begun_never_does():
     def fail():
         raise ValueError("no samples")
 
-    results = side_by_side([lambda: "done", fail, *(partial(begun.append, n) for n in range(200))], workers=2)
+    def long(number):
+        begun.append(number)
+        time.sleep(0.2)
+
+    results = side_by_side([lambda: "done", fail, *(partial(long, number) for number in range(200))], workers=2)
     assert next(results) == "done"
     with pytest.raises(ValueError, match="no samples"):
         next(results)
