@@ -38,6 +38,18 @@ def canonical_json(settings: object) -> str:
     return json.dumps(plain(settings), sort_keys=True, separators=(",", ":"), allow_nan=False, ensure_ascii=True)
 
 
+def plain_object(value: object) -> dict[str, JSONValue]:
+    """A dataclass or a mapping in JSON's own types, as `plain` makes it.
+
+    Raises:
+        TypeError: the value is something else, or has a part that JSON cannot hold.
+    """
+    found = plain(value)
+    if not isinstance(found, dict):
+        raise TypeError(f"{type(value).__name__} becomes no JSON object")
+    return found
+
+
 def plain(value: object) -> JSONValue:
     """The value in JSON's own types: dataclasses become objects, tuples lists, paths strings.
 

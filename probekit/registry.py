@@ -11,13 +11,14 @@ probes.get("logistic")
 import difflib
 import importlib
 import pkgutil
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from importlib.metadata import entry_points
 from typing import Generic, TypeVar
 
 from probekit.errors import UnknownNameError
 
 T = TypeVar("T")
+L = TypeVar("L", bound=str)
 
 
 class Registry(Generic[T]):
@@ -70,6 +71,18 @@ class Registry(Generic[T]):
             importlib.import_module(f"{self._package}.{module.name}")
         for plugin in entry_points(group=self._entry_points):
             plugin.load()
+
+
+def one_of(noun: str, name: str, known: Sequence[L]) -> L:
+    """The one of those known that the name is, so that a checked word has the type of the words allowed.
+
+    Raises:
+        UnknownNameError: it is none of them.
+    """
+    for each in known:
+        if each == name:
+            return each
+    raise unknown_name(noun, name, known)
 
 
 def unknown_name(noun: str, name: str, known: Iterable[str]) -> UnknownNameError:

@@ -96,6 +96,8 @@ def extract(
     from probekit.extract import extract as extract_features
     from probekit.manifest import Manifest
     from probekit.perturbations import parse_all
+    from probekit.registry import one_of
+    from probekit.store.settings import NUMBER_FORMATS, PRECISIONS
 
     names = _split(model)
     chosen = Manifest.read(manifest)
@@ -104,10 +106,10 @@ def extract(
         taps=() if taps == "final" else _split(taps),
         view=view,
         perturb=tuple(chain.name for chain in parse_all(perturb or [])),
-        decoder=_one_of("--decoder", decoder, ("nvjpeg",)) if decoder else "",  # type: ignore[arg-type]  # checked
-        precision=_one_of("--precision", precision, ("float32", "bfloat16")) if precision else None,  # type: ignore[arg-type]  # checked
+        decoder=one_of("--decoder", decoder, ("nvjpeg",)) if decoder else "",
+        precision=one_of("--precision", precision, PRECISIONS) if precision else None,
         compile=compile_,
-        dtype=_one_of("--dtype", dtype, ("float16", "float32")),  # type: ignore[arg-type]  # one of the two
+        dtype=one_of("--dtype", dtype, NUMBER_FORMATS),
     )
     with records.start("extract", settings, runs=runs) as run:
         try:
@@ -194,11 +196,3 @@ def _split(text: str) -> tuple[str, ...]:
     if not names:
         raise UsageError(f"{text!r} names nothing: give one name, or several with commas between.")
     return names
-
-
-def _one_of(flag: str, value: str, known: tuple[str, ...]) -> str:
-    from probekit.registry import unknown_name
-
-    if value not in known:
-        raise unknown_name(flag, value, known)
-    return value

@@ -67,14 +67,14 @@ def predict(
     from probekit.errors import UsageError
     from probekit.manifest import Manifest
     from probekit.predict import PredictSettings, predict_images, predict_manifest
-    from probekit.registry import unknown_name
+    from probekit.registry import one_of
+    from probekit.store.settings import PRECISIONS
 
     source = context.get_parameter_source("manifest")
     if inputs and manifest and source is not None and source.name == "COMMANDLINE":
         raise UsageError("give images or --manifest, not both.")
-    if precision not in (None, "float32", "bfloat16"):
-        raise unknown_name("--precision", precision, ("float32", "bfloat16"))
-    settings = PredictSettings(threshold, precision, top, frames)  # type: ignore[arg-type]  # checked
+    computed_in = None if precision is None else one_of("--precision", precision, PRECISIONS)
+    settings = PredictSettings(threshold, computed_in, top, frames)
     head = heads.read(probe)
     chosen = None if inputs else Manifest.read(manifest)
     asked = {"settings": settings, "probe": head.to_json()}

@@ -64,15 +64,13 @@ def selector(view: str | None, precision: str | None, store: str | None, perturb
     from probekit.errors import UsageError
     from probekit.features import Selector
     from probekit.perturbations import parse_chains
-    from probekit.registry import unknown_name
+    from probekit.registry import one_of
 
-    if crops not in ("mean", "all"):
-        raise unknown_name("--crops", crops, ("mean", "all"))
     chains = parse_chains(perturb) if perturb else ()
     if len(chains) > 1:
         raise UsageError(f"--perturb {perturb} means several: ask one of {', '.join(chain.name for chain in chains)}.")
     name = chains[0].name if chains and chains[0].operations else None
-    return Selector(view, precision, store, name, crops)  # type: ignore[arg-type]  # one of the two
+    return Selector(view, precision, store, name, one_of("--crops", crops, ("mean", "all")))
 
 
 def finite(flag: str, value: float | None) -> float | None:

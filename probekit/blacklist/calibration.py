@@ -31,6 +31,7 @@ from probekit.metrics.open_set import searches_needed, threshold_at_fpir
 from probekit.store.rows import RowIndex
 
 Choice = Literal["stricter", "real", "registered"]
+CHOICES: tuple[Choice, ...] = get_args(Choice)
 POOLS = ("real", "registered")
 
 
@@ -49,8 +50,8 @@ class CalibrationSettings:
     def __post_init__(self) -> None:
         if not 0 < self.fpir < 1:
             raise UsageError(f"--fpir {self.fpir:g}: give a share between 0 and 1, such as 0.01.")
-        if self.pool not in get_args(Choice):
-            raise UsageError(f"--pool {self.pool}: choose from {', '.join(get_args(Choice))}.")
+        if self.pool not in CHOICES:
+            raise UsageError(f"--pool {self.pool}: choose from {', '.join(CHOICES)}.")
         if self.most < 1:
             raise UsageError(f"--searches {self.most}: search 1 example or more.")
 

@@ -102,7 +102,7 @@ def images_of_files(
         BlacklistError: the features cannot be computed here as they were for the blacklist.
     """
     samples, notes = list_images(inputs, frames=0)
-    once = {(os.path.abspath(sample.path), sample.member): sample for sample in reversed(samples)}  # noqa: PTH100  # as text
+    once = {(os.path.abspath(sample.path), sample.member): sample for sample in reversed(samples)}  # noqa: PTH100  # pathlib keeps `..`
     kept = list(reversed(once.values()))
     table = pd.DataFrame({"path": [s.path for s in kept], "label": 1, "generator": "unknown", "split": "test"})
     if any(sample.member for sample in kept):
@@ -231,7 +231,7 @@ def _fill(manifest: Manifest, blocks: Sequence[Block], computing: Computing) -> 
             view=settings.policy,
             perturb=(settings.perturbation,) if settings.perturbation else (),
             decoder=settings.view.get("decoder") or "",
-            precision=settings.precision if settings.weights_sha256 else None,  # type: ignore[arg-type]  # one of the two
+            precision=settings.precision if settings.weights_sha256 else None,  # type: ignore[arg-type]  # a store's, which extraction made
             compile=bool(settings.model_settings.get("compiled")),
             dtype=settings.dtype,
         )

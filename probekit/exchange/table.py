@@ -10,7 +10,7 @@ import pandas as pd
 
 from probekit.arrays import Float, Int, Keys, Mask, Shaped, UInt8
 from probekit.errors import FeatureOverflowError, StoreError, UsageError
-from probekit.fingerprint import plain
+from probekit.fingerprint import plain_object
 from probekit.identities import identify
 from probekit.keys import KeyIndex
 from probekit.manifest import Manifest
@@ -138,7 +138,7 @@ def select(
         "manifest": {"name": manifest.name, "sha256": manifest.sha256} if manifest else None,
         "status": {"absent": 0, "done": 1, "failed": 2},
     }
-    return Table(store, chosen, number_format, keys, crops, status, columns, plain(facts)), missing  # type: ignore[arg-type]  # an object
+    return Table(store, chosen, number_format, keys, crops, status, columns, plain_object(facts)), missing
 
 
 def _step(numbers: int) -> int:

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from probekit.store.settings import NumberFormat, Precision
+
 
 @dataclass(frozen=True)
 class ExtractSettings:
@@ -18,9 +20,9 @@ class ExtractSettings:
     under each. Without any: the clean view alone, which `none` adds to others."""
     decoder: Literal["", "nvjpeg"] = ""
     """`nvjpeg`: JPEG files are decoded on the GPU, whose pixels differ from the CPU's by a few levels."""
-    precision: Literal["float32", "bfloat16"] | None = None
+    precision: Precision | None = None
     """None: bfloat16 where the hardware computes it fast, else float32."""
     compile: bool = False
     """Translate networks by torch.compile: their last bits differ, so they have stores of their own."""
-    dtype: Literal["float16", "float32"] = "float16"
+    dtype: NumberFormat = "float16"
     """Number format in the store."""

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Literal
 
 from probekit import models
 from probekit.errors import ModelError
-from probekit.fingerprint import plain
+from probekit.fingerprint import plain_object
 from probekit.models import compute
 from probekit.models.requests import expand_taps
 from probekit.store import Store, StoreSettings
+from probekit.store.settings import NumberFormat
 from probekit.views import View
 
 if TYPE_CHECKING:
@@ -104,7 +105,7 @@ def open_target(
     decoder: Literal["", "nvjpeg"],
     precision: str | None,
     compiled: bool,
-    dtype: str,
+    dtype: NumberFormat,
     cache: Path,
     weights: Path | None,
     device: str,
@@ -155,7 +156,7 @@ def store_settings(
     decoder: Literal["", "nvjpeg"],
     precision: str | None,
     compiled: bool,
-    dtype: str,
+    dtype: NumberFormat,
     device: str,
 ) -> tuple[View, StoreSettings]:
     """The view of a model as it was asked for, and the settings of the store that its features go into.
@@ -169,10 +170,10 @@ def store_settings(
     settings = StoreSettings(
         model=card.name,
         weights_sha256=model.weights.sha256,
-        view=plain(looked_at),  # type: ignore[arg-type]  # a dataclass becomes an object
+        view=plain_object(looked_at),
         view_name=looked_at.name,
         precision="float32" if card.per_image else precision or compute.default_precision(device),
-        dtype=dtype,  # type: ignore[arg-type]  # checked by the command line
-        model_settings=plain(dict(card.settings) | ({"compiled": True} if compiled else {})),  # type: ignore[arg-type]  # an object
+        dtype=dtype,
+        model_settings=plain_object(dict(card.settings) | ({"compiled": True} if compiled else {})),
     )
     return looked_at, settings

@@ -7,6 +7,7 @@ or no difference. Every value is printed; what is undefined (NaN) is grey and ha
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -288,16 +289,22 @@ def _cells(
 
 def _colour_bar(axes: "Axes", look: _Look, shape: tuple[int, int]) -> None:
     """A colour bar as high as the matrix, however flat."""
+    from matplotlib.ticker import FuncFormatter
+
     beside = axes.inset_axes((1 + 0.25 / shape[1], 0, 0.25 / shape[1], 1))
     room = 2 if shape[0] == 1 and shape[1] > COUNTED else 3 if shape[0] <= 2 else 6  # for so many ticks
     if look.decimals is None:
         ticks, words = np.linspace(*look.limits, room), None
     else:  # with the middle among them
         ticks = np.linspace(*look.limits, min(room, 5))
-        words = lambda value, _: _signed(value, look.decimals)  # noqa: E731
+        words = FuncFormatter(partial(_tick_words, decimals=look.decimals))
     bar = axes.figure.colorbar(axes.images[0], cax=beside, ticks=ticks, format=words)
     bar.outline.set_visible(False)
     bar.set_label(look.value_name)
+
+
+def _tick_words(value: float, _place: int, *, decimals: int) -> str:
+    return _signed(value, decimals)
 
 
 def _signed(value: float, decimals: int) -> str:

@@ -21,11 +21,12 @@ import numpy as np
 from probekit import images
 from probekit.arrays import Features, Float, Scores, Shaped
 from probekit.errors import ImageError, ProbeError
-from probekit.fingerprint import JSONValue, hash_file, plain
+from probekit.fingerprint import JSONValue, hash_file, plain_object
 from probekit.models import ModelCard, weights
 from probekit.probes.classifier import probabilities
 from probekit.registry import Registry
 from probekit.store import StoreSettings
+from probekit.store.settings import Precision
 from probekit.views import View
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ class Head:
     """Probability above which its authors call an image fake; for a likelihood ratio, that of equal priors."""
     verdicts: tuple[str, str] = ("real", "fake")
     """What an image is called below the threshold and above it."""
-    precision: Literal["float32", "bfloat16"] = "float32"
+    precision: Precision = "float32"
     """Of the model's computation, for images."""
     compiled: bool = False
     """Whether the model is translated by torch.compile, which rounds the last bits in another way."""
@@ -91,7 +92,7 @@ class Head:
     @property
     def view_fields(self) -> Mapping[str, Any]:
         """The view as stores record it."""
-        return plain(self.view)  # type: ignore[return-value]  # a dataclass becomes an object
+        return plain_object(self.view)
 
     @property
     def cut(self) -> float:

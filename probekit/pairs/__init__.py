@@ -15,7 +15,7 @@ from probekit.pairs.result import PairResult, pair_matrix
 from probekit.pairs.robustness import CLEAN, Robustness, score_robustness
 from probekit.pairs.scoring import score_pairs
 from probekit.pairs.settings import PairSettings
-from probekit.pairs.shots import ShotCurve, parse_shots, score_shots
+from probekit.pairs.shots import ShotCurve, score_shots
 
 __all__ = [
     "CLEAN",
@@ -26,7 +26,6 @@ __all__ = [
     "ShotCurve",
     "choose_features",
     "pair_matrix",
-    "parse_shots",
     "score_ensemble",
     "score_pairs",
     "score_robustness",

@@ -95,7 +95,7 @@ def _names(results: Sequence[PairResult]) -> list[str]:
 
 def _threshold(chosen: Mapping[str, PairResult]) -> JSONValue:
     """The record of the thresholds of the chosen features' probes."""
-    records = {train: dict(one.selection["threshold"]) for train, one in chosen.items()}  # type: ignore[arg-type]  # JSON
+    records = {train: dict(one.selection["threshold"]) for train, one in chosen.items()}  # type: ignore[arg-type]  # an object, as `answer` made it
     by = "; ".join(dict.fromkeys(str(record["by"]) for record in records.values()))
     values = {train: dict(record["values"])[train] for train, record in records.items()}
     return next(iter(records.values())) | {"by": by, "values": values}

@@ -6,14 +6,12 @@ from dataclasses import dataclass, replace
 import pandas as pd
 
 from probekit import metrics
-from probekit.errors import UsageError
 from probekit.features import FeatureSet
 from probekit.fingerprint import JSONValue
 from probekit.pairs.result import PairResult
 from probekit.pairs.scoring import OnProgress, score_pairs
 from probekit.pairs.settings import PairSettings
-
-EVERY = "all"
+from probekit.protocols import EVERY
 
 
 @dataclass(frozen=True)
@@ -28,20 +26,6 @@ class ShotCurve:
     def to_json(self) -> list[dict[str, JSONValue]]:
         """The table as JSON can hold it."""
         return [metrics.json_row(row) for row in self.table.to_dict("records")]
-
-
-def parse_shots(text: str) -> list[int | None]:
-    """`1,5,10,all` → [1, 5, 10, None].
-
-    Raises:
-        UsageError: something else than positive numbers and `all`.
-    """
-    found: list[int | None] = []
-    for part in (part.strip() for part in text.split(",")):
-        if part != EVERY and not (part.isdecimal() and int(part) > 0):
-            raise UsageError(f"--shots {text}: write numbers of images and all, such as 1,5,10,50,all.")
-        found.append(None if part == EVERY else int(part))
-    return list(dict.fromkeys(found))
 
 
 def score_shots(

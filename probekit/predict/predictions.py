@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,6 +12,7 @@ from probekit.arrays import Scores
 from probekit.errors import UsageError
 from probekit.fingerprint import JSONValue
 from probekit.heads import Head, Outputs
+from probekit.store.settings import Precision
 
 
 @dataclass(frozen=True)
@@ -20,7 +21,7 @@ class PredictSettings:
 
     threshold: float | None = None
     """Probability above which an image is called fake; None takes the head's own."""
-    precision: Literal["float32", "bfloat16"] | None = None
+    precision: Precision | None = None
     """For images: of the computation, None is the head's own. For a manifest: of the store."""
     top: int = 3
     """Generators that an attribution probe names, the likeliest first."""

@@ -2,6 +2,7 @@
 
 partitions.py   the manifest's split, or folds of whole groups
 pools.py        generators as they are typed, and the real images that come along
+shots.py        a few samples of each generator
 turns.py        what one probe learns from, what its choices are made on, and what it scores
 sources.py      where features came from, and that they are numbers
 """
@@ -21,13 +22,12 @@ from probekit.protocols.pools import (
     reals_of,
     trainable_pools,
 )
+from probekit.protocols.shots import EVERY, IDENTITY, draw_shots, parse_shots
 from probekit.protocols.sources import Described, describe, require_finite
 from probekit.protocols.turns import (
-    IDENTITY,
     SELECTION_FOLDS,
     SELECTIONS,
     Turn,
-    draw_shots,
     leaked,
     learned_from,
     turns,
@@ -35,6 +35,7 @@ from probekit.protocols.turns import (
 
 __all__ = [
     "ALL",
+    "EVERY",
     "IDENTITY",
     "SELECTIONS",
     "SELECTION_FOLDS",
@@ -56,6 +57,7 @@ __all__ = [
     "members",
     "missing_class",
     "parse_pools",
+    "parse_shots",
     "part_numbers",
     "partitions",
     "reals_of",

@@ -1,6 +1,5 @@
 """Turns: what one probe learns from, what its choices are made on, and what it scores."""
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -13,11 +12,9 @@ from probekit.probes import Division
 from probekit.probes.selection import ORACLE
 from probekit.protocols.partitions import Partition, group_folds
 from probekit.protocols.pools import matched
+from probekit.protocols.shots import draw_shots
 
 SELECTION_FOLDS = 5
-
-IDENTITY = ("path", "member", "frame", "x0", "y0", "x1", "y1", "crop")
-"""Columns that tell samples apart, as far as a manifest has them."""
 
 SELECTIONS = {
     "cv": "group-aware cross-validation on the training samples",
@@ -93,31 +90,6 @@ def turns(
             turn = _cross_validation(turn, samples, classes, seed, by_group)
         found.append(turn)
     return found
-
-
-def draw_shots(samples: pd.DataFrame, train: Mask, shots: int, seed: int) -> Mask:
-    """The first few training samples of each generator (of each domain) in the hash order of their groups.
-
-    Fewer shots are part of more, and the images of one group come together for all generators, as in pairs of a
-    photograph and its edits.
-
-    Raises:
-        ProbeError: a generator has fewer training samples.
-    """
-    identity = [name for name in IDENTITY if name in samples]
-    own = samples.loc[train, ["domain", "generator", "group", *identity]]
-    order = {group: hashlib.sha256(f"{seed}:{group}".encode()).digest() for group in own["group"].unique()}
-    own = own.assign(order=own["group"].map(order)).sort_values(["order", *identity])
-    makers = own.groupby(["domain", "generator"], sort=True)
-    fewest = makers.size()
-    if (fewest < shots).any():
-        domain, generator = fewest.index.to_frame().iloc[int(fewest.argmin())]
-        raise ProbeError(
-            f"{shots} shots: {generator} of {domain} has {fewest.min()} training samples. Ask for fewer, or all."
-        )
-    drawn = np.zeros(len(samples), dtype=bool)
-    drawn[samples.index.get_indexer(makers.head(shots).index)] = True
-    return drawn
 
 
 def learned_from(taken: Sequence[Turn]) -> Mask:

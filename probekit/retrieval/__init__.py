@@ -49,7 +49,7 @@ from probekit.retrieval.question import RetrievalResult, retrieve
 from probekit.retrieval.rows import beside
 from probekit.retrieval.settings import VOTES, RetrievalSettings
 from probekit.retrieval.sheets import Sheet, SheetRow, contact_rows
-from probekit.retrieval.shots import EVERY, ShotCurve, parse_shots, score_shots
+from probekit.retrieval.shots import ShotCurve, score_shots
 from probekit.retrieval.thresholds import OperatingPoint
 
 __all__ = [
@@ -69,7 +69,6 @@ __all__ = [
     "compare",
     "contact_rows",
     "leave_one_out",
-    "parse_shots",
     "retrieve",
     "score_shots",
 ]

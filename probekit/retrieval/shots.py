@@ -12,14 +12,13 @@ from probekit.errors import UsageError
 from probekit.features import FeatureSet
 from probekit.fingerprint import JSONValue
 from probekit.projections import Projection
-from probekit.protocols import draw_shots, require_finite
+from probekit.protocols import EVERY, draw_shots, require_finite
 from probekit.retrieval.bank import Bank
 from probekit.retrieval.closed_set import summarise
 from probekit.retrieval.question import search_all, search_open
 from probekit.retrieval.rows import Turn, turns
 from probekit.retrieval.settings import RetrievalSettings
 
-EVERY = "all"
 OnProgress = Callable[[int, int], None]
 
 
@@ -37,20 +36,6 @@ class ShotCurve:
     def to_json(self) -> list[dict[str, JSONValue]]:
         """The table as JSON can hold it."""
         return [metrics.json_row(row) for row in self.table.to_dict("records")]
-
-
-def parse_shots(text: str) -> list[int | None]:
-    """`1,5,10,all` → [1, 5, 10, None].
-
-    Raises:
-        UsageError: something else than positive numbers and `all`.
-    """
-    found: list[int | None] = []
-    for part in (part.strip() for part in text.split(",")):
-        if part != EVERY and not (part.isdecimal() and int(part) > 0):
-            raise UsageError(f"--shots {text}: write numbers of examples and all, such as 1,5,10,50,all.")
-        found.append(None if part == EVERY else int(part))
-    return list(dict.fromkeys(found))
 
 
 def score_shots(

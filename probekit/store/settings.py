@@ -3,11 +3,15 @@
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from probekit.fingerprint import fingerprint
 
 NumberFormat = Literal["float16", "float32"]
+NUMBER_FORMATS: tuple[NumberFormat, ...] = get_args(NumberFormat)
+
+Precision = Literal["float32", "bfloat16"]
+PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 
 
 @dataclass(frozen=True)

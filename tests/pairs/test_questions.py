@@ -14,12 +14,12 @@ from probekit.pairs import (
     CLEAN,
     PairSettings,
     choose_features,
-    parse_shots,
     score_ensemble,
     score_pairs,
     score_robustness,
     score_shots,
 )
+from probekit.protocols import parse_shots
 from tests.trials.studies import chosen, study, where, with_blocks, with_samples
 
 QUICK = PairSettings(C=0.1, bootstrap=0)

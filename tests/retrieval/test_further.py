@@ -13,12 +13,12 @@ from probekit.errors import ProbeError, UsageError
 from probekit.metrics.bootstrap import resample
 from probekit.projections.supcon import SupCon
 from probekit.projections.triplet import Triplet
+from probekit.protocols import parse_shots
 from probekit.retrieval import (
     RetrievalSettings,
     compare,
     contact_rows,
     leave_one_out,
-    parse_shots,
     retrieve,
     score_shots,
 )
@@ -179,7 +179,7 @@ def test_more_shots_than_there_are_say_which_generator_lacks_them():
     with pytest.raises(ProbeError, match="5000 shots"):
         score_shots(clouds(), QUICK, [5000])
     with pytest.raises(UsageError, match="write numbers of examples"):
-        parse_shots("1,x")
+        parse_shots("1,x", of="examples")
     assert parse_shots("1, 5,all,5") == [1, 5, None]
 
 

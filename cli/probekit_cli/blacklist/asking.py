@@ -106,9 +106,12 @@ def calibrate(
     Example: probekit blacklist calibrate --fpir 0.1 --real manifest:demo
     """
     from probekit import blacklist, records
+    from probekit.blacklist.calibration import CHOICES
+    from probekit.registry import one_of
 
     path = blacklist.find_blacklist(name, blacklists)
-    settings = blacklist.CalibrationSettings(fpir, pool, searches, seed)  # type: ignore[arg-type]  # checked there
+    chosen = one_of("--pool", pool, CHOICES)
+    settings = blacklist.CalibrationSettings(fpir, chosen, searches, seed)
     opened = blacklist.Blacklist.open(path)
     engine = choosing.Engine(cache, weights, device, batch_size, workers)
     asked = {"blacklist": opened.record.name, "version": opened.record.version, "settings": settings, "real": real}

@@ -135,8 +135,7 @@ def _show(done: "Imported") -> None:
 
 
 def _dtype(given: str | None) -> "NumberFormat | None":
-    from probekit.registry import unknown_name
+    from probekit.registry import one_of
+    from probekit.store.settings import NUMBER_FORMATS
 
-    if given not in (None, "float16", "float32"):
-        raise unknown_name("--dtype", str(given), ("float16", "float32"))
-    return given  # type: ignore[return-value]  # one of the two
+    return None if given is None else one_of("--dtype", given, NUMBER_FORMATS)

@@ -33,7 +33,8 @@ def shots(
 ) -> None:
     """AUC by training images of each generator, as a table and as curves."""
     from probekit import figures
-    from probekit.pairs import parse_shots, score_shots
+    from probekit.pairs import score_shots
+    from probekit.protocols import parse_shots
 
     found = score_shots(features, settings, parse_shots(asked.shots or ""), device=asked.device, on_progress=progress)
     for number, result in found.results.items():
@@ -67,7 +68,7 @@ def _notes(found: "ShotCurve") -> tuple[str, ...]:
 
 def _points(found: "ShotCurve") -> "pd.DataFrame":
     """Points of the curves: a panel a training set where tests are few, else one line each, the mean over tests."""
-    from probekit.pairs.shots import EVERY
+    from probekit.protocols import EVERY
 
     table = found.table.rename(columns={"auc": "value", "train": "panel", "test": "series"})
     table["spread"] = table.get("auc_sd", 0.0)

@@ -54,7 +54,7 @@ def _choose(overview: Overview, asked: Asked, found: "Sequence[tuple[FeatureSet,
         saved.keep(session, asked, features, replace(result, trials=own))
     label = replace(found[0][0], sources=(Source(**chosen.source, address=""),))
     matrix.record(overview, asked, label, replace(chosen, trials={}), f"-{probe}")
-    for train, name in dict(chosen.selection["features"]).items():  # type: ignore[arg-type]  # JSON
+    for train, name in dict(chosen.selection["features"]).items():  # type: ignore[arg-type]  # an object, as `choose_features` made it
         session.remark(f"chosen for {train}: {name}")
 
 

@@ -19,7 +19,7 @@ MUCH = 64 << 20  # bytes: probes that hold their training features are kept only
 
 def keep(session: "Session", asked: Asked, features: "FeatureSet", result: "PairResult | AttributionResult") -> None:
     """Write every probe of an answer to `probes/` in the run's folder, one file a training set and partition."""
-    from probekit.fingerprint import plain
+    from probekit.fingerprint import plain_object
     from probekit.heads.saved import SavedProbe, blocks_of, save_probe
 
     every = [(trial, part, probe) for trial in result.trials.values() for part, probe in enumerate(trial.probes)]
@@ -60,7 +60,7 @@ def keep(session: "Session", asked: Asked, features: "FeatureSet", result: "Pair
             threshold_by=asked.threshold + _of_videos(settings.aggregate),
             seen=("train", "val", "test") if parts or probe.selection.oracle else ("train", "val"),
             selection=probe.record(),
-            settings=plain(settings),  # type: ignore[arg-type]  # a dataclass becomes an object
+            settings=plain_object(settings),
         )
         words = [saved.train, f"to-{domains[1]}" if domains[1] else "", task if task != BINARY else "", probe.probe]
         name = session.probe_name("-".join(filter(None, words)), features, f"fold{part}" if parts else "")

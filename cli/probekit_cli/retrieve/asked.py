@@ -1,6 +1,5 @@
 """What the options of `probekit retrieve` ask."""
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -13,8 +12,9 @@ if TYPE_CHECKING:
     from probekit.manifest import Manifest
     from probekit.projections import Projection
     from probekit.retrieval import RetrievalSettings
+    from probekit.retrieval.settings import Rows
 
-ROWS = ("train", "val", "test", "all")
+ROWS: "tuple[Rows, ...]" = ("train", "val", "test", "all")
 EACH = "each"
 
 
@@ -41,11 +41,7 @@ class Asked:
 
     def __post_init__(self) -> None:
         from probekit.errors import UsageError
-        from probekit.registry import unknown_name
 
-        for flag, value in (("--gallery", self.gallery), ("--query", self.query)):
-            if value is not None and value not in ROWS:
-                raise unknown_name(flag, value, ROWS)
         if (self.gallery or self.query) and self.folds:
             raise UsageError("--folds searches every image among all other groups: leave --gallery and --query out.")
         if self.query_where and self.folds:
@@ -63,13 +59,14 @@ class Asked:
 
     def settings(self) -> "RetrievalSettings":
         """What is searched for what."""
+        from probekit.registry import one_of
         from probekit.retrieval import RetrievalSettings
 
         named = self.gallery or self.query or self.query_where
         own_folds = self.where.manifest.folds if self.folds is None else 0
         return RetrievalSettings(
-            gallery=self.gallery or ("all" if self.query_where and own_folds else "train"),  # type: ignore[arg-type]  # one of ROWS
-            query=self.query or ("all" if self.query_where else "test"),  # type: ignore[arg-type]
+            gallery=one_of("--gallery", self.gallery or ("all" if self.query_where and own_folds else "train"), ROWS),
+            query=one_of("--query", self.query or ("all" if self.query_where else "test"), ROWS),
             folds=0 if named else self.where.folds(self.folds),
             unknown=() if self.each or not self.unknown else options.names("--unknown", self.unknown),
             **self.pools,
@@ -122,6 +119,7 @@ def _flag(name: str) -> str:
 
 def _with_whole_paths(features: "FeatureSet", manifest: "Manifest") -> "FeatureSet":
     """The same with absolute paths: those of two manifests start at two places."""
-    root = os.path.abspath(manifest.root)  # noqa: PTH100  # paths are text, a Path object a row takes seconds
-    paths = [os.path.normpath(os.path.join(root, path)) for path in features.samples["path"]]  # noqa: PTH118
+    from probekit.samples import Samples
+
+    paths = Samples.of_rows(replace(manifest, table=features.samples)).cells("path", slice(None))
     return replace(features, samples=features.samples.assign(path=paths))

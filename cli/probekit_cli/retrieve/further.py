@@ -1,5 +1,6 @@
 """Questions beyond one gallery: a projection, every generator left out in turn, and few registered examples."""
 
+import math
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -64,9 +65,12 @@ def shots(
 ) -> dict[str, Any]:
     """Rank-1 and DIR by registered examples of each generator, as a table and as curves."""
     from probekit import figures
-    from probekit.retrieval import EVERY, parse_shots, score_shots
+    from probekit.protocols import EVERY, parse_shots
+    from probekit.retrieval import score_shots
 
-    found = score_shots(features, settings, parse_shots(asked.shots or ""), asked.seeds, on_progress=progress)
+    found = score_shots(
+        features, settings, parse_shots(asked.shots or "", of="examples"), asked.seeds, on_progress=progress
+    )
     session.table("shots", found.table, features)
     session.table("shot_draws", found.draws, features)
     title = f"By registered examples · {features.title}"
@@ -116,7 +120,7 @@ def _show_left_out(
 def _intervals(gains: "pd.DataFrame") -> "pd.DataFrame":
     """The gains with their intervals in one column."""
     spelled = [
-        "–" if low != low else f"{low:+.3f} … {high:+.3f}"  # noqa: PLR0124  # NaN is not itself
+        "–" if math.isnan(low) else f"{low:+.3f} … {high:+.3f}"
         for low, high in gains[["gain_lo", "gain_hi"]].to_numpy()
     ]
     table = gains.drop(columns=["gain_lo", "gain_hi", "outside"]).assign(**{"95 %": spelled})

@@ -1,5 +1,6 @@
 """What `probekit retrieve` prints of an answer."""
 
+import math
 from typing import TYPE_CHECKING
 
 from probekit_cli import tables
@@ -33,7 +34,7 @@ def answer(session: "Session", features: "FeatureSet", result: "RetrievalResult"
 
 def at_fpir(rate: float | None, fpir: float | None) -> str:
     """`0.812 (.053)`: the DIR, and the FPIR that its threshold has on the queries."""
-    if rate is None or fpir is None or rate != rate:  # noqa: PLR0124  # NaN is not itself
+    if rate is None or fpir is None or math.isnan(rate):
         return "unresolvable"
     return f"{rate:.3f} ({f'{fpir:.3f}'.removeprefix('0')})"
 
