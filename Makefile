@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+EXTRAS := $(VENV)/.extras
 
 .PHONY: help install demo check test test-slow bench lock clean
 
@@ -22,6 +23,11 @@ $(READY): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
 	@touch $(READY)
 
+# What only the tests need: PaCMAP builds a C++ extension, which a newcomer's first two commands do without.
+$(EXTRAS): $(READY)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,umap,pacmap]'
+	@touch $(EXTRAS)
+
 demo: $(READY)
 	$(BIN)/probekit demo
 
@@ -32,10 +38,10 @@ check: $(READY)
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/lint-imports
 	$(BIN)/codespell
 
-test: $(READY)
+test: $(EXTRAS)
 	$(BIN)/python -m pytest -n 2 --dist loadgroup
 
-test-slow: $(READY)
+test-slow: $(EXTRAS)
 	$(BIN)/python -m pytest -m slow -n 2 --dist loadgroup
 
 bench: $(READY)
