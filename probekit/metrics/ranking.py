@@ -102,6 +102,15 @@ def mean_by_class(values: Float[np.ndarray, " q"], classes: Shaped[np.ndarray, "
     return float(np.mean(np.bincount(codes, weights=values[defined]) / np.bincount(codes)))
 
 
+def nearest_of_classes(
+    similarities: Float[np.ndarray, "q n"], classes: Int[np.ndarray, "q n"], n_classes: int
+) -> Float[np.ndarray, "q c"]:
+    """The highest similarity of each class among the rows that each query found; -inf for none; float64."""
+    scores = np.full((len(similarities), n_classes), -np.inf)
+    np.maximum.at(scores, (np.arange(len(similarities))[:, None], classes), similarities)
+    return scores
+
+
 def class_scores(
     similarities: Float[np.ndarray, "q n"], classes: Int[np.ndarray, " n"], n_classes: int, top: int = 1
 ) -> Float[np.ndarray, "q c"]:
@@ -137,7 +146,7 @@ def class_rank_k(
 
 def votes(
     similarities: Float[np.ndarray, "q n"],
-    classes: Int[np.ndarray, " n"],
+    classes: Int[np.ndarray, " n"] | Int[np.ndarray, "q n"],
     n_classes: int,
     k: int,
     how: Vote = "soft",
@@ -150,8 +159,8 @@ def votes(
     places, each counts p/t, so that the order of the gallery does not matter.
 
     Args:
-        similarities: of all gallery rows; -inf where a row is not admissible.
-        classes: the class number of each gallery row.
+        similarities: of all gallery rows, or of those that were found; -inf where a row is not admissible.
+        classes: the class number of each gallery row, or of each row that each query found.
         n_classes: width of the answer.
         k: neighbours that vote; all admissible rows where there are fewer.
         how: what each of them gives.
@@ -170,10 +179,9 @@ def votes(
     else:
         weights = part * given if how == "sum" else part
         total = part.sum(axis=1, keepdims=True)
-    member = (classes[:, None] == np.arange(n_classes)).astype(np.float64)  # (n, c)
-    some = voting.astype(np.float64) @ member > 0
-    found: Float[np.ndarray, "q c"] = np.where(some, weights @ member / np.where(total > 0, total, 1.0), -np.inf)
-    return found
+    some = _by_class(voting.astype(np.float64), classes, n_classes) > 0
+    shares = _by_class(weights, classes, n_classes) / np.where(total > 0, total, 1.0)
+    return np.where(some, shares, -np.inf)
 
 
 def most_votes(given: Float[np.ndarray, "q c"], nearest: Float[np.ndarray, "q c"]) -> Int[np.ndarray, " q"]:
@@ -187,6 +195,19 @@ def most_votes(given: Float[np.ndarray, "q c"], nearest: Float[np.ndarray, "q c"
     equal = given >= most - TIE * np.abs(most, where=np.isfinite(most), out=np.zeros_like(most))
     answer: Int[np.ndarray, " q"] = np.where(equal, nearest, -np.inf).argmax(axis=1)
     return answer
+
+
+def _by_class(
+    values: Float[np.ndarray, "q n"], classes: Int[np.ndarray, " n"] | Int[np.ndarray, "q n"], n_classes: int
+) -> Float[np.ndarray, "q c"]:
+    """Sums over the rows of each class."""
+    if classes.ndim == 1:
+        member = (classes[:, None] == np.arange(n_classes)).astype(np.float64)  # (n, c)
+        totals: Float[np.ndarray, "q c"] = values @ member
+        return totals
+    sums = np.zeros((len(values), n_classes))
+    np.add.at(sums, (np.arange(len(values))[:, None], classes), values)
+    return sums
 
 
 def _share_of_places(similarities: Float[np.ndarray, "q n"], k: int) -> Float[np.ndarray, "q n"]:

@@ -1,11 +1,13 @@
 """Nearest neighbours by cosine similarity, with FAISS.
 
 Exact, whatever groups exclude: `search`, `Gallery`, `search_blocks`, `similarity_blocks`; all pairs above a
-similarity: `pairs_above`, `across`; approximate, for galleries that are searched often: `Index`.
+similarity: `pairs_above`, `across`; approximate, for galleries that are large or searched often: `Index`, and
+`IndexedRows` where groups exclude.
 """
 
 from probekit.neighbours.engines import Index, choose_engine
 from probekit.neighbours.exact import Gallery, Neighbours, search, search_blocks, similarity_blocks
+from probekit.neighbours.indexed import IndexedRows
 from probekit.neighbours.ranges import across, pairs_above
 from probekit.neighbours.recall import recall_at
 from probekit.neighbours.structures import ENGINES
@@ -14,6 +16,7 @@ __all__ = [
     "ENGINES",
     "Gallery",
     "Index",
+    "IndexedRows",
     "Neighbours",
     "across",
     "choose_engine",

@@ -29,7 +29,8 @@ from the registered training rows, `score_shots` with few registered examples.
     settings.py       what is searched for what
     rows.py           which rows that are
     bank.py           the rows as vectors that search one another
-    ranks.py          what every query finds
+    ranks.py          what every query finds among all rows
+    near_ranks.py     the same among the rows that an index finds
     closed_set.py     Rank-k, mAP and the vote
     searches.py       mated and non-mated searches of what is enrolled
     thresholds.py     thresholds for a wanted FPIR
@@ -53,7 +54,6 @@ from probekit.retrieval.shots import ShotCurve, score_shots
 from probekit.retrieval.thresholds import OperatingPoint
 
 __all__ = [
-    "EVERY",
     "VOTES",
     "ClosedSet",
     "Comparison",

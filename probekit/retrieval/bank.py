@@ -8,10 +8,11 @@ import pandas as pd
 from probekit.arrays import Features, Groups, Int
 from probekit.features import FeatureSet
 from probekit.manifest import REAL
-from probekit.neighbours import Neighbours, search
+from probekit.neighbours import IndexedRows, Neighbours, search
 from probekit.probes.conditions import fit_condition
 from probekit.projections import Fitted, Projection
 from probekit.retrieval.rows import Turn
+from probekit.retrieval.settings import FLAT, RetrievalSettings
 
 
 @dataclass(frozen=True)
@@ -22,25 +23,40 @@ class Bank:
     vectors: Features
     projected: Fitted | None = None
     """The projection that made the vectors, if any."""
+    indexed: IndexedRows | None = None
+    """The gallery's rows in an index; None: every query is compared with every row."""
 
     @classmethod
-    def of(cls, features: FeatureSet, turn: Turn, condition: str, projection: Projection | None = None) -> "Bank":
+    def of(
+        cls, features: FeatureSet, turn: Turn, settings: RetrievalSettings, projection: Projection | None = None
+    ) -> "Bank":
         """Conditioned on the gallery's rows, every part then of length 1, so that none drowns another.
 
         Raises:
             ProbeError: the projection cannot be learned from these rows.
+            UsageError: too few rows for the index.
         """
-        matrix, widths = features.matrix, features.widths
-        vectors = fit_condition(condition, matrix[turn.gallery], widths).apply(matrix)
-        if condition != "l2":
+        samples, matrix, widths = features.samples, features.matrix, features.widths
+        vectors = fit_condition(settings.condition, matrix[turn.gallery], widths).apply(matrix)
+        if settings.condition != "l2":
             vectors = fit_condition("l2", vectors, widths).apply(vectors)
-        if projection is None:
-            return cls(features.samples, vectors.astype(np.float32))
-        taught = features.samples.iloc[turn.learned]
-        fitted = projection.fit(
-            vectors[turn.learned], taught["generator"].to_numpy(dtype=object), taught["group"].to_numpy(dtype=object)
-        )
-        return cls(features.samples, fitted.apply(vectors).astype(np.float32), fitted)
+        fitted = None
+        if projection is not None:
+            taught = samples.iloc[turn.learned]
+            of, group = (taught[name].to_numpy(dtype=object) for name in ("generator", "group"))
+            fitted = projection.fit(vectors[turn.learned], of, group)
+            vectors = fitted.apply(vectors)
+        vectors = vectors.astype(np.float32)
+        engine = settings.engine(len(turn.gallery), vectors.shape[1])
+        if engine == FLAT:
+            return cls(samples, vectors, fitted)
+        groups = samples["group"].to_numpy(dtype=object)
+        return cls(samples, vectors, fitted, IndexedRows.of(vectors, turn.gallery, groups, engine, seed=settings.seed))
+
+    @property
+    def engine(self) -> str:
+        """What searches: `flat`, or the engine of the index."""
+        return FLAT if self.indexed is None else self.indexed.index.engine
 
     @property
     def path(self) -> Groups:
@@ -58,7 +74,10 @@ class Bank:
         return self.samples["group"].to_numpy(dtype=object)
 
     def search(self, queries: Int[np.ndarray, " q"], gallery: Int[np.ndarray, " n"], k: int) -> Neighbours:
-        """Neighbours as rows of the bank, -1 where there is none."""
+        """Neighbours as rows of the bank, -1 where there is none; `gallery` is that of the turn, or a part of it."""
+        if self.indexed is not None:
+            whole = len(gallery) == len(self.indexed.index)
+            return self.indexed.search(queries, k, None if whole else gallery)
         found = search(self.vectors[queries], self.vectors[gallery], k, self.group[queries], self.group[gallery])
         return Neighbours(np.append(gallery, -1)[found.indices], found.similarities)
 

@@ -77,7 +77,7 @@ def leave_one_out(
         kinds: dict[str, tuple[pd.DataFrame, tuple[OpenSet, ...]]] = {}
         for kind, learned in (("raw", None), ("projected", projection)):
             if kind == "raw" or learned is not None:
-                bank_of = partial(Bank.of, features, condition=settings.condition, projection=learned)
+                bank_of = partial(Bank.of, features, settings=settings, projection=learned)
                 banks = [bank_of(turn) for turn in asked]
                 kinds[kind] = search_open(banks, asked, left_out, bank_of if learned else None)
         for kind, (found, pools) in kinds.items():

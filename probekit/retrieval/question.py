@@ -18,6 +18,7 @@ from probekit.projections import Projection
 from probekit.protocols import require_finite
 from probekit.retrieval.bank import Bank, ordered
 from probekit.retrieval.closed_set import ClosedSet, Searched, by_class, first_neighbours, query_table, summarise
+from probekit.retrieval.near_ranks import rank_near
 from probekit.retrieval.open_set import OpenSet, measure_pool
 from probekit.retrieval.ranks import Ranked, rank_curve, rank_queries
 from probekit.retrieval.rows import SEARCHED, Turn, turns
@@ -49,6 +50,10 @@ class RetrievalResult:
     """Open set: path, group, pool (mated, unregistered, real), generator, score, answer, correct; a row a search."""
     searched: Searched
     """Every query and what it found, for whoever compares or draws."""
+    engine: str
+    """What searched: `flat` compared every query with every row."""
+    recall: float | None
+    """recall@10 of the engine on a sample of the queries, against exact search; None of flat."""
     notes: tuple[str, ...]
     """What a reader must know: no validation rows, queries that were left out …"""
     projection: tuple[Mapping[str, JSONValue], ...] = ()
@@ -67,6 +72,8 @@ class RetrievalResult:
         return {
             "reference": self.reference,
             "settings": plain(self.settings),
+            "engine": self.engine,
+            "recall": self.recall,
             "projection": [plain(record) for record in self.projection] or None,
             "closed_set": self.closed.to_json(),
             "open_set": [pool.to_json() for pool in self.open],
@@ -100,11 +107,11 @@ def retrieve(
     """
     require_finite(features.samples, features.blocks)
     asked = turns(features.samples, settings, learns=projection is not None or by_fold)
-    bank_of = partial(Bank.of, features, condition=settings.condition, projection=projection)
+    bank_of = partial(Bank.of, features, settings=settings, projection=projection)
     banks = [bank_of(turn) for turn in asked]
     searched = search_all(banks, asked, settings)
     scores, opened = search_open(banks, asked, settings, bank_of if projection else None)
-    closed = summarise(searched, settings)
+    closed, recall = summarise(searched, settings), _recall(banks, asked, settings)
     return RetrievalResult(
         reference=features.reference,
         settings=settings,
@@ -116,7 +123,9 @@ def retrieve(
         rank_curve=rank_curve(searched.ranked, len(set(searched.enrolled))),
         scores=scores,
         searched=searched,
-        notes=_notes(features, settings, closed, opened, asked),
+        engine=banks[0].engine,
+        recall=recall,
+        notes=(*_engine_notes(banks[0].engine, recall), *_notes(features, settings, closed, opened, asked)),
         projection=tuple(bank.projected.record for bank in banks if bank.projected),
     )
 
@@ -129,7 +138,10 @@ def search_all(banks: Sequence[Bank], asked: Sequence[Turn], settings: Retrieval
     names = ordered(samples.generator[np.concatenate([gallery, queries])])
     code = pd.Index(names).get_indexer(pd.Index(samples.generator))
     order = np.argsort(queries, kind="stable")
-    parts = [rank_queries(bank, turn, code, settings) for bank, turn in zip(banks, asked, strict=True)]
+    parts = [
+        (rank_near if bank.indexed else rank_queries)(bank, turn, code, settings)
+        for bank, turn in zip(banks, asked, strict=True)
+    ]
     queries = queries[order]
     return Searched(banks, asked, names, queries, code[queries], code[gallery], Ranked.joined(parts, order))
 
@@ -147,6 +159,25 @@ def search_open(
     thresholds = validation_scores(banks[0], asked[0], settings, bank_of)
     pools = [measure_pool(pool, banks[0].generator[enrolled], scores, thresholds, settings) for pool in POOLS]
     return scores, tuple(pool for pool in pools if pool is not None)
+
+
+def _recall(banks: Sequence[Bank], asked: Sequence[Turn], settings: RetrievalSettings) -> float | None:
+    """The mean over turns, each of which has an index of its own; None where all is compared with all."""
+    found = [
+        bank.indexed.recall(turn.queries, turn.gallery, seed=settings.seed)
+        for bank, turn in zip(banks, asked, strict=True)
+        if bank.indexed
+    ]
+    return float(np.mean(found)) if found else None
+
+
+def _engine_notes(engine: str, recall: float | None) -> tuple[str, ...]:
+    if recall is None:
+        return ()
+    return (
+        f"Searched with {engine}, which finds {recall:.3f} of the 10 nearest rows, measured on a sample of the queries. "
+        "mAP, MAP@R and R-precision need every row and are left out: --index flat compares with all.",
+    )
 
 
 def _notes(
@@ -178,6 +209,12 @@ def _notes(
                 f"Pool {pool.pool}: no validation rows to set thresholds, so DIR is given where the "
                 f"{pool.n_non_mated} non-mated queries themselves have that FPIR."
             )
+        notes += [
+            f"Pool {pool.pool}: the validation threshold for FPIR {point.fpir:g} does not carry over: it lets "
+            f"{point.measured_fpir:.3f} of these {pool.n_non_mated} searches through."
+            for point in pool.points
+            if point.exceeded
+        ][-1:]
     return tuple(notes)
 
 

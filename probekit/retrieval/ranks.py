@@ -1,4 +1,4 @@
-"""What every query finds: ranks of rows and of classes, precision, and the vote of its neighbours."""
+"""What every query finds among all rows: ranks of rows and of classes, precision, and the vote of its neighbours."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
@@ -22,12 +22,14 @@ CURVE = (1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 15, 20, 30, 50, 70, 100)
 class Ranked:
     """What every query found; NaN where no row of its class is admissible."""
 
+    scored: Mask
+    """Queries that enter the averages: with an admissible row of their class."""
     hits: Float[np.ndarray, "q k"]
     """Rank-k by item, for each of `CURVE`."""
     class_hits: Float[np.ndarray, "q k"]
     """Rank-k by class."""
     precision: Scores
-    """Average precision."""
+    """Average precision; NaN, as the next two, where an index did not look at every row."""
     at_r: Scores
     """The same within the first R."""
     r_precision: Scores
@@ -41,12 +43,6 @@ class Ranked:
     """The first neighbour, a row of the bank; -1 where there is none."""
     nearest_class: Int[np.ndarray, " q"]
     similarity: Scores
-
-    @property
-    def scored(self) -> Mask:
-        """Queries that enter the averages."""
-        found: Mask = ~np.isnan(self.precision)
-        return found
 
     @classmethod
     def joined(cls, parts: "Sequence[Ranked]", order: Int[np.ndarray, " q"]) -> "Ranked":
@@ -85,6 +81,7 @@ def rank_queries(bank: Bank, turn: Turn, code: Int[np.ndarray, " n"], settings: 
         found = relevant.any(axis=1)
         parts.append(
             Ranked(
+                scored=found,
                 hits=ranking.rank_k(similarities, relevant, CURVE),
                 class_hits=np.where(found[:, None], ranking.class_rank_k(by_class, truth[block], CURVE), np.nan),
                 precision=ranking.average_precision(similarities, relevant),

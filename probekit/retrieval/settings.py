@@ -5,6 +5,7 @@ from typing import Literal
 
 from probekit.errors import UsageError
 from probekit.metrics import ranking
+from probekit.neighbours import ENGINES, choose_engine
 from probekit.registry import unknown_name
 
 Rows = Literal["train", "val", "test", "all"]
@@ -17,6 +18,8 @@ VOTES: dict[Vote, str] = {
     "prototype": "the nearest centroid of a class",
 }
 CENTROID = "centroid"
+FLAT = "flat"
+INDEXES = ("auto", *ENGINES)
 
 
 @dataclass(frozen=True)
@@ -53,6 +56,9 @@ class RetrievalSettings:
     `centroid`."""
     condition: str = "l2"
     """As for probes, fitted to the gallery's rows; each part of the reference is then scaled to length 1."""
+    index: str = "auto"
+    """`flat` compares every query with every row; `ivf`, `hnsw` and `ivfpq` with some, and so may miss the nearest.
+    `auto` is `flat` while that is quick, as `probekit.neighbours.choose_engine` says."""
     bootstrap: int = 1000
     """Resamples of groups for 95 % intervals; 0 for none."""
     seed: int = 0
@@ -62,7 +68,18 @@ class RetrievalSettings:
             raise UsageError(f"k is {self.k}: ask for at least 1 neighbour.")
         if self.vote not in VOTES:
             raise unknown_name("vote", self.vote, VOTES)
+        if self.index not in INDEXES:
+            raise unknown_name("index", self.index, INDEXES)
+        if self.index not in ("auto", FLAT) and (self.vote == "prototype" or self.class_rank != "max"):
+            raise UsageError(f"--index {self.index} finds near rows only: centroids and topM need --index flat.")
         _ = self.top
+
+    def engine(self, n: int, d: int) -> str:
+        """What searches n gallery rows of d features."""
+        if self.index != "auto":
+            return self.index
+        everything = self.vote == "prototype" or self.class_rank != "max"
+        return FLAT if everything else choose_engine(n, d)
 
     @property
     def top(self) -> int | None:

@@ -103,7 +103,7 @@ def _measure(
     features: FeatureSet, asked: Sequence[Turn], settings: RetrievalSettings, projection: Projection | None
 ) -> list[dict[str, JSONValue]]:
     def bank_of(turn: Turn) -> Bank:
-        return Bank.of(features, turn, settings.condition, projection)
+        return Bank.of(features, turn, settings, projection)
 
     banks = [bank_of(turn) for turn in asked]
     closed = summarise(search_all(banks, asked, settings), settings)

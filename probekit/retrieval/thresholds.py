@@ -15,6 +15,7 @@ from probekit.retrieval.searches import POOLS, enrolled_rows, search_enrolled
 from probekit.retrieval.settings import RetrievalSettings
 
 FPIRS = (0.003, 0.01, 0.05)
+CHANCE = 0.001  # small, because searches of one group are alike
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,16 @@ class OperatingPoint:
     """On the non-mated queries."""
     dir: float | None = None
     fnir: float | None = None
+
+    @property
+    def exceeded(self) -> bool:
+        """Whether more non-mated queries are accepted than chance explains: P(as many or more | FPIR) < CHANCE."""
+        from scipy.stats import binom
+
+        if self.measured_fpir is None:
+            return False
+        accepted = round(self.measured_fpir * self.n_non_mated)
+        return bool(binom.sf(accepted - 1, self.n_non_mated, self.fpir) < CHANCE)
 
 
 def validation_scores(

@@ -305,3 +305,70 @@ def test_features_that_are_not_finite_are_refused():
     fs.blocks[0][7, 0] = np.nan
     with pytest.raises(ModelError, match=r"^0007\.png: its features are not finite"):
         retrieve(fs, QUICK)
+
+
+@pytest.mark.parametrize("index", ["ivf", "hnsw"])
+def test_an_index_gives_the_numbers_of_exact_search_as_far_as_it_finds_rows(index):
+    fs = clouds(n=600, groups=60)
+    settings = replace(QUICK, unknown=("ldm",))
+    exact, near = retrieve(fs, settings), retrieve(fs, replace(settings, index=index))
+    assert (exact.engine, exact.recall, near.engine) == ("flat", None, index)
+    assert 0.9 <= near.recall <= 1
+    assert_allclose([near.closed.rank[k] for k in (1, 5, 10)], [exact.closed.rank[k] for k in (1, 5, 10)], atol=0.03)
+    assert_allclose(near.closed.class_rank[1], exact.closed.class_rank[1], atol=0.03)
+    assert_allclose(near.closed.knn_accuracy, exact.closed.knn_accuracy, atol=0.03)
+    assert near.closed.n_scored == exact.closed.n_scored
+    for one, other in zip(near.open, exact.open, strict=True):
+        assert (one.n_mated, one.n_non_mated) == (other.n_mated, other.n_non_mated)
+        assert_allclose(one.auroc, other.auroc, atol=0.03)
+    assert any(f"{near.recall:.3f}" in note for note in near.notes)
+
+
+def test_what_needs_every_row_is_undefined_with_an_index():
+    result = retrieve(clouds(n=600, groups=60), replace(QUICK, index="ivf"))
+    closed = result.to_json()["closed_set"]
+    assert closed["map"] is closed["map_at_r"] is closed["r_precision"] is closed["macro_map"] is None
+    assert closed["rank"]["1"] > 0
+    assert result.queries["ap"].isna().all()
+
+
+def test_an_index_never_finds_the_group_of_a_query():
+    fs = clouds(n=400, groups=12)
+    group = dict(zip(fs.samples["path"], fs.samples["group"], strict=True))
+    found = retrieve(fs, replace(QUICK, folds=4, index="hnsw")).queries
+    assert len(found) == 400
+    assert (found["path"].map(group) != found["nearest_path"].map(group)).all()
+
+
+def test_a_query_whose_class_is_registered_in_its_own_group_only_is_not_scored_by_an_index():
+    fs = clouds(n=300, generators=("real", "lama"), groups=40)
+    lonely = fs.samples.assign(generator=np.where(fs.samples["group"] == "g0", "ldm", fs.samples["generator"]))
+    settings = replace(QUICK, gallery="all", query="all")
+    exact, near = (retrieve(replace(fs, samples=lonely), replace(settings, index=index)) for index in ("flat", "ivf"))
+    counts = [one.per_class.set_index("generator")["n_scored"].to_dict() for one in (exact, near)]
+    assert counts[0] == counts[1]
+    assert counts[0]["ldm"] == 0
+
+
+def test_auto_is_exact_for_a_gallery_that_is_searched_quickly():
+    assert RetrievalSettings().engine(1000, 768) == "flat"
+    assert RetrievalSettings().engine(10**6, 768) in ("ivf", "ivfpq")
+    assert RetrievalSettings(vote="prototype").engine(10**6, 768) == "flat"
+
+
+@pytest.mark.parametrize(
+    "change", [{"index": "annoy"}, {"index": "ivf", "vote": "prototype"}, {"index": "hnsw", "class_rank": "top5"}]
+)
+def test_an_index_that_cannot_answer_is_refused_in_one_line(change):
+    with pytest.raises(UsageError, match="index"):
+        replace(QUICK, **change)
+
+
+def test_a_threshold_that_does_not_carry_over_is_said():
+    fs = clouds(n=2000, groups=400, generators=("real", "lama", "ldm", "repaint"), spread=0.2)
+    near_lama = fs.samples["generator"].eq("ldm").to_numpy()
+    block = fs.blocks[0].copy()
+    block[near_lama] = block[fs.samples["generator"].eq("lama").to_numpy()][0] + 0.001 * block[near_lama]
+    result = retrieve(replace(fs, blocks=(block,)), replace(QUICK, unknown=("ldm",)))
+    assert any("does not carry over" in note and "unregistered" in note for note in result.notes)
+    assert not any("does not carry over" in note for note in retrieve(fs, QUICK).notes)

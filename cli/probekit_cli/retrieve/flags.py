@@ -70,6 +70,13 @@ ClassRank = Annotated[
         rich_help_panel=ANSWERS,
     ),
 ]
+Index = Annotated[
+    str,
+    typer.Option(
+        help="flat (exact), ivf, hnsw or ivfpq; auto: flat, or for large galleries ivf, or ivfpq for lack of memory.",
+        rich_help_panel=ANSWERS,
+    ),
+]
 Condition = Annotated[
     str,
     typer.Option(
