@@ -86,14 +86,21 @@ def unit_parts(features: Features, widths: Sequence[int]) -> Float[np.ndarray, "
 
 
 def images_of_files(
-    blocks: Sequence[Block], inputs: Sequence[Path], computing: Computing, *, shots: int = 0, seed: int = 0
+    blocks: Sequence[Block],
+    inputs: Sequence[Path],
+    computing: Computing,
+    *,
+    frames: int = 8,
+    shots: int = 0,
+    seed: int = 0,
 ) -> ImageSet:
-    """Images in files, folders and archives, with features.
+    """Images in files, folders and archives and frames of videos, with features; a video is a group.
 
     Args:
         blocks: the features that are wanted.
         inputs: where the images are.
         computing: where and how.
+        frames: of each video, so many evenly spaced ones; 0 leaves videos out.
         shots: so many of them, drawn at random; 0 takes all.
         seed: of the drawing.
 
@@ -101,16 +108,20 @@ def images_of_files(
         UsageError: there is no image.
         BlacklistError: the features cannot be computed here as they were for the blacklist.
     """
-    samples, notes = list_images(inputs, frames=0)
-    once = {(os.path.abspath(sample.path), sample.member): sample for sample in reversed(samples)}  # noqa: PTH100  # pathlib keeps `..`
+    samples, notes = list_images(inputs, frames)
+    once = {sample._replace(path=os.path.abspath(sample.path)): sample for sample in reversed(samples)}  # noqa: PTH100  # pathlib keeps `..`
     kept = list(reversed(once.values()))
     table = pd.DataFrame({"path": [s.path for s in kept], "label": 1, "generator": "unknown", "split": "test"})
     if any(sample.member for sample in kept):
         table["member"] = [sample.member for sample in kept]
+    video = {sample.name: sample._replace(frame=None).name for sample in kept if sample.frame is not None}
+    if video:
+        table["frame"] = ["" if sample.frame is None else str(sample.frame) for sample in kept]
     manifest = Manifest("images", None, Path.cwd(), validate(table, "images"))
     found = _with_features(_drawn(manifest, shots, seed), blocks, computing)
     names = ", ".join(map(str, inputs[:3])) + (" …" if len(inputs) > 3 else "")
-    return replace(found, samples=found.samples.assign(generator="", group=""), source=names, notes=notes)
+    groups = [video.get(path, "") for path in found.samples["path"]]
+    return replace(found, samples=found.samples.assign(generator="", group=groups), source=names, notes=notes)
 
 
 def images_of_manifest(

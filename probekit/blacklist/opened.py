@@ -104,15 +104,20 @@ class Blacklist:
 
     def describe(self, rows: Int[np.ndarray, " k"]) -> pd.DataFrame:
         """id, generator, path, manifest, manifest_sha256, group and added of these rows, in their order."""
+        import pyarrow as pa
+
         ends = np.cumsum([len(opened) for opened in self.segments])
         which = np.searchsorted(ends, rows, side="right")
-        tables = [pd.DataFrame(columns=["row", *COLUMNS])]
-        for number in np.unique(which):
-            own = np.flatnonzero(which == number)
-            start = ends[number] - len(self.segments[number])
-            tables.append(self.segments[number].describe(rows[own] - start).assign(row=own))
-        table = pd.concat(tables[1:] or tables, ignore_index=True).sort_values("row", ignore_index=True)
-        return table.drop(columns="row").assign(id=_ids(self.keys[rows]))[["id", *COLUMNS]]
+        if not len(rows):
+            return pd.DataFrame(columns=["id", *COLUMNS])
+        starts, order = ends - [len(opened) for opened in self.segments], np.argsort(which, kind="stable")
+        parts = [
+            self.segments[number].read(rows[order][which[order] == number] - starts[number])
+            for number in np.unique(which)
+        ]
+        table: pd.DataFrame = pa.concat_tables(parts).take(np.argsort(order)).to_pandas()
+        table.insert(0, "id", _ids(self.keys[rows]))
+        return table
 
     def examples(self, generator: str | None = None) -> pd.DataFrame:
         """All that is registered, or what is registered of one generator, in the order of registration.

@@ -28,6 +28,7 @@ from probekit.files import whole
 from probekit.fingerprint import hash_file
 
 if TYPE_CHECKING:
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
 FOLDER = "segments"
@@ -79,13 +80,17 @@ class OpenSegment:
         return found
 
     def describe(self, rows: Int[np.ndarray, " k"]) -> pd.DataFrame:
-        """What is known of these rows: COLUMNS; reads no more than it must."""
+        """What is known of these rows: COLUMNS."""
+        found: pd.DataFrame = self.read(rows).to_pandas()
+        return found
+
+    def read(self, rows: Int[np.ndarray, " k"]) -> "pa.Table":
+        """The same as it lies in the file, of which no more is read than must be."""
         groups, place = np.unique(rows // ROW_GROUP, return_inverse=True)
         with _reading(self.folder, self.segment.name):
             table = self.examples.read_row_groups(groups.tolist(), columns=list(COLUMNS))
         starts = np.cumsum([0, *(self.examples.metadata.row_group(group).num_rows for group in groups.tolist())])
-        found: pd.DataFrame = table.take(starts[place] + rows % ROW_GROUP).to_pandas()
-        return found.reset_index(drop=True)
+        return table.take(starts[place] + rows % ROW_GROUP)
 
     def blocks(self) -> Iterator[Float[np.ndarray, "b d"]]:
         """Vectors of the rows that are alive, some at a time."""

@@ -24,6 +24,7 @@ from probekit.neighbours.rows import normalised, pair_cosines, rounding, same_wi
 SPARE = 8  # rows fetched beyond those that are needed, to see past ties
 OWN_AT_MOST = 256  # rows fetched to see past a query's own group
 PROPOSED_AT_ONCE = 1 << 24  # candidates held at once
+FEW = 20  # queries below which FAISS compares each on one thread: a matrix product does it on all
 SCORED_AT_ONCE = 1 << 25  # numbers held while all rows are scored: 256 MB of float64
 
 
@@ -154,7 +155,7 @@ class Gallery:
 
         A fetch of the m nearest rows settles a query when its k-th admissible row is clearly nearer than the
         m-th fetched one: then no unseen row can belong, not even by a tie. A query that it leaves unsettled
-        (rows of its own group, or ties, fill the fetch) is compared with every row.
+        (rows of its own group, or ties, fill the fetch) is compared with every row; so are queries that are few.
 
         Args:
             queries: one row a query; need not be normalised.
@@ -175,7 +176,7 @@ class Gallery:
         own = min(int(self.groups.own(codes).max()), OWN_AT_MOST)
         depth = min(len(self), width + own + SPARE)
         settled = np.zeros(len(queries), dtype=bool)
-        for block in _slices(len(queries), PROPOSED_AT_ONCE // depth):
+        for block in _slices(len(queries), PROPOSED_AT_ONCE // depth) if len(queries) >= FEW else ():
             part = Neighbours(found.indices[block, :width], found.similarities[block, :width])
             settled[block] = self._fetch(queries[block], codes[block], depth, part)
         waiting = np.flatnonzero(~settled)

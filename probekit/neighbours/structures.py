@@ -102,6 +102,7 @@ def _partition(engine: str, training: Features, n_cells: int, seed: int) -> Fais
         index = faiss.IndexIVFPQ(coarse, wide, n_cells, wide // NUMBERS_A_CODE, 8, faiss.METRIC_INNER_PRODUCT)
         index.pq.cp.seed = seed
     index.cp.seed = seed
+    index.cp.min_points_per_centroid = 1  # it prints a warning below 39, which a handful of rows cannot heed
     whole = index if wide == d else faiss.IndexPreTransform(faiss.RemapDimensionsTransform(d, wide, False), index)
     whole.train(training)
     trained: FaissIndex = whole

@@ -175,7 +175,7 @@ def _engine_notes(engine: str, recall: float | None) -> tuple[str, ...]:
     if recall is None:
         return ()
     return (
-        f"Searched with {engine}, which finds {recall:.3f} of the 10 nearest rows, measured on a sample of the queries. "
+        f"Searched with {engine}, which finds {recall:.3f} of the 10 nearest rows (measured on a sample of queries). "
         "mAP, MAP@R and R-precision need every row and are left out: --index flat compares with all.",
     )
 

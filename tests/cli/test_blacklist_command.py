@@ -7,6 +7,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from probekit.blacklist import Blacklist
 from probekit_cli import output
 from tests.cli.test_commands import one_line
 from tests.extract.conftest import write_image
@@ -218,3 +219,21 @@ def test_tables_fit_the_terminal(type_, watch, monkeypatch):
             answer = type_(f"probekit blacklist {command}")
             assert answer.code == 0, answer.err
             assert max(map(len, answer.out.splitlines()[1:])) <= width  # beneath the title
+
+
+def test_frames_of_a_video_are_registered_as_one_group_and_matched(type_, watch):
+    from tests.sources.conftest import make_video
+
+    pytest.importorskip("av", reason="frames of videos are read by PyAV, which is not installed")
+    make_video(Path("one.mp4"), frames=12)
+    added = said(type_("probekit blacklist register sora --from one.mp4 --frames 4 --json"))
+    assert (added["added"], added["failed"]) == (4, 0)
+    examples = Blacklist.open(watch).examples("sora")
+    assert examples["path"].str.contains("one.mp4 frame=").all()
+    assert examples["group"].nunique() == 1
+    found = said(type_("probekit blacklist match one.mp4 --frames 4 --threshold 0.5 --json"))
+    assert [match["generator"] for match in found["matches"]] == ["sora"] * 4
+    assert {match["score"] for match in found["matches"]} == {1.0}
+    shutil.copy("one.mp4", "faces/real/clip.mp4")
+    without = said(type_("probekit blacklist match faces/real --frames 0 --threshold 0.5 --json"))
+    assert len(without["matches"]) == 12

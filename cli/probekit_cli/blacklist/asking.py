@@ -31,6 +31,7 @@ def match(
     ] = "auto",
     of: Annotated[str | None, typer.Option("--of", metavar="GEN", help="Of a manifest, only this generator.")] = None,
     split: choosing.Split = None,
+    frames: choosing.Frames = 8,
     weights: choosing.Weights = None,
     device: choosing.Device = None,
     batch_size: choosing.BatchSize = None,
@@ -52,9 +53,9 @@ def match(
     path = blacklist.find_blacklist(name, blacklists)
     settings = blacklist.MatchSettings(fpir, threshold, top, index)
     opened = blacklist.Blacklist.open(path)
-    asked = {"blacklist": opened.record.name, "version": opened.record.version, "settings": settings, "images": inputs}
-    engine = choosing.Engine(cache, weights, device, batch_size, workers)
-    with records.start("blacklist-match", asked, runs=runs) as run:
+    asked = {"blacklist": opened.record.name, "version": opened.record.version, "settings": settings}
+    engine = choosing.Engine(cache, weights, device, batch_size, workers, frames)
+    with records.start("blacklist-match", {**asked, "images": inputs, "frames": frames}, runs=runs) as run:
         images = engine.images(opened.record, inputs, generator=of, split=split)
         found = blacklist.match(opened, images, settings)
         run.note(result=found.to_json(every_image=False))
@@ -87,6 +88,7 @@ def calibrate(
         int, typer.Option(min=1, help="Examples that are searched without their own generator, at most.")
     ] = 10_000,
     seed: Annotated[int, typer.Option(min=0, help="Seed of their drawing, where there are more.")] = 0,
+    frames: choosing.Frames = 8,
     weights: choosing.Weights = None,
     device: choosing.Device = None,
     batch_size: choosing.BatchSize = None,
@@ -113,9 +115,9 @@ def calibrate(
     chosen = one_of("--pool", pool, CHOICES)
     settings = blacklist.CalibrationSettings(fpir, chosen, searches, seed)
     opened = blacklist.Blacklist.open(path)
-    engine = choosing.Engine(cache, weights, device, batch_size, workers)
+    engine = choosing.Engine(cache, weights, device, batch_size, workers, frames)
     asked = {"blacklist": opened.record.name, "version": opened.record.version, "settings": settings, "real": real}
-    with records.start("blacklist-calibrate", {**asked, "split": split}, runs=runs) as run:
+    with records.start("blacklist-calibrate", {**asked, "split": split, "frames": frames}, runs=runs) as run:
         images = None
         if real:
             of_manifest = real[0].startswith(choosing.MANIFEST)

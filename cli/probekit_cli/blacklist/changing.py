@@ -57,6 +57,7 @@ def register(
         int, typer.Option(min=0, metavar="K", show_default=False, help="Register K of them, drawn at random, not all.")
     ] = 0,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the drawing.")] = 0,
+    frames: choosing.Frames = 8,
     weights: choosing.Weights = None,
     device: choosing.Device = None,
     batch_size: choosing.BatchSize = None,
@@ -76,10 +77,10 @@ def register(
 
     path = blacklist.find_blacklist(name, blacklists)
     record = blacklist.Blacklist.open(path).record
-    asked = {"blacklist": record.name, "generator": generator, "from": inputs, "split": split, "shots": shots}
-    engine = choosing.Engine(cache, weights, device, batch_size, workers)
+    asked = {"blacklist": record.name, "generator": generator, "from": inputs, "split": split}
+    engine = choosing.Engine(cache, weights, device, batch_size, workers, frames)
     wanted = of or (generator if inputs[0].startswith(choosing.MANIFEST) else None)
-    with records.start("blacklist-register", {**asked, "seed": seed}, runs=runs) as run:
+    with records.start("blacklist-register", {**asked, "shots": shots, "seed": seed, "frames": frames}, runs=runs) as run:
         images = engine.images(record, inputs, generator=wanted, split=split, shots=shots, seed=seed)
         done = blacklist.register(path, generator, images)
         after = blacklist.Blacklist.open(path).record

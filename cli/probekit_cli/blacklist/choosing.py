@@ -42,6 +42,7 @@ Weights = Annotated[
     list[str] | None, typer.Option(metavar="MODEL=FILE", help="Local checkpoint of a model, not a hub's.")
 ]
 Device = Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1 … Default: a GPU if there is one.")]
+Frames = Annotated[int, typer.Option(min=0, help="Frames of each video; 0 leaves videos out.")]
 BatchSize = Annotated[int | None, typer.Option(min=1, help="Images in one forward pass. Default: the store's own.")]
 Workers = Annotated[int | None, typer.Option(min=1, help="Threads that read and decode. Default: one per processor.")]
 
@@ -55,6 +56,8 @@ class Engine:
     device: str | None
     batch_size: int | None
     workers: int | None
+    frames: int = 0
+    """Of each video among the images; 0 leaves videos out."""
 
     def checkpoints(self) -> dict[str, Path]:
         """Model → file."""
@@ -106,7 +109,7 @@ class Engine:
                     record.blocks, manifest, computing, generator=generator, split=split, shots=shots, seed=seed
                 )
             paths = [Path(text) for text in inputs]
-            return images_of_files(record.blocks, paths, computing, shots=shots, seed=seed)
+            return images_of_files(record.blocks, paths, computing, frames=self.frames, shots=shots, seed=seed)
 
 
 def failures(images: "ImageSet", run: Path) -> None:
