@@ -18,7 +18,7 @@ from probekit.blacklist.needs import require_same
 from probekit.blacklist.opened import Blacklist
 from probekit.blacklist.record import Calibration, Record
 from probekit.blacklist.search import batches
-from probekit.errors import BlacklistError, UsageError
+from probekit.errors import UsageError
 from probekit.fingerprint import JSONValue, plain
 from probekit.neighbours import Neighbours
 
@@ -172,10 +172,6 @@ def _search(opened: Searcher, images: ImageSet, k: int) -> Neighbours:
 
 def _tables(blacklist: Blacklist, images: ImageSet, found: Neighbours) -> tuple[pd.DataFrame, pd.DataFrame]:
     """One row an image, and one row for each example that is shown of it."""
-    if len(images) and (found.indices[:, 0] < 0).any():
-        raise BlacklistError(
-            f"the index of blacklist {blacklist.record.name} found nothing for some images: use --index flat."
-        )
     image, place = np.nonzero(found.indices >= 0)
     rows, which = np.unique(found.indices[image, place], return_inverse=True)
     examples = blacklist.describe(rows).iloc[which].reset_index(drop=True)

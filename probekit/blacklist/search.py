@@ -9,8 +9,7 @@ import numpy as np
 from probekit.arrays import Float, Groups, Int
 from probekit.blacklist.opened import Blacklist
 from probekit.blacklist.segments import OpenSegment
-from probekit.neighbours import Gallery, Index, Neighbours
-from probekit.neighbours.rows import pair_cosines
+from probekit.neighbours import Gallery, Index, Neighbours, in_order, merged
 
 BLOCK = 1 << 16  # rows that are searched at once
 MOST_RUNS = 8  # of registered rows in a block that are searched where they lie; of more, a copy is made
@@ -58,7 +57,7 @@ class Exhaustive:
             found = part.gallery.search(queries, k, groups, unit=True)
             there = found.indices >= 0
             rows = np.where(there, part.rows[np.where(there, found.indices, 0)], -1)
-            best = best if not there.any() else _merged(best, Neighbours(rows, found.similarities))
+            best = best if not there.any() else merged(best, Neighbours(rows, found.similarities))
         return best
 
 
@@ -71,16 +70,21 @@ class Indexed:
     places: Int[np.ndarray, " n"]
     """Id in the index → row of the blacklist, -1 for one that is registered no more."""
 
+    @cached_property
+    def exhaustive(self) -> Exhaustive:
+        """For images that the index finds too little for: where rows were taken out, cells may be empty."""
+        return Exhaustive(self.blacklist)
+
     def search(self, queries: Float[np.ndarray, "q d"], k: int) -> Neighbours:
-        """The nearest of the proposed rows, in exact order, with exact similarities."""
+        """The nearest of the proposed rows, in exact order, with exact similarities; k, if there are as many."""
         ids = self.index.search(queries, min(k + SPARE, max(1, len(self.index))))[1]
         rows = np.where(ids >= 0, self.places[np.where(ids >= 0, ids, 0)], -1)
-        query, place = np.nonzero(rows >= 0)
-        wanted, which = np.unique(rows[query, place], return_inverse=True)
-        cosines = pair_cosines(queries, query, vectors_of(self.blacklist, wanted), which)
-        similarities = np.full(rows.shape, -np.inf, np.float32)
-        similarities[query, place] = cosines
-        return _merged(Neighbours.none(len(queries), k), Neighbours(rows, similarities))
+        found = in_order(queries, rows, lambda wanted: vectors_of(self.blacklist, wanted), k)
+        lacking = np.flatnonzero((found.indices >= 0).sum(axis=1) < min(k, len(self.blacklist)))
+        if len(lacking):
+            every = self.exhaustive.search(queries[lacking], k)
+            found.indices[lacking], found.similarities[lacking] = every.indices, every.similarities
+        return found
 
 
 def vectors_of(blacklist: Blacklist, rows: Int[np.ndarray, " m"]) -> Float[np.ndarray, "m d"]:
@@ -97,15 +101,6 @@ def vectors_of(blacklist: Blacklist, rows: Int[np.ndarray, " m"]) -> Float[np.nd
 def batches(count: int) -> Iterator[slice]:
     """Queries that are searched together."""
     return (slice(start, start + QUERIES) for start in range(0, count, QUERIES))
-
-
-def _merged(best: Neighbours, other: Neighbours) -> Neighbours:
-    """The nearest of both, as many as `best` has; among equals the earlier row."""
-    k = best.indices.shape[1]
-    rows = np.concatenate([best.indices, other.indices], axis=1)
-    similarities = np.concatenate([best.similarities, other.similarities], axis=1)
-    order = np.lexsort((rows, -similarities))[:, :k]
-    return Neighbours(np.take_along_axis(rows, order, axis=1), np.take_along_axis(similarities, order, axis=1))
 
 
 def _pieces(start: int, opened: OpenSegment) -> Iterator[tuple[Int[np.ndarray, " n"], Float[np.ndarray, "n d"]]]:

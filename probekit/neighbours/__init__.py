@@ -6,8 +6,8 @@ similarity: `pairs_above`, `across`; approximate, for galleries that are large o
 """
 
 from probekit.neighbours.engines import Index, choose_engine
-from probekit.neighbours.exact import Gallery, Neighbours, search, search_blocks, similarity_blocks
-from probekit.neighbours.indexed import IndexedRows
+from probekit.neighbours.exact import Gallery, Neighbours, merged, search, search_blocks, similarity_blocks
+from probekit.neighbours.indexed import IndexedRows, in_order
 from probekit.neighbours.ranges import across, pairs_above
 from probekit.neighbours.recall import recall_at
 from probekit.neighbours.structures import ENGINES
@@ -20,6 +20,8 @@ __all__ = [
     "Neighbours",
     "across",
     "choose_engine",
+    "in_order",
+    "merged",
     "pairs_above",
     "recall_at",
     "search",

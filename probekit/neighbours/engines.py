@@ -194,18 +194,11 @@ class Index:
             raise UsageError(f"rows cannot be removed on {self.device}: move the index to the cpu, and back.")
         return int(self._faiss.remove_ids(np.ascontiguousarray(ids, dtype=np.int64)))
 
-    def search(
-        self, queries: Features, k: int, among: Int[np.ndarray, " m"] | None = None
-    ) -> tuple[Float[np.ndarray, "q k"], Int[np.ndarray, "q k"]]:
+    def search(self, queries: Features, k: int) -> tuple[Float[np.ndarray, "q k"], Int[np.ndarray, "q k"]]:
         """Similarities (float32, highest first) and ids of the k rows nearest to each query.
 
         The similarities of ivfpq are those of the rows' codes, so that they can lie above 1. Where fewer rows are found
         than k, the rest are -inf and -1.
-
-        Args:
-            queries: one row a query; need not be normalised.
-            k: rows wanted.
-            among: ids, to which the search is confined; on the CPU only.
 
         Raises:
             UsageError: k is below 1, or the widths differ.
@@ -213,8 +206,7 @@ class Index:
         self._same_width(queries)
         if k < 1:
             raise UsageError(f"k is {k}: ask for at least 1 neighbour.")
-        confined = {} if among is None else {"params": structures.confined(self._faiss, among)}
-        similarities, ids = self._faiss.search(normalised(queries), k, **confined)
+        similarities, ids = self._faiss.search(normalised(queries), k)
         similarities[ids < 0] = -np.inf
         return similarities, ids
 

@@ -42,6 +42,10 @@ class Neighbours:
         """No neighbours yet."""
         return cls(np.full((n_queries, k), -1, dtype=np.int64), np.full((n_queries, k), -np.inf, dtype=np.float32))
 
+    def shifted(self, first: int) -> "Neighbours":
+        """The same rows, counted from a gallery in which theirs begins at row `first`."""
+        return Neighbours(np.where(self.indices < 0, -1, self.indices + first), self.similarities)
+
 
 def search(
     queries: Features,
@@ -87,15 +91,15 @@ def search_blocks(
     queries = normalised(queries)
     best = Neighbours.none(len(queries), _positive(k))
     for first, rows, groups in blocks:
-        best = merged(best, Gallery.of(rows, groups).search(queries, k, query_groups, unit=True), first)
+        found = Gallery.of(rows, groups).search(queries, k, query_groups, unit=True)
+        best = merged(best, found.shifted(first))
     return best
 
 
-def merged(best: Neighbours, other: Neighbours, first: int) -> Neighbours:
-    """The nearest of what was found so far and of what was found in a block that begins at gallery row `first`."""
+def merged(best: Neighbours, other: Neighbours) -> Neighbours:
+    """The nearest of both, as many as `best` has; among equals the earlier row."""
     k = best.indices.shape[1]
-    rows = np.where(other.indices < 0, -1, other.indices + first)
-    indices = np.concatenate([best.indices, rows], axis=1)
+    indices = np.concatenate([best.indices, other.indices], axis=1)
     similarities = np.concatenate([best.similarities, other.similarities], axis=1)
     order = np.lexsort((indices, -similarities))[:, :k]
     return Neighbours(np.take_along_axis(indices, order, axis=1), np.take_along_axis(similarities, order, axis=1))
@@ -109,8 +113,7 @@ def similarity_blocks(
 ) -> Iterator[tuple[slice, Float[np.ndarray, "b n"]]]:
     """Cosines of some queries at a time with the whole gallery, float32; -inf where a row is not admissible.
 
-    The numbers are those of `search`, to the bit of their rounding: a full ranking for metrics that need
-    every row.
+    Summed in float64 and rounded to float32, as in `search`: a full ranking for metrics that need every row.
 
     Yields:
         The queries' rows as a slice, and their similarities in gallery order.

@@ -88,7 +88,7 @@ class Trial:
         """Take the next rows of the index into account; they are of length 1."""
         if len(self.queries):
             found = Gallery.of_unit(rows).search(self.queries, DEEP, unit=True)
-            self.exact = merged(self.exact, found, self.seen)
+            self.exact = merged(self.exact, found.shifted(self.seen))
         self.seen += len(rows)
 
     def tune(self, index: FaissIndex, *, exact_values: bool) -> float | None:

@@ -42,9 +42,7 @@ class FaissIndex(Protocol):
     def remove_ids(self, ids: Int[np.ndarray, " n"]) -> int:
         """Forget rows; how many."""
 
-    def search(
-        self, queries: Features, k: int, *, params: object = None
-    ) -> tuple[Float[np.ndarray, "q k"], Int[np.ndarray, "q k"]]:
+    def search(self, queries: Features, k: int) -> tuple[Float[np.ndarray, "q k"], Int[np.ndarray, "q k"]]:
         """Inner products and ids."""
 
 
@@ -136,21 +134,6 @@ def set_effort(index: FaissIndex, value: int) -> None:
         inner.hnsw.efSearch = value
     else:
         inner.nprobe = value  # type: ignore[attr-defined]  # of a partition
-
-
-def confined(index: FaissIndex, among: Int[np.ndarray, " m"]) -> object:
-    """Parameters of a search that finds these ids only, with the effort that is set."""
-    import faiss
-
-    bits = np.zeros(int(among.max(initial=-1)) + 1, dtype=bool)
-    bits[among] = True
-    chosen = faiss.IDSelectorBitmap(np.packbits(bits, bitorder="little"))
-    inner = _inner(index)
-    if hasattr(inner, "hnsw"):
-        return faiss.SearchParametersHNSW(sel=chosen, efSearch=inner.hnsw.efSearch)
-    if hasattr(inner, "nprobe"):
-        return faiss.SearchParametersIVF(sel=chosen, nprobe=inner.nprobe)
-    return faiss.SearchParameters(sel=chosen)
 
 
 def efforts(index: FaissIndex) -> tuple[int, int]:

@@ -20,6 +20,9 @@ CONDITIONS = {
     "whiten": "principal axes of the training rows, each scaled to standard deviation 1",
 }
 
+LEARNED = ("zscore", "whiten")
+"""Those whose statistics are taken from training rows; the others look at each row alone."""
+
 RIDGE = 1e-3  # of the mean variance: an axis with less variance than that is not blown up to that of the others
 
 ELEMENTS_AT_ONCE = 1 << 21  # float64 numbers converted at once: 16 MiB, against a whole copy of the features
@@ -61,7 +64,7 @@ def fit_condition(name: str, features: Features, widths: Sequence[int]) -> Condi
     if name not in CONDITIONS:
         raise unknown_name("condition", name, CONDITIONS)
     shift, scale, rotation = np.zeros(features.shape[1]), np.ones(features.shape[1]), None
-    if name in ("zscore", "whiten"):
+    if name in LEARNED:
         refuse_nonfinite(features)
         shift, variance = _moments(features)
     if name == "zscore":

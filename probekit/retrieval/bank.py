@@ -8,11 +8,11 @@ import pandas as pd
 from probekit.arrays import Features, Groups, Int
 from probekit.features import FeatureSet
 from probekit.manifest import REAL
-from probekit.neighbours import IndexedRows, Neighbours, search
+from probekit.neighbours import Neighbours, search
 from probekit.probes.conditions import fit_condition
 from probekit.projections import Fitted, Projection
 from probekit.retrieval.rows import Turn
-from probekit.retrieval.settings import FLAT, RetrievalSettings
+from probekit.retrieval.settings import RetrievalSettings
 
 
 @dataclass(frozen=True)
@@ -23,8 +23,6 @@ class Bank:
     vectors: Features
     projected: Fitted | None = None
     """The projection that made the vectors, if any."""
-    indexed: IndexedRows | None = None
-    """The gallery's rows in an index; None: every query is compared with every row."""
 
     @classmethod
     def of(
@@ -34,7 +32,6 @@ class Bank:
 
         Raises:
             ProbeError: the projection cannot be learned from these rows.
-            UsageError: too few rows for the index.
         """
         samples, matrix, widths = features.samples, features.matrix, features.widths
         vectors = fit_condition(settings.condition, matrix[turn.gallery], widths).apply(matrix)
@@ -46,17 +43,7 @@ class Bank:
             of, group = (taught[name].to_numpy(dtype=object) for name in ("generator", "group"))
             fitted = projection.fit(vectors[turn.learned], of, group)
             vectors = fitted.apply(vectors)
-        vectors = vectors.astype(np.float32)
-        engine = settings.engine(len(turn.gallery), vectors.shape[1])
-        if engine == FLAT:
-            return cls(samples, vectors, fitted)
-        groups = samples["group"].to_numpy(dtype=object)
-        return cls(samples, vectors, fitted, IndexedRows.of(vectors, turn.gallery, groups, engine, seed=settings.seed))
-
-    @property
-    def engine(self) -> str:
-        """What searches: `flat`, or the engine of the index."""
-        return FLAT if self.indexed is None else self.indexed.index.engine
+        return cls(samples, vectors.astype(np.float32), fitted)
 
     @property
     def path(self) -> Groups:
@@ -74,10 +61,7 @@ class Bank:
         return self.samples["group"].to_numpy(dtype=object)
 
     def search(self, queries: Int[np.ndarray, " q"], gallery: Int[np.ndarray, " n"], k: int) -> Neighbours:
-        """Neighbours as rows of the bank, -1 where there is none; `gallery` is that of the turn, or a part of it."""
-        if self.indexed is not None:
-            whole = len(gallery) == len(self.indexed.index)
-            return self.indexed.search(queries, k, None if whole else gallery)
+        """Neighbours as rows of the bank, -1 where there is none."""
         found = search(self.vectors[queries], self.vectors[gallery], k, self.group[queries], self.group[gallery])
         return Neighbours(np.append(gallery, -1)[found.indices], found.similarities)
 

@@ -16,7 +16,7 @@ from probekit.neighbours import Neighbours
 from probekit.retrieval.bank import Bank
 from probekit.retrieval.ranks import CURVE, KS, Ranked
 from probekit.retrieval.rows import Turn
-from probekit.retrieval.settings import RetrievalSettings
+from probekit.retrieval.settings import FLAT, RetrievalSettings
 
 
 @dataclass(frozen=True)
@@ -79,6 +79,10 @@ class Searched:
     enrolled: Int[np.ndarray, " n"]
     """The class of each gallery row."""
     ranked: Ranked
+    engine: str = FLAT
+    """What ranked them: `flat` compared every query with every row."""
+    recall: float | None = None
+    """recall@10 of the engine on a sample of the queries, mean over turns; None of flat."""
 
     @property
     def bank(self) -> Bank:

@@ -73,13 +73,13 @@ def leave_one_out(
     rows, gains, scores = [], [], []
     for done, name in enumerate(names):
         left_out = replace(settings, unknown=(name,))
-        asked = turns(samples, left_out, learns=projection is not None)
+        asked = turns(samples, left_out, learns=projection is not None or settings.fitted)
         kinds: dict[str, tuple[pd.DataFrame, tuple[OpenSet, ...]]] = {}
         for kind, learned in (("raw", None), ("projected", projection)):
             if kind == "raw" or learned is not None:
                 bank_of = partial(Bank.of, features, settings=settings, projection=learned)
                 banks = [bank_of(turn) for turn in asked]
-                kinds[kind] = search_open(banks, asked, left_out, bank_of if learned else None)
+                kinds[kind] = search_open(banks, asked, left_out, bank_of if learned or settings.fitted else None)
         for kind, (found, pools) in kinds.items():
             scores.append(found.drop(columns="group").assign(unknown=name, features=kind))
             rows += [{"unknown": name, "features": kind, **pool.row()} for pool in pools]

@@ -1,7 +1,8 @@
 """What every query finds among the rows that an index names: the same numbers, but for those that need every row.
 
-Average precision, MAP@R and R-precision depend on the place of every relevant row, which an index does not know: NaN.
-Rank-k, the vote and the nearest row rest on the nearest rows, of which the index finds the share that is its recall.
+Average precision, MAP@R and R-precision depend on the place of every relevant row, and class Rank-k beyond 1 on the
+nearest row of every class, which an index does not know: NaN. Rank-k, the vote and the nearest row rest on the nearest
+rows, of which the index finds the share that is its recall.
 """
 
 import numpy as np
@@ -9,29 +10,40 @@ import pandas as pd
 
 from probekit.arrays import Float, Int, Mask
 from probekit.metrics import ranking
+from probekit.neighbours import IndexedRows, Neighbours
 from probekit.retrieval.bank import Bank
 from probekit.retrieval.ranks import CURVE, Ranked
 from probekit.retrieval.rows import Turn
 from probekit.retrieval.settings import RetrievalSettings
 
 AT_ONCE = 1 << 12  # queries
+FIRST = np.array(CURVE) == 1
 
 
-def rank_near(bank: Bank, turn: Turn, code: Int[np.ndarray, " n"], settings: RetrievalSettings) -> Ranked:
-    """Ranks and the vote for every query of a turn, from the nearest rows that are found.
+def rank_near(
+    bank: Bank, turn: Turn, code: Int[np.ndarray, " n"], settings: RetrievalSettings, engine: str
+) -> tuple[Ranked, float]:
+    """Ranks and the vote for every query of a turn, from the nearest rows that are found; and the engine's recall@10.
 
     Args:
-        bank: all samples, the gallery of the turn in an index.
+        bank: all samples.
         turn: what is searched in what.
         code: the class number of each sample.
         settings: how many vote, and how.
+        engine: of the index.
+
+    Raises:
+        UsageError: too few rows for that engine.
     """
+    indexed = IndexedRows.of(bank.vectors[turn.gallery], bank.group[turn.gallery], engine, seed=settings.seed)
+    recall = indexed.recall(bank.vectors[turn.queries], bank.group[turn.queries], seed=settings.seed)
     scored, how = _with_mates(bank, turn, code), settings.neighbours_vote
     n_classes, depth = int(code.max(initial=-1)) + 1, max(CURVE[-1], settings.k)
     parts = []
     for start in range(0, len(turn.queries), AT_ONCE):
         queries, mates = turn.queries[start : start + AT_ONCE], scored[start : start + AT_ONCE]
-        near = bank.search(queries, turn.gallery, depth)
+        found = indexed.search(bank.vectors[queries], depth, bank.group[queries])
+        near = Neighbours(np.append(turn.gallery, -1)[found.indices], found.similarities)
         classes, similarities, truth = code[near.indices], near.similarities.astype(np.float64), code[queries]
         nearest = ranking.nearest_of_classes(similarities, classes, n_classes)
         given = ranking.votes(similarities, classes, n_classes, settings.k, how or "soft", settings.T)
@@ -41,7 +53,7 @@ def rank_near(bank: Bank, turn: Turn, code: Int[np.ndarray, " n"], settings: Ret
             Ranked(
                 scored=mates,
                 hits=_missed_as_zero(ranking.rank_k(similarities, classes == truth[:, None], CURVE), mates),
-                class_hits=_missed_as_zero(ranking.class_rank_k(nearest, truth, CURVE), mates),
+                class_hits=np.where(FIRST, _missed_as_zero(ranking.class_rank_k(nearest, truth, CURVE), mates), np.nan),
                 precision=unknown,
                 at_r=unknown,
                 r_precision=unknown,
@@ -53,7 +65,7 @@ def rank_near(bank: Bank, turn: Turn, code: Int[np.ndarray, " n"], settings: Ret
                 similarity=np.where(some, similarities[:, 0], np.nan),
             )
         )
-    return Ranked.joined(parts, np.arange(len(turn.queries)))
+    return Ranked.joined(parts, np.arange(len(turn.queries))), recall
 
 
 def _with_mates(bank: Bank, turn: Turn, code: Int[np.ndarray, " n"]) -> Mask:

@@ -23,7 +23,7 @@ from probekit.retrieval.open_set import OpenSet, measure_pool
 from probekit.retrieval.ranks import Ranked, rank_curve, rank_queries
 from probekit.retrieval.rows import SEARCHED, Turn, turns
 from probekit.retrieval.searches import POOLS, Pool, enrolled_rows, search_enrolled
-from probekit.retrieval.settings import RetrievalSettings
+from probekit.retrieval.settings import FLAT, RetrievalSettings
 from probekit.retrieval.thresholds import validation_scores
 
 BankOf = Callable[[Turn], Bank]
@@ -50,10 +50,6 @@ class RetrievalResult:
     """Open set: path, group, pool (mated, unregistered, real), generator, score, answer, correct; a row a search."""
     searched: Searched
     """Every query and what it found, for whoever compares or draws."""
-    engine: str
-    """What searched: `flat` compared every query with every row."""
-    recall: float | None
-    """recall@10 of the engine on a sample of the queries, against exact search; None of flat."""
     notes: tuple[str, ...]
     """What a reader must know: no validation rows, queries that were left out …"""
     projection: tuple[Mapping[str, JSONValue], ...] = ()
@@ -72,8 +68,8 @@ class RetrievalResult:
         return {
             "reference": self.reference,
             "settings": plain(self.settings),
-            "engine": self.engine,
-            "recall": self.recall,
+            "engine": self.searched.engine,
+            "recall": self.searched.recall,
             "projection": [plain(record) for record in self.projection] or None,
             "closed_set": self.closed.to_json(),
             "open_set": [pool.to_json() for pool in self.open],
@@ -106,12 +102,13 @@ def retrieve(
         UnknownNameError: an unknown generator, pool or domain that does not occur in the manifest.
     """
     require_finite(features.samples, features.blocks)
-    asked = turns(features.samples, settings, learns=projection is not None or by_fold)
+    learns = projection is not None or settings.fitted
+    asked = turns(features.samples, settings, learns=learns or by_fold)
     bank_of = partial(Bank.of, features, settings=settings, projection=projection)
     banks = [bank_of(turn) for turn in asked]
     searched = search_all(banks, asked, settings)
-    scores, opened = search_open(banks, asked, settings, bank_of if projection else None)
-    closed, recall = summarise(searched, settings), _recall(banks, asked, settings)
+    scores, opened = search_open(banks, asked, settings, bank_of if learns else None)
+    closed = summarise(searched, settings)
     return RetrievalResult(
         reference=features.reference,
         settings=settings,
@@ -123,27 +120,28 @@ def retrieve(
         rank_curve=rank_curve(searched.ranked, len(set(searched.enrolled))),
         scores=scores,
         searched=searched,
-        engine=banks[0].engine,
-        recall=recall,
-        notes=(*_engine_notes(banks[0].engine, recall), *_notes(features, settings, closed, opened, asked)),
+        notes=(*_engine_notes(searched), *_notes(features, settings, closed, opened, asked)),
         projection=tuple(bank.projected.record for bank in banks if bank.projected),
     )
 
 
 def search_all(banks: Sequence[Bank], asked: Sequence[Turn], settings: RetrievalSettings) -> Searched:
     """What the queries of all turns found, in the order of the samples."""
-    samples = banks[0]
+    generator = banks[0].generator
     gallery = np.unique(np.concatenate([turn.gallery for turn in asked]))
     queries = np.concatenate([turn.queries for turn in asked])
-    names = ordered(samples.generator[np.concatenate([gallery, queries])])
-    code = pd.Index(names).get_indexer(pd.Index(samples.generator))
+    names = ordered(generator[np.concatenate([gallery, queries])])
+    code = pd.Index(names).get_indexer(pd.Index(generator))
     order = np.argsort(queries, kind="stable")
-    parts = [
-        (rank_near if bank.indexed else rank_queries)(bank, turn, code, settings)
-        for bank, turn in zip(banks, asked, strict=True)
-    ]
-    queries = queries[order]
-    return Searched(banks, asked, names, queries, code[queries], code[gallery], Ranked.joined(parts, order))
+    engine = settings.engine(len(gallery), banks[0].vectors.shape[1])
+    pairs = list(zip(banks, asked, strict=True))
+    if engine == FLAT:
+        parts, recall = [rank_queries(bank, turn, code, settings) for bank, turn in pairs], None
+    else:
+        found = [rank_near(bank, turn, code, settings, engine) for bank, turn in pairs]
+        parts, recall = [ranked for ranked, _ in found], float(np.mean([share for _, share in found]))
+    ranked, queries = Ranked.joined(parts, order), queries[order]
+    return Searched(banks, asked, names, queries, code[queries], code[gallery], ranked, engine, recall)
 
 
 def search_open(
@@ -161,22 +159,12 @@ def search_open(
     return scores, tuple(pool for pool in pools if pool is not None)
 
 
-def _recall(banks: Sequence[Bank], asked: Sequence[Turn], settings: RetrievalSettings) -> float | None:
-    """The mean over turns, each of which has an index of its own; None where all is compared with all."""
-    found = [
-        bank.indexed.recall(turn.queries, turn.gallery, seed=settings.seed)
-        for bank, turn in zip(banks, asked, strict=True)
-        if bank.indexed
-    ]
-    return float(np.mean(found)) if found else None
-
-
-def _engine_notes(engine: str, recall: float | None) -> tuple[str, ...]:
-    if recall is None:
+def _engine_notes(searched: Searched) -> tuple[str, ...]:
+    if searched.recall is None:
         return ()
     return (
-        f"Searched with {engine}, which finds {recall:.3f} of the 10 nearest rows (measured on a sample of queries). "
-        "mAP, MAP@R and R-precision need every row and are left out: --index flat compares with all.",
+        f"Ranked by {searched.engine}, which finds {searched.recall:.3f} of the 10 nearest rows of sampled queries. "
+        "mAP, MAP@R, R-precision and class Rank-k need every row and are left out: --index flat compares with all.",
     )
 
 

@@ -1,5 +1,6 @@
 """What every query finds among all rows: ranks of rows and of classes, precision, and the vote of its neighbours."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
@@ -27,9 +28,9 @@ class Ranked:
     hits: Float[np.ndarray, "q k"]
     """Rank-k by item, for each of `CURVE`."""
     class_hits: Float[np.ndarray, "q k"]
-    """Rank-k by class."""
+    """Rank-k by class; beyond k = 1 NaN where an index did not look at every row."""
     precision: Scores
-    """Average precision; NaN, as the next two, where an index did not look at every row."""
+    """Average precision; NaN there, as the next two."""
     at_r: Scores
     """The same within the first R."""
     r_precision: Scores
@@ -104,10 +105,10 @@ def rank_curve(ranked: Ranked, n_classes: int) -> pd.DataFrame:
     if not scored.any():
         return pd.DataFrame({"level": [], "k": [], "rate": []})
     points = [
-        {"level": level, "k": k, "rate": float(hits[scored, column].mean())}
+        {"level": level, "k": k, "rate": rate}
         for level, hits, most in (("item", ranked.hits, CURVE[-1]), ("class", ranked.class_hits, n_classes))
         for column, k in enumerate(CURVE)
-        if k <= most
+        if k <= most and not math.isnan(rate := float(hits[scored, column].mean()))
     ]
     return pd.DataFrame(points)
 

@@ -28,7 +28,7 @@ class Turn:
     """In the order of what tells samples apart, so that ties never depend on the order of the manifest."""
     queries: RowNumbers
     learned: RowNumbers
-    """What a projection learns from: registered training rows without the groups of the queries."""
+    """What a projection learns from: registered training rows without the groups of queries and validation rows."""
 
     def without(self, generator: str, samples: pd.DataFrame) -> "Turn":
         """The same before this generator was registered."""
@@ -55,23 +55,29 @@ def turns(samples: pd.DataFrame, settings: RetrievalSettings, *, learns: bool) -
     else:
         taught = gallery if settings.folds else gallery & (samples["split"] == "train").to_numpy()
         parts = [(gallery, queries, taught)]
-    order = _by_identity(samples)
+    order, validation = _by_identity(samples), validation_rows(samples, settings)
+    group = samples["group"]
     return [
         Turn(
             order[rows[order]],
             np.flatnonzero(asked),
-            np.flatnonzero(taught & ~samples["group"].isin(samples.loc[asked, "group"].unique()).to_numpy()),
+            np.flatnonzero(taught & ~group.isin({*group[asked], *group.iloc[validation]}).to_numpy()),
         )
         for rows, asked, taught in parts
     ]
 
 
 def validation_rows(samples: pd.DataFrame, settings: RetrievalSettings) -> RowNumbers:
-    """Rows that may set thresholds: of the val split, chosen as the gallery is; none where they are used otherwise."""
+    """Rows that may set thresholds: of the val split, chosen as the gallery is, without the groups of the queries.
+
+    None where the split is gallery or queries itself.
+    """
     used = {settings.gallery} if SEARCHED in samples else {settings.gallery, settings.query}
     if settings.folds or used & {"val", "all"}:
         return np.empty(0, dtype=np.int64)
-    return np.flatnonzero(_chosen(samples, "gallery", replace(settings, gallery="val")))
+    searched = samples.loc[_chosen(samples, "query", settings), "group"].unique()
+    rows = _chosen(samples, "gallery", replace(settings, gallery="val"))
+    return np.flatnonzero(rows & ~samples["group"].isin(searched).to_numpy())
 
 
 def beside(gallery: FeatureSet, queries: FeatureSet) -> FeatureSet:

@@ -1,11 +1,14 @@
 """What is searched for what."""
 
+import math
+import sys
 from dataclasses import dataclass
 from typing import Literal
 
 from probekit.errors import UsageError
 from probekit.metrics import ranking
 from probekit.neighbours import ENGINES, choose_engine
+from probekit.probes.conditions import LEARNED
 from probekit.registry import unknown_name
 
 Rows = Literal["train", "val", "test", "all"]
@@ -57,8 +60,8 @@ class RetrievalSettings:
     condition: str = "l2"
     """As for probes, fitted to the gallery's rows; each part of the reference is then scaled to length 1."""
     index: str = "auto"
-    """`flat` compares every query with every row; `ivf`, `hnsw` and `ivfpq` with some, and so may miss the nearest.
-    `auto` is `flat` while that is quick, as `probekit.neighbours.choose_engine` says."""
+    """What ranks the closed set: `flat` compares every query with every row; `ivf`, `hnsw` and `ivfpq` with some, and
+    may miss the nearest. `auto` is `flat` for up to 350,000 rows of 768 features, then `ivf`."""
     bootstrap: int = 1000
     """Resamples of groups for 95 % intervals; 0 for none."""
     seed: int = 0
@@ -66,6 +69,10 @@ class RetrievalSettings:
     def __post_init__(self) -> None:
         if self.k < 1:
             raise UsageError(f"k is {self.k}: ask for at least 1 neighbour.")
+        if not self.T > 0 or math.isinf(self.T):
+            raise UsageError(f"T is {self.T}: a temperature is a number above 0.")
+        if self.folds < 0 or self.folds == 1 or self.bootstrap < 0:
+            raise UsageError(f"folds {self.folds}, bootstrap {self.bootstrap}: 0 for none; folds are at least 2.")
         if self.vote not in VOTES:
             raise unknown_name("vote", self.vote, VOTES)
         if self.index not in INDEXES:
@@ -74,12 +81,18 @@ class RetrievalSettings:
             raise UsageError(f"--index {self.index} finds near rows only: centroids and topM need --index flat.")
         _ = self.top
 
+    @property
+    def fitted(self) -> bool:
+        """Whether the condition takes statistics from gallery rows, as a projection does."""
+        return self.condition in LEARNED
+
     def engine(self, n: int, d: int) -> str:
         """What searches n gallery rows of d features."""
         if self.index != "auto":
             return self.index
-        everything = self.vote == "prototype" or self.class_rank != "max"
-        return FLAT if everything else choose_engine(n, d)
+        if self.vote == "prototype" or self.class_rank != "max":
+            return FLAT
+        return choose_engine(n, d, memory=sys.maxsize)  # no number may depend on how much memory is free
 
     @property
     def top(self) -> int | None:

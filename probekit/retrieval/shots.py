@@ -17,7 +17,7 @@ from probekit.retrieval.bank import Bank
 from probekit.retrieval.closed_set import summarise
 from probekit.retrieval.question import search_all, search_open
 from probekit.retrieval.rows import Turn, turns
-from probekit.retrieval.settings import RetrievalSettings
+from probekit.retrieval.settings import FLAT, RetrievalSettings
 
 OnProgress = Callable[[int, int], None]
 
@@ -50,7 +50,7 @@ def score_shots(
     """Rank-1, and DIR at each FPIR, by the number of registered examples of each generator.
 
     A draw takes the first groups in the hash order of its seed; fewer shots are part of more. `all` is one draw.
-    Thresholds are found again for each draw: they depend on the size of the gallery.
+    Thresholds are found again for each draw: they depend on the size of the gallery. Every search is exact.
 
     Args:
         features: of all samples.
@@ -67,8 +67,8 @@ def score_shots(
     if seeds < 1:
         raise UsageError(f"--seeds {seeds}: draw at least once.")
     require_finite(features.samples, features.blocks)
-    settings = replace(settings, bootstrap=0)
-    asked = turns(features.samples, settings, learns=projection is not None)
+    settings = replace(settings, bootstrap=0, index=FLAT)
+    asked = turns(features.samples, settings, learns=projection is not None or settings.fitted)
     plan = [(number, seed) for number in shots for seed in range(1 if number is None else seeds)]
     rows = []
     for done, (number, seed) in enumerate(plan):
@@ -107,7 +107,7 @@ def _measure(
 
     banks = [bank_of(turn) for turn in asked]
     closed = summarise(search_all(banks, asked, settings), settings)
-    _, pools = search_open(banks, asked, settings, bank_of if projection else None)
+    _, pools = search_open(banks, asked, settings, bank_of if projection or settings.fitted else None)
     n = {"n_gallery": closed.n_gallery}
     rows: list[dict[str, JSONValue]] = [
         {"measure": "Rank-1", "value": closed.rank[1], "fpir": np.nan, **n, "n_queries": closed.n_scored}

@@ -111,23 +111,6 @@ def test_added_rows_are_found_under_their_ids(own):
     assert len(own) == N + 60
 
 
-def test_a_confined_search_finds_the_nearest_of_the_ids_that_are_meant(index):
-    among = np.random.default_rng(4).permutation(IDS)[: N // 3]
-    _, found = index.search(QUERIES, 10, among)
-    assert np.isin(found, among).all()
-    rows = np.flatnonzero(np.isin(IDS, among))
-    assert recall_at_rows(found, rows) >= LEAST[index.engine] - 0.1  # cells were tuned for all rows
-    alone, least = index.search(QUERIES, 5, np.array([FIRST, FIRST + 2])), np.array([FIRST, FIRST + 2])
-    assert np.isin(alone[1][alone[1] >= 0], least).all()
-    assert (alone[1][:, 2:] == -1).all()
-    assert (alone[0][alone[1] < 0] == -np.inf).all()
-
-
-def recall_at_rows(found, rows):
-    exact = IDS[rows][search(QUERIES, GALLERY[rows], 10).indices]
-    return np.mean([len(set(one) & set(other)) / 10 for one, other in zip(found, exact, strict=True)])
-
-
 def test_removed_rows_are_not_found_and_the_others_keep_their_ids(own):
     if own.engine == "hnsw":
         with pytest.raises(UsageError, match="hnsw cannot remove rows"):

@@ -73,7 +73,7 @@ ClassRank = Annotated[
 Index = Annotated[
     str,
     typer.Option(
-        help="flat (exact), ivf, hnsw or ivfpq; auto: flat, or for large galleries ivf, or ivfpq for lack of memory.",
+        help="What ranks: flat (exact), ivf, hnsw or ivfpq; auto: flat, or ivf for over 350,000 rows of 768.",
         rich_help_panel=ANSWERS,
     ),
 ]

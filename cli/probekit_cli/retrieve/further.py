@@ -32,6 +32,9 @@ def projected(session: "Session", features: "FeatureSet", compared: "Comparison"
     for record in compared.projected.projection:
         session.remark(f"note: {kind}, {record['dimension']} columns, was learned from {_taught(record)}.")
         session.remark(f"note: {_descent(record)}")
+    for note in compared.projected.notes:
+        if note not in compared.raw.notes:
+            session.remark(f"note: projected: {note}")
     return {"projected": compared.projected.to_json(), "gains": compared.to_json()}
 
 
