@@ -31,8 +31,7 @@ def side_by_side(tasks: Sequence[Callable[[], T]], *, workers: int, libraries: S
         for task in tasks:
             yield task()
         return
-    for library in libraries:
-        importlib.import_module(library)
+    import_now(libraries)
     with _one_thread_each(), ThreadPoolExecutor(count, initializer=_one_thread_here) as pool:
         futures = [pool.submit(task) for task in tasks]
         try:
@@ -40,6 +39,12 @@ def side_by_side(tasks: Sequence[Callable[[], T]], *, workers: int, libraries: S
                 yield future.result()
         finally:
             pool.shutdown(cancel_futures=True)
+
+
+def import_now(libraries: Sequence[str]) -> None:
+    """Load modules before threads do: of two threads that load one package at once, one can meet it half loaded."""
+    for library in libraries:
+        importlib.import_module(library)
 
 
 def workers_for(bytes_each: int) -> int:

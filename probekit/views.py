@@ -39,6 +39,9 @@ MAX_TILES = 256
 TOP = 10
 """Crops of `texture` when no number is given."""
 
+LIBRARIES = ("PIL.Image", "cv2", "torchvision.io", "torchvision.transforms.v2.functional")
+"""What images are decoded and cropped with: whoever does that in threads loads these first."""
+
 
 @dataclass(frozen=True)
 class Normalize:

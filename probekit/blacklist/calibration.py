@@ -181,9 +181,10 @@ def _once(blacklist: Blacklist, real: ImageSet) -> ImageSet:
 
 
 def _search_real(blacklist: Blacklist, real: ImageSet) -> Scores:
-    named = real.samples["group"] != ""
-    groups = np.where(named, f"{real.manifest}:" + real.samples["group"].astype(str), "").astype(object)
-    return _best(Exhaustive(blacklist), real.vectors, _photographs(blacklist), groups)
+    photographs, names = _photographs(blacklist)
+    groups = (f"{real.manifest}:" + real.samples["group"].astype(str)).where(real.samples["group"] != "")
+    own = names.get_indexer(pd.Index(groups))
+    return _best(Exhaustive(blacklist), real.vectors, photographs, own)
 
 
 def _search_registered(blacklist: Blacklist, settings: CalibrationSettings) -> Scores:
@@ -191,7 +192,7 @@ def _search_registered(blacklist: Blacklist, settings: CalibrationSettings) -> S
     rows = np.flatnonzero(blacklist.alive)
     if len(rows) > settings.most:
         rows = np.sort(np.random.default_rng(settings.seed).choice(rows, settings.most, replace=False))
-    photographs, of = _photographs(blacklist), blacklist.generators
+    (photographs, _), of = _photographs(blacklist), blacklist.generators
     scores = np.empty(len(rows))
     exhaustive = Exhaustive(blacklist, of)
     for own in batches(len(rows)):
@@ -205,30 +206,28 @@ def _search_registered(blacklist: Blacklist, settings: CalibrationSettings) -> S
 def _best(
     exhaustive: Exhaustive,
     queries: "np.ndarray[tuple[int, int], np.dtype[np.float32]]",
-    photographs: Groups,
-    own: Groups,
+    photographs: Int[np.ndarray, " n"],
+    own: Int[np.ndarray, " q"],
     generators: Groups | None = None,
 ) -> Scores:
     """Similarity of the nearest example that shows another photograph; -inf where there is none.
 
     As many neighbours are fetched as one photograph has examples, and one more.
     """
-    alive = exhaustive.blacklist.alive
-    named = photographs[alive & (photographs != "")]
-    shared = np.isin(named, own)
-    k = 1 + (int(np.unique(named[shared].astype(str), return_counts=True)[1].max()) if shared.any() else 0)
+    counts = np.bincount(photographs[exhaustive.blacklist.alive & (photographs >= 0)], minlength=own.max(initial=0) + 1)
+    k = 1 + int(counts[own[own >= 0]].max(initial=0))
     scores = np.full(len(queries), -np.inf)
     for rows in batches(len(queries)):
         found = exhaustive.search(queries[rows], k, None if generators is None else generators[rows])
         of: Int[np.ndarray, "q k"] = found.indices
-        same = (photographs[np.maximum(of, 0)] == own[rows, None]) & (own[rows, None] != "")
+        same = (photographs[np.maximum(of, 0)] == own[rows, None]) & (own[rows, None] >= 0)
         scores[rows] = np.where((of >= 0) & ~same, found.similarities, -np.inf).max(axis=1)
     return scores
 
 
-def _photographs(blacklist: Blacklist) -> Groups:
-    """The source of every row, as its manifest groups them; empty where nobody said."""
+def _photographs(blacklist: Blacklist) -> tuple[Int[np.ndarray, " n"], pd.Index]:
+    """The source of every row as its manifest groups them, numbered; -1 where nobody said. And the name of each."""
     table = blacklist.describe(np.arange(len(blacklist.alive)))
-    names = np.where(table["group"] != "", table["manifest"] + ":" + table["group"], "")
-    found: Groups = names.astype(object)
-    return found
+    names = (table["manifest"] + ":" + table["group"]).where(table["group"] != "")
+    codes, known = pd.factorize(names)
+    return codes, pd.Index(known)

@@ -35,6 +35,7 @@ UNKNOWN = "unknown"
 """What an image is called that is like none of the examples."""
 SMALL = 32 << 20  # bytes of vectors: segments below that are joined when there are many
 MOST_SMALL = 16  # of them, one after another
+LONGEST = 200  # characters of a generator's name
 
 
 @dataclass(frozen=True)
@@ -86,6 +87,21 @@ def require_name(name: str) -> None:
         raise UsageError(f"{name!r} cannot name a blacklist: use letters, digits, - and _, as in generators-2026.")
 
 
+def require_generator(name: str) -> None:
+    """Nothing, if examples may be registered under that name.
+
+    Raises:
+        UsageError: they may not.
+    """
+    taken = name.casefold() in (REAL, UNKNOWN)
+    if taken or not name or name != name.strip() or not name.isprintable() or len(name) > LONGEST:
+        shown = f"{name[:LONGEST]!r} …" if len(name) > LONGEST else repr(name)
+        raise UsageError(
+            f"generator {shown} cannot be registered: give the name of what made the images, without spaces around it "
+            f"and of at most {LONGEST} characters; {REAL} and {UNKNOWN} are taken."
+        )
+
+
 def register(path: Path, generator: str, images: ImageSet, *, patience: float = PATIENCE) -> Registered:
     """Add images as examples of a generator; those that are registered for it already stay as they are.
 
@@ -96,11 +112,12 @@ def register(path: Path, generator: str, images: ImageSet, *, patience: float = 
         patience: seconds to wait while another process changes the blacklist.
 
     Raises:
-        UsageError: the name is `real`, `unknown` or empty; or an image is registered for another generator.
+        UsageError: the name may not be registered, or an image is registered for another generator.
         BlacklistError: the features are others than the blacklist's, or it is busy, damaged or cannot be written.
     """
-    if generator in (REAL, UNKNOWN) or not generator.strip() or not generator.isprintable():
-        raise UsageError(f"generator {generator!r} cannot be registered: give the name of what made the images.")
+    require_generator(generator)
+    if not np.isfinite(images.features).all():
+        raise UsageError(f"{images.source}: features are not finite, and nothing can be compared with them.")
     with alone(path, patience):
         current = Blacklist.open(path)
         record = current.record

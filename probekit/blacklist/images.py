@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from probekit.arrays import Features, Float, Int, Keys, unit_rows
+from probekit.arrays import Features, Float, Int, Keys, Mask, unit_rows
 from probekit.blacklist.needs import require_computable
 from probekit.errors import MissingFeaturesError, UsageError
 from probekit.extract import ExtractSettings, Progress, extract
@@ -193,10 +193,12 @@ def _with_features(manifest: Manifest, blocks: Sequence[Block], computing: Compu
                 raise
             return _nothing(blocks, failed)
         failed |= dict(zip(found.excluded["path"], found.excluded["reason"], strict=True))
-        finite = np.isfinite(found.matrix).all(axis=1)
-        names = found.samples["path"][~finite]
-        failed |= dict.fromkeys(names, f"its features of {block.settings.model} are not finite")
-        parts.append((found.samples[finite].set_index(PLACE), found.matrix[finite]))
+        finite: Mask = np.isfinite(found.matrix).all(axis=1)
+        some: Mask = (found.matrix != 0).any(axis=1)
+        for lacks, what in ((~finite, "are not finite"), (~some, "are all zero, like nothing else's")):
+            failed |= dict.fromkeys(found.samples["path"][lacks], f"its features of {block.settings.model} {what}")
+        usable = finite & some
+        parts.append((found.samples[usable].set_index(PLACE), found.matrix[usable]))
     places = sorted(set.intersection(*(set(samples.index) for samples, _ in parts)))
     samples = manifest.table.iloc[places].drop(columns=PLACE).reset_index(drop=True)
     kept = Samples.of_rows(replace(manifest, table=samples))

@@ -12,6 +12,7 @@ Only registered examples travel, in their order. An import checks every byte bef
 import contextlib
 import hashlib
 import shutil
+import time
 import uuid
 import zipfile
 from collections.abc import Iterator
@@ -19,18 +20,19 @@ from dataclasses import replace
 from pathlib import Path
 from typing import IO
 
-import numpy as np
-
 from probekit.blacklist.changes import require_name
 from probekit.blacklist.opened import Blacklist
 from probekit.blacklist.record import FILE, Record, Segment, parse_record, spell_record, write_record
 from probekit.blacklist.segments import FOLDER, Hashed, joined, open_segment, write_keys, write_table, write_vectors
+from probekit.blacklist.soundness import find_problem
 from probekit.errors import BlacklistError
 from probekit.files import sync_folder, sync_tree, whole
 
-ENDING = ".blacklist"
+DRAFT = ".import."
 MEMBERS = {"vectors.npy": write_vectors, "keys.npy": write_keys, "examples.parquet": write_table}
 AT_ONCE = 1 << 22  # bytes that are copied at once
+HEADER = 4096  # bytes at most before the rows of an array
+STALE = 24 * 3600  # seconds after which an import that was killed is cleared away
 RECORD_BYTES = 64 << 20  # more is no record
 CREATED = (1980, 1, 1, 0, 0, 0)  # of every member: equal blacklists give equal files
 
@@ -66,18 +68,20 @@ def import_file(file: Path, folder: Path, name: str | None = None) -> Blacklist:
         UsageError: the name is none for a blacklist.
         BlacklistError: the file is no blacklist, damaged or changed, or there is a blacklist of that name.
     """
-    draft = folder / f".import.{uuid.uuid4().hex[:8]}"
-    path = folder / (name or file.stem)
+    draft = folder / f"{DRAFT}{uuid.uuid4().hex[:8]}"
+    path = folder / file.stem
     try:
         with _opened(file) as archive:
             record = _read_record(archive, file)
-            path = folder / (name or record.name)
-            require_name(path.name)
+            called = name or record.name
+            require_name(called)
+            path = folder / called
             if path.exists():
                 raise BlacklistError(f"{path} exists already: choose another name with --name.")
+            _clear_stale(folder)
             (draft / FOLDER).mkdir(parents=True)
             segments = tuple(_unpack(archive, file, draft, segment, record) for segment in record.segments)
-            write_record(draft, replace(record, name=path.name, segments=segments, version=1))
+            write_record(draft, replace(record, name=called, segments=segments, version=1))
             sync_tree(draft)
         draft.rename(path)  # onto a name that has appeared meanwhile it fails, unless that is an empty folder
         sync_folder(path.parent)
@@ -124,6 +128,12 @@ def _read_record(archive: zipfile.ZipFile, file: Path) -> Record:
     fitting = len(record.segments) < 2 and all(set(segment.files) == set(MEMBERS) for segment in record.segments)
     if sorted(names) != sorted(expected) or not fitting:
         raise BlacklistError(f"{file}: holds {', '.join(sorted(names))}, expected {', '.join(sorted(expected))}.")
+    rows = sum(segment.rows for segment in record.segments)
+    for member, size in {"vectors.npy": 4 * rows * record.width, "keys.npy": 32 * rows}.items():
+        if member in names and not size < archive.getinfo(member).file_size <= size + HEADER:
+            raise BlacklistError(f"{file}: {member} has not the size of {rows:,} examples. Nothing was imported.")
+    if any(archive.getinfo(member).compress_type != zipfile.ZIP_STORED for member in names):
+        raise BlacklistError(f"{file}: its members are compressed, and no export is. Nothing was imported.")
     return record
 
 
@@ -139,7 +149,12 @@ def _unpack(archive: zipfile.ZipFile, file: Path, draft: Path, segment: Segment,
                 )
     files = {f"{name}-{member}": digest for member, digest in segment.files.items()}
     unpacked_segment = Segment(name, segment.rows, 0, files)
-    _require_sound(draft, unpacked_segment, record, file)
+    try:
+        problem = find_problem(open_segment(draft / FOLDER, unpacked_segment, record.width), record)
+    except BlacklistError as error:
+        raise BlacklistError(f"{file}: an array or table in it is malformed. Nothing was imported.") from error
+    if problem:
+        raise BlacklistError(f"{file}: {problem}. Nothing was imported.")
     return unpacked_segment
 
 
@@ -151,9 +166,8 @@ def _copy(packed: IO[bytes], unpacked: IO[bytes]) -> str:
     return digest.hexdigest()
 
 
-def _require_sound(draft: Path, segment: Segment, record: Record, file: Path) -> None:
-    """Nothing, if the arrays have the shapes that the record says, and its counts are those of the table."""
-    opened = open_segment(draft / FOLDER, segment, record.width)
-    names, counts = np.unique(opened.generators.astype(str), return_counts=True)
-    if dict(zip(names.tolist(), counts.tolist(), strict=True)) != dict(record.generators):
-        raise BlacklistError(f"{file}: its examples are not those that its record counts. Nothing was imported.")
+def _clear_stale(folder: Path) -> None:
+    """Remove what imports left behind that were killed."""
+    for draft in folder.glob(f"{DRAFT}*"):
+        if time.time() - draft.stat().st_mtime > STALE:
+            shutil.rmtree(draft, ignore_errors=True)

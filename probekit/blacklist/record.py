@@ -167,7 +167,7 @@ def parse_record(data: bytes, source: object) -> Record:
         )
     try:
         return _parsed(fields)
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise BlacklistError(f"{source}: damaged ({type(error).__name__}: {error}).") from error
 
 
@@ -186,14 +186,14 @@ def write_record(path: Path, record: Record) -> None:
 
 def _parsed(fields: Mapping[str, Any]) -> Record:
     return Record(
-        name=fields["name"],
+        name=_text(fields["name"]),
         blocks=tuple(map(_block, fields["blocks"])),
-        created=fields["created"],
-        version=fields["version"],
-        segments=tuple(Segment(**segment) for segment in fields["segments"]),
-        generators=fields["generators"],
-        added=fields["added"],
-        removed=fields["removed"],
+        created=_text(fields["created"]),
+        version=_count(fields["version"]),
+        segments=tuple(map(_segment, fields["segments"])),
+        generators={_text(name): _count(count) for name, count in fields["generators"].items()},
+        added=_count(fields["added"]),
+        removed=_count(fields["removed"]),
         calibrations=tuple(map(_calibration, fields["calibrations"])),
     )
 
@@ -202,9 +202,50 @@ def _block(fields: Mapping[str, Any]) -> Block:
     settings = StoreSettings(**fields["settings"])
     if settings.address != fields["store"]:
         raise ValueError(f"what it says of {settings.model} does not give the address of its store")
-    return Block(fields["tap"], fields["width"], settings)
+    return Block(_text(fields["tap"]), _count(fields["width"]), settings)
+
+
+def _segment(fields: Mapping[str, Any]) -> Segment:
+    files = {_text(name): _text(digest) for name, digest in fields["files"].items()}
+    return Segment(_text(fields["name"]), _count(fields["rows"]), _count(fields["removed"]), files)
 
 
 def _calibration(fields: Mapping[str, Any]) -> Calibration:
-    pools = tuple(Pool(**pool) for pool in fields["pools"])
-    return Calibration(**{**fields, "pools": pools, "generators": tuple(fields["generators"])})
+    pools = tuple(
+        Pool(
+            _text(pool["name"]),
+            _count(pool["searches"]),
+            None if pool["threshold"] is None else _number(pool["threshold"]),
+        )
+        for pool in fields["pools"]
+    )
+    return Calibration(
+        fpir=_number(fields["fpir"]),
+        threshold=_number(fields["threshold"]),
+        pool=_text(fields["pool"]),
+        pools=pools,
+        real=_text(fields["real"]),
+        examples=_count(fields["examples"]),
+        generators=tuple(map(_text, fields["generators"])),
+        added=_count(fields["added"]),
+        removed=_count(fields["removed"]),
+        set_at=_text(fields["set_at"]),
+    )
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{value!r} where words were expected")
+    return value
+
+
+def _count(value: object) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+        raise TypeError(f"{value!r} where a count was expected")
+    return value
+
+
+def _number(value: object) -> float:
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        raise TypeError(f"{value!r} where a number was expected")
+    return float(value)

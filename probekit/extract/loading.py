@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 from probekit import sources
 from probekit.errors import ImageError
 from probekit.extract.plan import Plan, Unit
-from probekit.views import View
+from probekit.parallel import import_now
+from probekit.views import LIBRARIES, View
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -54,6 +55,7 @@ def stream(units: Iterable[Unit], plan: Plan, workers: int) -> Iterator[tuple[Un
     samples = ((unit, at) for unit in units for at in range(len(unit.rows)))
     waiting: deque[tuple[Unit, Future[Loaded]]] = deque()
     room, submitted = _Room(AHEAD_BYTES), 0
+    import_now(LIBRARIES)
     with ThreadPoolExecutor(workers, thread_name_prefix="load") as pool:
         try:
             while True:

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 from probekit import sources
 from probekit.errors import ImageError
+from probekit.parallel import import_now
 from probekit.sources import Sample
-from probekit.views import View
+from probekit.views import LIBRARIES, View
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -58,6 +59,7 @@ def batches(samples: Sequence[Sample], view: View, size: int, workers: int, gpu:
 def _stream(samples: Sequence[Sample], view: View, most: int, workers: int, gpu: str | None) -> Iterator[Shown]:
     coming = iter(samples)
     waiting: deque[Future[Shown]] = deque()
+    import_now(LIBRARIES)
     with ThreadPoolExecutor(workers, thread_name_prefix="load") as pool:
         try:
             while True:
