@@ -12,7 +12,7 @@ import pandas as pd
 
 from probekit.errors import RunError
 from probekit.reports.runs import Run, load, named_apart
-from probekit.reports.section import Headline, Section, section_for
+from probekit.reports.section import Alert, Headline, Section, section_for
 from probekit.reports.template import render
 from probekit.reports.text import is_number, listing, moment
 
@@ -80,6 +80,7 @@ def build(run_folders: Sequence[Path], title: str | None = None) -> str:
         stores=_distinct([store for _, run in known for store in _mappings(run.record.get("stores"))], "address"),
         versions=_versions([run for _, run in known]),
         ended=max((str(run.record.get("ended") or "") for run in runs), default=""),
+        alerts=_alerts(chapters),
         headlines=_headlines([line for chapter in chapters for line in chapter.section.headlines(chapter.run)]),
         rows_of=rows_of,
     )
@@ -127,6 +128,15 @@ def _superseded(runs: Sequence[Run]) -> list[bool]:
         if run.verb == "extract" and run.status == "done":
             later |= stores
     return found[::-1]
+
+
+def _alerts(chapters: Sequence[Chapter]) -> list[tuple[Alert, Chapter]]:
+    """What the sections warn of and the first chapter that does; the serious first, nothing twice."""
+    found: dict[Alert, Chapter] = {}
+    for chapter in chapters:
+        for alert in () if chapter.superseded else chapter.section.alerts(chapter.run):
+            found.setdefault(alert, chapter)
+    return sorted(found.items(), key=lambda item: item[0].severity != "serious")
 
 
 def _headlines(lines: Sequence[Headline]) -> dict[str, Any]:

@@ -1,0 +1,64 @@
+"""What the page says before anything else: the alerts of its sections."""
+
+import re
+from collections.abc import Iterator
+
+import pandas as pd
+import pytest
+
+from probekit import reports
+from probekit.reports.section import Alert, Section, sections
+
+from . import run_folders
+from .page_checks import check
+
+LEAK = Alert("serious", "12 groups stand in train and in <test>.")
+BYTES = Alert("caution", "File size alone gives AUC 0.930.", "failed")
+
+
+class Suspicious(Section):
+    """A command that finds fault; its template is one that has the place named by the alert."""
+
+    order = 10
+    template = "extract"
+
+    def alerts(self, run):
+        return [BYTES, LEAK]
+
+
+@pytest.fixture
+def suspicious(monkeypatch) -> Iterator[None]:
+    sections.names()  # the folder is scanned, so that it does not take the name for ever
+    monkeypatch.setitem(sections._parts, "inspect", Suspicious)
+    return
+
+
+def inspected(runs):
+    failed = {"failed": pd.DataFrame({"path": ["a.png"], "reason": ["0 bytes"]})}
+    return run_folders.write_run(runs, "inspect", {"models": [{"model": "npr"}]}, tables=failed)
+
+
+@pytest.mark.usefixtures("suspicious")
+def test_alerts_stand_before_every_number_the_serious_first_and_lead_to_their_place(tmp_path):
+    html = reports.build([inspected(tmp_path), run_folders.write_run(tmp_path, "probe", {"runs": [run_folders.binary()]})])
+    text = check(html).text
+    serious, caution = (text.index(alert.sentence) for alert in (LEAK, BYTES))
+    assert text.index("Before you trust these numbers") < serious < caution < text.index("AUC, same generator")
+    assert re.findall(r'<li class="\w+">.*?href="(#.*?)"', html) == ["#run-1", "#run-1-failed"]
+
+
+@pytest.mark.usefixtures("suspicious")
+def test_the_same_alert_of_two_runs_is_said_once(tmp_path):
+    text = check(reports.build([inspected(tmp_path), inspected(tmp_path)])).text
+    assert text.count(LEAK.sentence) == 1
+
+
+def test_images_that_failed_are_an_alert_of_the_extraction(tmp_path):
+    page = check(reports.build(run_folders.demo(tmp_path)))
+    assert "Caution. 2 images could not be read or computed and are in no result. Extraction" in page.text
+    assert "#run-1-failed" in page.values("href")
+
+
+def test_a_page_without_alerts_has_no_place_for_them(tmp_path):
+    page = check(reports.build([run_folders.write_run(tmp_path, "probe", {"runs": [run_folders.binary()]})]))
+    assert "Before you trust" not in page.text
