@@ -29,7 +29,7 @@ class Alert:
     sentence: str
     """What is the case, in plain words with its numbers; a whole sentence."""
     link: str = ""
-    """Where the section tells more: `shortcuts` leads to `id="{{ id }}-shortcuts"` of its template, nothing to its head."""
+    """Where the section tells more: `shortcuts` leads to `id="{{ id }}-shortcuts"` of its template."""
 
 
 class Section:

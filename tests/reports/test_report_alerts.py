@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 
 from probekit import reports
-from probekit.reports.section import Alert, Section, sections
+from probekit.reports.section import Alert, sections
+from probekit.reports.sections.extract import ExtractSection
 
 from . import run_folders
 from .page_checks import check
@@ -16,11 +17,8 @@ LEAK = Alert("serious", "12 groups stand in train and in <test>.")
 BYTES = Alert("caution", "File size alone gives AUC 0.930.", "failed")
 
 
-class Suspicious(Section):
-    """A command that finds fault; its template is one that has the place named by the alert."""
-
-    order = 10
-    template = "extract"
+class Suspicious(ExtractSection):
+    """A command that finds fault, with the place that its alert names."""
 
     def alerts(self, run):
         return [BYTES, LEAK]
@@ -40,7 +38,8 @@ def inspected(runs):
 
 @pytest.mark.usefixtures("suspicious")
 def test_alerts_stand_before_every_number_the_serious_first_and_lead_to_their_place(tmp_path):
-    html = reports.build([inspected(tmp_path), run_folders.write_run(tmp_path, "probe", {"runs": [run_folders.binary()]})])
+    asked = run_folders.write_run(tmp_path, "probe", {"runs": [run_folders.binary()]})
+    html = reports.build([inspected(tmp_path), asked])
     text = check(html).text
     serious, caution = (text.index(alert.sentence) for alert in (LEAK, BYTES))
     assert text.index("Before you trust these numbers") < serious < caution < text.index("AUC, same generator")
@@ -55,7 +54,7 @@ def test_the_same_alert_of_two_runs_is_said_once(tmp_path):
 
 def test_images_that_failed_are_an_alert_of_the_extraction(tmp_path):
     page = check(reports.build(run_folders.demo(tmp_path)))
-    assert "Caution. 2 images could not be read or computed and are in no result. Extraction" in page.text
+    assert "Caution. 2 images could not be read or computed: no result is about them. Extraction" in page.text
     assert "#run-1-failed" in page.values("href")
 
 

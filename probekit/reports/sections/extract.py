@@ -34,7 +34,7 @@ class ExtractSection(Section):
     def alerts(self, run: Run) -> list[Alert]:
         """Images without features: no question of the page is about them."""
         lost = _lost(run)
-        sentence = f"{count(lost, 'image')} could not be read or computed and {'is' if lost == 1 else 'are'} in no result."
+        sentence = f"{count(lost, 'image')} could not be read or computed: no result is about them."
         return [Alert("caution", sentence, "failed")] if lost else []
 
     def context(self, run: Run) -> Mapping[str, Any]:
