@@ -1,14 +1,20 @@
 """Numbers and values as people read them: `0.932`, `1,024`, `2 min 5 s`, and `–` for what is not known."""
 
 import math
+import re
 from collections.abc import Mapping
 from datetime import datetime
 from typing import TypeGuard
 
 import numpy as np
 from jinja2 import Undefined
+from markupsafe import Markup
 
 UNKNOWN = "–"
+SPACED = re.compile(r"\s+|\S+")
+SEPARATED = re.compile(r"[^/_#@+:.,→·=-]*[/_#@+:.,→·=-]+|[^/_#@+:.,→·=-]+")
+UNBROKEN = 14
+"""Characters that a word may have without a place to break it."""
 UNITS = (("h", 3600), ("min", 60), ("s", 1))
 
 
@@ -48,7 +54,8 @@ def cell(value: object, name: str = "") -> str:
     """A table's cell: numbers as measured, an interval (`…_ci`) as `lo–hi`, anything else as it is."""
     if isinstance(value, list | tuple):
         if name.endswith("_ci") and len(value) == 2:
-            return "–".join(number(bound) for bound in value)
+            below = any(is_number(bound) and bound < 0 for bound in value)
+            return (" to " if below else "–").join(number(bound) for bound in value)
         return ", ".join(cell(item) for item in value) or UNKNOWN
     if isinstance(value, Mapping):
         return ", ".join(f"{words(key)} {cell(item, str(key))}" for key, item in value.items()) or UNKNOWN
@@ -89,7 +96,14 @@ NAMES = {
     "auc_sd": "AUC, standard deviation",
     "auc_single": "AUC of the best single",
     "cross_auc": "Cross-AUC",
+    "brier": "Brier score",
+    "dimension": "Columns",
+    "auroc_ci": "AUROC, 95 % interval",
+    "balanced_acc_ci": "Balanced accuracy, 95 % interval",
+    "drop_ci": "Drop, 95 % interval",
     "ece": "ECE",
+    "gain_ci": "Gain, 95 % interval",
+    "recall_ci": "Recall, 95 % interval",
     "fake_acc": "Accuracy on fakes",
     "gain_hi": "Gain, upper bound",
     "gain_lo": "Gain, lower bound",
@@ -115,8 +129,26 @@ NAMES = {
     "n_queries": "Queries",
     "n_test": "Test images",
     "n_train": "Training images",
+    "n_fake": "Fake images",
+    "n_groups": "Groups",
+    "n_mated": "Mated searches",
+    "n_non_mated": "Searches without a mate",
+    "n_enrolled_rows": "Registered images",
+    "n_real": "Real images",
+    "n_seeds": "Seeds",
     "oscr": "OSCR",
+    "outside": "Interval excludes 0",
+    "sha256": "SHA-256",
+    "weights_sha256": "SHA-256 of the weights",
 }
+
+
+def parted(text: object) -> Markup:
+    """Escaped text in which long names may be broken after a separator, and only there."""
+    return Markup("").join(
+        Markup("<wbr>").join(Markup.escape(piece) for piece in SEPARATED.findall(word)) if len(word) > UNBROKEN else word
+        for word in SPACED.findall(str(text))
+    )
 
 
 def words(name: object) -> str:
@@ -126,6 +158,11 @@ def words(name: object) -> str:
         return NAMES[name]
     spaced = name.replace("_", " ").strip()
     return spaced[:1].upper() + spaced[1:] if spaced.islower() else spaced
+
+
+def lower_first(text: str) -> str:
+    """Words in the middle of a sentence: `Test images` → `test images`; `AUC` and `FNIR` stay."""
+    return text[:1].lower() + text[1:] if text[1:2].islower() else text
 
 
 def duration(seconds: object) -> str:
