@@ -36,16 +36,18 @@ def overview(chapters: Sequence[Chapter], found: Provenance) -> Overview:
     """What to read first."""
     told = [chapter for chapter in chapters if not chapter.superseded]
     warnings = [warned for chapter in told for warned in _of_chapter(chapter)] + _of_page(told, found)
-    once = {warned.alert: warned for warned in reversed(warnings)}
+    once: dict[Alert, Warned] = {}
+    for warned in warnings:
+        once.setdefault(warned.alert, warned)
     return Overview(
         sentences=[_asked(chapters, found), _failures(chapters)],
-        warnings=sorted(reversed(once.values()), key=lambda warned: ORDER[warned.alert.severity]),
+        warnings=sorted(once.values(), key=lambda warned: ORDER[warned.alert.severity]),
         headlines=_headlines([line for chapter in chapters for line in chapter.section.headlines(chapter.run)]),
     )
 
 
 def _asked(chapters: Sequence[Chapter], found: Provenance) -> str:
-    """`5 runs on demo (1,135 images: real, telea and shiftmap), with the features srm#blocks.`"""
+    """Runs, manifests and features: `5 runs on demo (1,135 images: real and telea), with the features srm#blocks.`."""
     manifests = [_manifest(manifest) for manifest in found.manifests]
     on = f" on {listing(list(dict.fromkeys(manifests)))}" if manifests else ""
     subjects = [
@@ -86,7 +88,9 @@ def _of_chapter(chapter: Chapter) -> list[Warned]:
     if run.status != "done":
         found.append(Alert("serious", f"{chapter.title} is recorded as {run.status}: its numbers may be incomplete."))
     if run.missing:
-        found.append(Alert("caution", f"{chapter.title} lacks {count(len(run.missing), 'file')} that its record names."))
+        found.append(
+            Alert("caution", f"{chapter.title} lacks {count(len(run.missing), 'file')} that its record names.")
+        )
     if lost := _number(run.result.get("excluded")):
         sentence = f"{count(lost, 'sample')} without features {'is' if lost == 1 else 'are'} left out."
         found.append(Alert("caution", sentence))

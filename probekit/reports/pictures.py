@@ -73,7 +73,7 @@ def _small(image: Image.Image) -> bytes:
     """The picture as WebP."""
     drawn = _is_drawn(image)
     pixels = image.convert("RGBA")
-    if pixels.getextrema()[3][0] == OPAQUE:
+    if np.asarray(pixels)[..., 3].min() == OPAQUE:
         pixels = pixels.convert("RGB")
     if pixels.width > MOST_WIDTH:
         pixels = pixels.resize((MOST_WIDTH, round(pixels.height * MOST_WIDTH / pixels.width)), Image.Resampling.LANCZOS)

@@ -49,6 +49,21 @@ def confusion(part: Part) -> Matrix | None:
     return confusion_matrix(part["classes"], part["classes"], counts) if counts else None
 
 
+def kind(run: Run) -> str:
+    """What sets a run apart from a plain matrix: ` by training images`."""
+    parts = run.parts
+    said = ""
+    if any(part.get("shots") for part in parts):
+        said = " by training images"
+    elif any(part.get("robustness") for part in parts):
+        said = " under perturbation"
+    elif any(part.get("ensemble") for part in parts):
+        said = " of ensembles"
+    elif len({str(part.get("tap")) for part in parts}) > 2:
+        said = " by layer"
+    return f"{said}, ORACLE" if any(is_oracle(part) for part in parts) else said
+
+
 def glance(run: Run, part: Part) -> dict[str, object]:
     """One row of the table that holds all answers of a run."""
     auc = spread(part["pairs"])
@@ -57,8 +72,8 @@ def glance(run: Run, part: Part) -> dict[str, object]:
         "probe": part.get("probe"),
         "AUC, same generator": auc.same_median,
         "AUC, other generators": auc.across_median,
-        "Highest of others": _pair(auc.best),
-        "Lowest of others": _pair(auc.worst),
+        "Lowest of others": min(auc.across, default=None),
+        "Highest of others": max(auc.across, default=None),
     }
 
 
@@ -118,8 +133,9 @@ def alerts(run: Run) -> list[Alert]:
     if stray := sum(probe.get("converged") is False for probe in probes):
         found.append(Alert("caution", f"{stray} of {count(len(probes), 'probe')} did not converge."))
     if inverted := sum(_high(pair) < CHANCE for pair in pairs):
-        said = "the score is inverted there, which a probe of real use must not be"
-        found.append(Alert("caution", f"{count(inverted, 'pair')} with AUC below chance, interval and all: {said}."))
+        said = "there the probe ranks real images above fakes"
+        whole = f"On {count(inverted, 'pair')} the whole interval of the AUC lies below chance"
+        found.append(Alert("caution", f"{whole}: {said}."))
     scored = [pair for pair in pairs if is_number(pair.get("auc"))]
     if bare := sum(pair.get("auc_ci") is None and pair.get("auc_lo") is None for pair in scored):
         found.append(Alert("caution", f"{bare} of {count(len(scored), 'pair')} without an interval, as of few groups."))
@@ -132,7 +148,7 @@ def _by_chance(pairs: Sequence[Pair]) -> str:
     around = sum(pair["auc_ci"][0] <= CHANCE <= pair["auc_ci"][1] for pair in bounded)
     if not around:
         return ""
-    return f"; on others, {around} of {count(len(bounded), 'interval')} {'holds' if around == 1 else 'hold'} chance"
+    return f"; {around} of their {count(len(bounded), 'interval')} {'contains' if around == 1 else 'contain'} chance"
 
 
 def _known(pair: Pair) -> bool:

@@ -33,16 +33,20 @@ class Provenance:
         """Names of manifests that were not the same in all runs."""
         by_name: dict[str, set[str]] = {}
         for manifest in self.manifests:
-            by_name.setdefault(str(manifest.get("name") or manifest.get("path")), set()).add(str(manifest.get("sha256")))
+            by_name.setdefault(str(manifest.get("name") or manifest.get("path")), set()).add(
+                str(manifest.get("sha256"))
+            )
         return [name for name, hashes in by_name.items() if len(hashes) > 1]
 
 
 def provenance(runs: Sequence[Run]) -> Provenance:
     """What the runs recorded about where their numbers come from, each fact once."""
-    stores = [store for run in runs for store in _mappings(run.record.get("stores"))]
+    stores = [_store(store) for run in runs for store in _mappings(run.record.get("stores"))]
+    read = {str(store.get("name")) for store in stores if store.get("tap")}
+    stores = [store for store in stores if store.get("tap") or str(store.get("name")) not in read]
     return Provenance(
         manifests=_distinct([run.manifest for run in runs if run.manifest], ("name", "sha256")),
-        stores=_distinct([_store(store) for store in stores], ("name", "address", "tap")),
+        stores=_distinct(stores, ("name", "address", "tap")),
         versions=_versions(runs),
         machines=list(dict.fromkeys(text for run in runs if (text := _machine(run)))),
     )
@@ -54,9 +58,13 @@ def command(run: Run) -> str:
     return shlex.join(str(word) for word in words) if isinstance(words, list) else ""
 
 
-def seeds(run: Run) -> list[object]:
-    """Every seed among its settings, each once."""
-    return list(dict.fromkeys(value for key, value in _leaves(run.record.get("settings")) if key in SEEDS))
+def seeds(run: Run) -> dict[str, list[object]]:
+    """`seed` (where drawing begins) and `seeds` (how many there are) as its settings have them."""
+    found: dict[str, list[object]] = {}
+    for key, value in _leaves(run.record.get("settings")):
+        if key in SEEDS and value not in found.setdefault(key, []):
+            found[key].append(value)
+    return found
 
 
 def _leaves(item: object, name: str = "") -> Iterator[tuple[str, object]]:

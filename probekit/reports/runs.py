@@ -12,6 +12,7 @@ from probekit import records
 from probekit.errors import RunError
 from probekit.reports.pictures import Picture, embedded
 
+
 @dataclass(frozen=True)
 class Figure:
     """A file of `figures/`: a picture that the report carries, or another page that it only names."""

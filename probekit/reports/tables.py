@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from probekit.reports.text import cell, exact, is_number, is_unknown
+from probekit.reports.text import UNKNOWN, cell, exact, is_number, is_unknown, number
 
 MOST_ROWS = 100
 """Rows of a table that are shown; the rest is in the run folder."""
@@ -24,11 +24,16 @@ class Rows:
     total: int
     same: tuple[tuple[str, object], ...] = ()
     """Columns left out because all rows have this value."""
+    aligned: int = 0
+    """Last columns that hold numbers, though with words or signs about them."""
 
     @property
     def numeric(self) -> list[bool]:
         """Which columns hold numbers, if not in every row; they are aligned to the right."""
-        return [any(is_number(row[i]) for row in self.rows) for i in range(len(self.columns))]
+        return [
+            i >= len(self.columns) - self.aligned or name.endswith("_ci") or any(is_number(row[i]) for row in self.rows)
+            for i, name in enumerate(self.columns)
+        ]
 
     @property
     def wide(self) -> list[bool]:
@@ -53,21 +58,46 @@ def rows_of(table: pd.DataFrame | Sequence[Mapping[str, object]], most: int = MO
     return Rows(kept, [[row[name] for name in kept] for row in records], len(table), tuple(same.items()))
 
 
-def _with_intervals(
-    columns: list[str], records: list[dict[str, object]]
-) -> tuple[list[str], list[dict[str, object]]]:
-    """`auc_lo` and `auc_hi` as one column `auc_ci` beside `auc`."""
-    bounded = [
-        name.removesuffix("_lo") for name in columns if name.endswith("_lo") and f"{name.removesuffix('_lo')}_hi" in columns
+def pivot(
+    table: pd.DataFrame, down: Sequence[str], across: str, value: str, spread: str | None = None, axis: str = ""
+) -> Rows:
+    """One row for each combination of the columns `down`, one column for each value of `across`: `0.467 ± 0.198`.
+
+    Args:
+        table: what a run wrote, one line for each cell.
+        down: columns that name a row.
+        across: the column whose values become columns, in the order in which they first appear.
+        value: the column of the numbers.
+        spread: the column of their standard deviations, if there is one.
+        axis: what stands before each value of `across` in the head.
+    """
+    columns = list(dict.fromkeys(map(str, table[across])))
+    rows: dict[tuple[str, ...], dict[str, str]] = {}
+    for record in table.astype(object).to_dict("records"):
+        deviation = record.get(spread) if spread else None
+        around = "" if is_unknown(deviation) else f" ± {number(deviation)}"
+        shown = f"{number(record[value])}{around}" if not is_unknown(record[value]) else UNKNOWN
+        rows.setdefault(tuple(str(record[name]) for name in down), {})[str(record[across])] = shown
+    found: list[list[object]] = [
+        [*names, *(cells.get(name, UNKNOWN) for name in columns)] for names, cells in rows.items()
     ]
-    dropped = {f"{name}_{end}" for name in bounded for end in ("lo", "hi", "ci")}
+    return Rows([*down, *(f"{axis}{name}" for name in columns)], found, len(found), aligned=len(columns))
+
+
+def _with_intervals(columns: list[str], records: list[dict[str, object]]) -> tuple[list[str], list[dict[str, object]]]:
+    """`auc_lo` and `auc_hi` as one column `auc_ci`; every interval stands beside its number."""
+    bounded = {name.removesuffix("_lo") for name in columns if name.endswith("_lo")}
+    bounded = {name for name in bounded if f"{name}_hi" in columns}
+    dropped = {f"{name}_{end}" for name in bounded for end in ("lo", "hi")}
+    intervals = {f"{name}_ci" for name in bounded} | {name for name in columns if name.endswith("_ci")}
     kept = []
     for name in columns:
-        kept += [] if name in dropped else [name]
-        kept += [f"{name}_ci"] if name in bounded else []
-    kept += [f"{name}_ci" for name in bounded if f"{name}_ci" not in kept]
+        kept += [name] if name not in dropped | intervals else []
+        kept += [f"{name}_ci"] if f"{name}_ci" in intervals else []
+    kept += sorted(intervals.difference(kept))
     merged = [
-        {**row, **{f"{name}_ci": _interval(row[f"{name}_lo"], row[f"{name}_hi"]) for name in bounded}} for row in records
+        {**row, **{f"{name}_ci": _interval(row[f"{name}_lo"], row[f"{name}_hi"]) for name in bounded}}
+        for row in records
     ]
     return kept, merged
 
@@ -78,6 +108,4 @@ def _interval(low: object, high: object) -> list[object] | None:
 
 def _alike(columns: Sequence[str], records: Sequence[Mapping[str, object]]) -> dict[str, object]:
     """Columns, but for the first, in which all rows say the same."""
-    return {
-        name: records[0][name] for name in columns[1:] if len({exact(row[name]) for row in records}) == 1
-    }
+    return {name: records[0][name] for name in columns[1:] if len({exact(row[name]) for row in records}) == 1}

@@ -12,9 +12,12 @@ from markupsafe import Markup
 
 UNKNOWN = "–"
 SPACED = re.compile(r"\s+|\S+")
-SEPARATED = re.compile(r"[^/_#@+:.,→·=-]*[/_#@+:.,→·=-]+|[^/_#@+:.,→·=-]+")
+SEPARATED = re.compile(r"[^/_#@+:.,→·=-]{0,16}[/_#@+:.,→·=-]+|[^/_#@+:.,→·=-]{1,16}")
 UNBROKEN = 14
 """Characters that a word may have without a place to break it."""
+CLOSE = frozenset({"threshold", "similarity"})
+FINE = 5
+"""Digits of what lies close to 1, as similarities of forensic features do."""
 UNITS = (("h", 3600), ("min", 60), ("s", 1))
 
 
@@ -51,15 +54,17 @@ def exact(value: object) -> str:
 
 
 def cell(value: object, name: str = "") -> str:
-    """A table's cell: numbers as measured, an interval (`…_ci`) as `lo–hi`, anything else as it is."""
+    """A table's cell: numbers as measured, intervals (`…_ci`) as `lo–hi`, counts (`n_…`) whole, anything else as it is."""
     if isinstance(value, list | tuple):
-        if name.endswith("_ci") and len(value) == 2:
-            below = any(is_number(bound) and bound < 0 for bound in value)
-            return (" to " if below else "–").join(number(bound) for bound in value)
+        if name.endswith("_ci") and len(value) == 2 and all(is_number(bound) for bound in value):
+            low, high = (f"{bound:.3f}".replace("-", "−") for bound in value)
+            return f"{low} to {high}" if "−" in low else f"{low}–{high}"
         return ", ".join(cell(item) for item in value) or UNKNOWN
     if isinstance(value, Mapping):
         return ", ".join(f"{words(key)} {cell(item, str(key))}" for key, item in value.items()) or UNKNOWN
-    return number(value)
+    if name.startswith("n_") and isinstance(value, float) and value.is_integer():
+        return number(int(value))
+    return number(value, FINE if name in CLOSE else 3)
 
 
 def is_unknown(value: object) -> bool:
@@ -120,10 +125,17 @@ NAMES = {
     "tnr_at_tpr95": "TNR at TPR .95",
     "balanced_acc": "Balanced accuracy",
     "eer": "EER",
+    "class_rank1": "Class rank-1",
     "images_per_second": "Images/s",
     "knn_purity": "k-NN purity",
     "macro_map": "Macro mAP",
+    "knn_recall": "k-NN recall",
     "map": "mAP",
+    "map_at_r": "MAP@R",
+    "r_precision": "R-precision",
+    "rank1": "Rank-1",
+    "rank5": "Rank-5",
+    "rank10": "Rank-10",
     "n": "Images",
     "n_gallery": "Gallery",
     "n_queries": "Queries",
@@ -135,7 +147,9 @@ NAMES = {
     "n_non_mated": "Searches without a mate",
     "n_enrolled_rows": "Registered images",
     "n_real": "Real images",
+    "n_scored": "Scored queries",
     "n_seeds": "Seeds",
+    "n_threshold": "Searches behind the threshold",
     "oscr": "OSCR",
     "outside": "Interval excludes 0",
     "sha256": "SHA-256",
@@ -144,11 +158,12 @@ NAMES = {
 
 
 def parted(text: object) -> Markup:
-    """Escaped text in which long names may be broken after a separator, and only there."""
-    return Markup("").join(
-        Markup("<wbr>").join(Markup.escape(piece) for piece in SEPARATED.findall(word)) if len(word) > UNBROKEN else word
-        for word in SPACED.findall(str(text))
-    )
+    """Escaped text in which long words may be broken after a separator or, without one, every 16 characters."""
+    return Markup("").join(Markup("<wbr>").join(_pieces(word)) for word in SPACED.findall(str(text)))
+
+
+def _pieces(word: str) -> list[str]:
+    return SEPARATED.findall(word) if len(word) > UNBROKEN else [word]
 
 
 def words(name: object) -> str:

@@ -1,7 +1,7 @@
 """Topics: the tables and figures of a run that answer one question, under one heading, with how to read them."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from probekit.reports.runs import Figure, Run
 
@@ -33,7 +33,6 @@ class Told:
     figures: tuple[Figure, ...]
     tables: tuple[str, ...]
     folded: tuple[str, ...]
-    sentences: tuple[str, ...] = field(default=())
 
     @property
     def shown(self) -> bool:

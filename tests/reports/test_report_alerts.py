@@ -43,7 +43,7 @@ def test_alerts_stand_before_every_number_the_serious_first_and_lead_to_their_pl
     text = check(html).text
     serious, caution = (text.index(alert.sentence) for alert in (LEAK, BYTES))
     assert text.index("Before you trust these numbers") < serious < caution < text.index("AUC, same generator")
-    assert re.findall(r'<li class="\w+">.*?href="(#.*?)"', html) == ["#run-1", "#run-1-failed"]
+    assert re.findall(r'<li class="\w+">.*?href="(#.*?)"', html)[:2] == ["#run-1", "#run-1-failed"]
 
 
 @pytest.mark.usefixtures("suspicious")
@@ -59,5 +59,5 @@ def test_images_that_failed_are_an_alert_of_the_extraction(tmp_path):
 
 
 def test_a_page_without_alerts_has_no_place_for_them(tmp_path):
-    page = check(reports.build([run_folders.write_run(tmp_path, "probe", {"runs": [run_folders.binary()]})]))
+    page = check(reports.build([run_folders.write_run(tmp_path, "extract", {"models": [{"model": "npr"}]})]))
     assert "Before you trust" not in page.text

@@ -41,12 +41,19 @@ class ExtractSection(Section):
         """The failed images: how many, and a row for each model that failed on them."""
         failed, lost = run.tables.get("failed"), _lost(run)
         return {
-            "models": [{name: part[name] for name in _COLUMNS if name in part} for part in run.parts],
+            "models": [_row(part) for part in run.parts],
             "failed": failed,
             "lost": lost,
             "none": not lost and all(part.get("failed") == 0 for part in run.parts),
             "most": MOST_FAILURES,
         }
+
+
+def _row(part: Mapping[str, Any]) -> dict[str, Any]:
+    """A line of the table; of many taps the first and how many more."""
+    taps = part.get("taps")
+    told = {"taps": listing([str(tap) for tap in taps], most=4)} if isinstance(taps, list) else {}
+    return {name: value for name, value in ({**part, **told}).items() if name in _COLUMNS}
 
 
 def _lost(run: Run) -> int:

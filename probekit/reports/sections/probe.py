@@ -8,6 +8,7 @@ from probekit.reports.matrices import metrics_of, pair_matrix, selection_lines, 
 from probekit.reports.probed import Part
 from probekit.reports.runs import Run
 from probekit.reports.section import Alert, Headline, Section, sections
+from probekit.reports.tables import Rows, pivot
 from probekit.reports.text import number, words
 from probekit.reports.topics import Topic, told, untold
 
@@ -67,7 +68,7 @@ class ProbeSection(Section):
         """By what was asked: pairs, a task of attribution, or both."""
         match bool(probed.matrices(run)), bool(probed.with_classes(run)):
             case True, False:
-                return "Train/test matrices"
+                return f"Train/test matrices{probed.kind(run)}"
             case False, True:
                 tasks = {str(part.get("task") or "attribution") for part in probed.with_classes(run)}
                 return tasks.pop().capitalize() if len(tasks) == 1 else "Attribution"
@@ -110,13 +111,14 @@ class ProbeSection(Section):
 
     def context(self, run: Run) -> Mapping[str, Any]:
         """Matrices ready to draw, and every other table and figure under its topic."""
-        with_pairs = probed.with_pairs(run)
+        with_pairs, plain = probed.with_pairs(run), probed.matrices(run)
         found = told(run, TOPICS)
         figures, tables = untold(run, found)
         return {
             "selection_lines": selection_lines,
             "pairs": [_matrix(run, part) for part in with_pairs],
-            "glance": [probed.glance(run, part) for part in with_pairs] if len(with_pairs) > 1 else [],
+            "glance": [probed.glance(run, part) for part in plain] if len(plain) > 1 else [],
+            "pivots": {"shots": _by_shots(run)},
             "metrics": [
                 (name, words(name)) for name in metrics_of([pair for part in with_pairs for pair in part["pairs"]])
             ],
@@ -133,6 +135,15 @@ class ProbeSection(Section):
 def _matrix(run: Run, part: Part) -> tuple[Part, str, Any]:
     subject = probed.subject(run, part)
     return part, subject, pair_matrix(part["pairs"], part.get("selection"), run.subject(part))
+
+
+def _by_shots(run: Run) -> Rows | None:
+    """AUC of each pair by the number of training images."""
+    table = run.tables.get("shots")
+    if table is None or not {"train", "test", "shots", "auc"} <= set(table.columns):
+        return None
+    several = [name for name in ("model", "tap") if name in table and table[name].nunique() > 1]
+    return pivot(table, [*several, "train", "test"], "shots", "auc", "auc_sd", axis="images: ")
 
 
 def _perturbed(run: Run, part: Part) -> list[tuple[str, Any]]:

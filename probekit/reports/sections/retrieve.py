@@ -6,6 +6,7 @@ from typing import Any
 from probekit.reports.matrices import Matrix, confusion_matrix
 from probekit.reports.runs import Run
 from probekit.reports.section import Alert, Headline, Section, sections
+from probekit.reports.tables import Rows, pivot
 from probekit.reports.text import cell, count, is_number, number
 from probekit.reports.topics import Topic, told, untold
 
@@ -45,8 +46,13 @@ class RetrieveSection(Section):
     template = "retrieve"
 
     def title(self, run: Run) -> str:
-        """`Retrieval`."""
-        return "Retrieval"
+        """`Retrieval`, and what was asked beyond one search."""
+        parts = run.parts
+        if any(part.get("leave_one_out") for part in parts):
+            return "Retrieval, each generator left out"
+        if any(part.get("gains") for part in parts):
+            return "Retrieval, projected"
+        return "Retrieval, by examples" if any(part.get("shots") for part in parts) else "Retrieval"
 
     def question(self, run: Run) -> str:
         """The question behind the search."""
@@ -98,6 +104,7 @@ class RetrieveSection(Section):
         figures, tables = untold(run, found)
         return {
             "topics": found,
+            "pivots": {"shots": _shots_table(run)},
             "for_papers": figures,
             "tables": [name for name in tables if name not in TOLD],
             "ks": sorted({k for part in parts for k in _ranks(part)}, key=lambda k: (len(k), k)),
@@ -183,6 +190,15 @@ def _by_shots(part: Part) -> str:
         return ""
     said = [f"{number(row['value'])} with {_examples(row.get('shots'))}" for row in (known[0], known[-1])]
     return f"By registered examples of each generator: rank-1 {said[0]}, {said[1]}."
+
+
+def _shots_table(run: Run) -> Rows | None:
+    """Rank-1 and DIR by the number of registered examples."""
+    table = run.tables.get("shots")
+    if table is None or not {"shots", "measure", "value", "spread"} <= set(table.columns):
+        return None
+    several = [name for name in ("model", "tap") if name in table and table[name].nunique() > 1]
+    return pivot(table, [*several, "measure"], "shots", "value", "spread", axis="examples: ")
 
 
 def _examples(shots: object) -> str:
