@@ -54,7 +54,7 @@ def exact(value: object) -> str:
 
 
 def cell(value: object, name: str = "") -> str:
-    """A table's cell: numbers as measured, intervals (`…_ci`) as `lo–hi`, counts (`n_…`) whole, anything else as it is."""
+    """A table's cell: numbers as measured, intervals (`…_ci`) as `lo–hi`, counts (`n_…`) whole, the rest as it is."""
     if isinstance(value, list | tuple):
         if name.endswith("_ci") and len(value) == 2 and all(is_number(bound) for bound in value):
             low, high = (f"{bound:.3f}".replace("-", "−") for bound in value)
@@ -171,6 +171,9 @@ def words(name: object) -> str:
     name = str(name)
     if name in NAMES:
         return NAMES[name]
+    measure, at, operating_point = name.partition("@")
+    if at and measure in NAMES:
+        return f"{NAMES[measure]}@{operating_point}"
     spaced = name.replace("_", " ").strip()
     return spaced[:1].upper() + spaced[1:] if spaced.islower() else spaced
 
