@@ -60,6 +60,7 @@ def embedded(path: Path) -> Picture | None:
         if media == MEDIA[".svg"]:
             return Picture(_uri(media, original))
         with Image.open(io.BytesIO(original)) as image:
+            image.load()
             dots = float(image.info.get("dpi", (2 * DOTS,))[0]) or 2 * DOTS
             width, height = (max(1, round(side * DOTS / dots)) for side in image.size)
             smaller = _small(image) if len(original) > SMALL else original

@@ -112,6 +112,7 @@ NAMES = {
     "fake_acc": "Accuracy on fakes",
     "gain_hi": "Gain, upper bound",
     "gain_lo": "Gain, lower bound",
+    "llr": "LLR",
     "log_loss": "Log-loss",
     "real_acc": "Accuracy on real images",
     "tpr_at_fpr1": "TPR at FPR .01",
