@@ -11,6 +11,8 @@ Pair = Mapping[str, Any]
 
 METRICS = ("auc", "acc", "balanced_acc", "ap", "eer", "tpr_at_fpr5", "ece", "log_loss")
 FALLING = frozenset({"eer"})  # smaller is better
+FIRST = ("C", "k", "Features", "By", "Oracle")
+"""Of a selection record: what was chosen, by what, and whether on test samples; the rest follows."""
 LONGEST_LIST = 8
 ORACLE, FAIR = "yes: chosen on the test samples, an upper bound and no result", "no"
 NO_CHANCE = frozenset({"ap", "tpr_at_fpr5"})  # guessing gives no one value, so the tint starts at 0
@@ -51,6 +53,7 @@ class Matrix:
                 layer.name: {"label": layer.label, "text": layer.text, "tint": layer.tint} for layer in self.layers
             },
             "details": self.details,
+            "shown": self.layers[0].name if self.layers else None,
         }
 
 
@@ -216,8 +219,13 @@ def _details(pair: Pair, selection: object, subject: str) -> list[tuple[str, str
     if is_number(pair.get("leaks")) and pair["leaks"]:
         shown.append(("Groups also trained on", number(pair["leaks"])))
     chosen = selection_lines(pair.get("selection", selection), str(pair.get("train")))
+    chosen = sorted((line for line in chosen if line[0] != "Parameter"), key=lambda line: _place(line[0]))
     shown += [("Features", subject)] if subject else []
     return shown + [(f"Selection: {term}", value) for term, value in chosen]
+
+
+def _place(term: str) -> int:
+    return FIRST.index(term) if term in FIRST else len(FIRST)
 
 
 def _range_of(values: list[object]) -> str:

@@ -130,6 +130,7 @@ NAMES = {
     "images_per_second": "Images/s",
     "knn_purity": "k-NN purity",
     "macro_map": "Macro mAP",
+    "k": "k",
     "knn_recall": "k-NN recall",
     "map": "mAP",
     "map_at_r": "MAP@R",

@@ -44,3 +44,5 @@ def test_runs_that_did_not_end_well_are_named_and_left_out(type_, tmp_path):
     assert answer.code == 0, answer.err
     assert "1 run in one page" in answer.err
     assert "is recorded as failed (ValueError: no luck)" in " ".join(answer.err.split())
+    named = type_(f"probekit report --out page.html {next(tmp_path.glob('runs/*probe*'))}")
+    assert (named.code, "left out" in named.err) == (0, False)

@@ -147,7 +147,8 @@ def test_pointer_keyboard_and_touch_tell_the_same_of_a_cell(show, plain):
     ActionChains(page).move_to_element(in_view(page, cell)).perform()
     by_pointer = details.text
     assert "Trained on telea, tested on navier-stokes" in by_pointer
-    assert "Selection: Oracle" in by_pointer or "Selection: By" in by_pointer
+    assert f"AUC\n{cell.text}\nTest images\n48" in by_pointer
+    assert "Selection: C\n0.1\nSelection: By\nlog-loss over 5 folds" in by_pointer
     ActionChains(page).move_to_element(find(page, "#run-2 td[data-row='3'][data-column='3']")).perform()
     assert details.text != by_pointer
     first = find(page, "#run-2 td[tabindex='0']")

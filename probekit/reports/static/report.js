@@ -3,7 +3,7 @@
   const element = (name, text) => Object.assign(document.createElement(name), { textContent: text });
 
   function mountMatrix(figure) {
-    const { layers, details } = JSON.parse(figure.querySelector("[data-cells]").textContent);
+    const { layers, details, shown: first } = JSON.parse(figure.querySelector("[data-cells]").textContent);
     const cells = [...figure.querySelectorAll("td[data-row]")];
     const panel = figure.querySelector("[data-details]");
     const rows = [...figure.querySelectorAll("tbody th[scope=row]")].map((th) => th.textContent);
@@ -12,7 +12,7 @@
     const columnAxis = figure.querySelector("th[scope=colgroup]").textContent.trim().toLowerCase();
     const place = (cell) => [Number(cell.dataset.row), Number(cell.dataset.column)];
 
-    let layer = Object.values(layers)[0];
+    let layer = layers[first];
     let shown = null;
 
     function show(cell) {
