@@ -23,6 +23,8 @@ class Topic:
     folded: tuple[str, ...] = ()
     """That are there to open."""
     open_figures: bool = True
+    leads: bool = False
+    """It is what the run was made for, and comes before the matrices."""
 
 
 @dataclass(frozen=True)

@@ -21,12 +21,14 @@ TOPICS = (
         "The mean over test generators at every tap. Which tap is best was seen on test samples here: choose one with "
         "--choose-features, on training samples.",
         ("layers-",),
+        leads=True,
     ),
     Topic(
         "By training images",
         "AUC by the number of training images of each generator; means over draws, ± one standard deviation.",
         ("shots-",),
         ("shots",),
+        leads=True,
     ),
     Topic(
         "Ensembles",
@@ -34,6 +36,7 @@ TOPICS = (
         "interval of the difference under the same draws.",
         ("gain-",),
         ("gains",),
+        leads=True,
     ),
     Topic(
         "Under perturbation",
