@@ -190,7 +190,7 @@ def test_home_and_end_lead_to_the_ends_of_a_row(show, plain):
 
 
 @pytest.mark.parametrize("width", [320, 390])
-def test_on_a_phone_only_tables_scroll_sideways(show, report, width):
+def test_on_a_phone_only_boxes_scroll_sideways(show, report, width):
     page = opened(show(report, width=width, height=844))
     assert page.execute_script("return document.documentElement.scrollWidth") <= width
 
