@@ -61,3 +61,13 @@ def test_images_that_failed_are_an_alert_of_the_extraction(tmp_path):
 def test_a_page_without_alerts_has_no_place_for_them(tmp_path):
     page = check(reports.build([run_folders.write_run(tmp_path, "extract", {"models": [{"model": "npr"}]})]))
     assert "Before you trust" not in page.text
+
+
+def test_a_page_of_probes_without_an_audit_says_that_shortcuts_are_not_known(tmp_path, monkeypatch):
+    sections.names()
+    monkeypatch.setitem(sections._parts, "audit", Suspicious)
+    asked = run_folders.write_run(tmp_path, "probe", {"runs": [run_folders.binary()]})
+    failed = {"failed": pd.DataFrame({"path": ["a.png"], "reason": ["0 bytes"]})}
+    audited = run_folders.write_run(tmp_path, "audit", {"models": []}, tables=failed)
+    assert "There is no audit among these runs" in check(reports.build([asked])).text
+    assert "There is no audit" not in check(reports.build([asked, audited])).text
