@@ -145,7 +145,7 @@ def read(path: Path) -> dict[str, Any]:
 
 
 def finished(runs: Path, verbs: Sequence[str] = ()) -> tuple[list[Path], list[str]]:
-    """Folders of the runs that ended well, oldest first, and one line for each that cannot be read.
+    """Folders of the runs that ended well, oldest first, and one line for each that did not or cannot be read.
 
     Args:
         runs: where run folders live, at any depth.
@@ -158,8 +158,12 @@ def finished(runs: Path, verbs: Sequence[str] = ()) -> tuple[list[Path], list[st
         except RunError as error:
             problems.append(str(error))
             continue
-        if record["status"] == "done" and (not verbs or record["verb"] in verbs):
+        if verbs and record["verb"] not in verbs:
+            continue
+        if record["status"] == "done":
             found.append((record["started"], path.parent))
+        else:
+            problems.append(f"{path.parent} is recorded as {record['status']}{_because(record)}")
     return [path for _, path in sorted(found)], problems
 
 
@@ -171,6 +175,10 @@ def versions() -> Mapping[str, str]:
         with contextlib.suppress(metadata.PackageNotFoundError):
             found[library] = metadata.version(library)
     return found
+
+
+def _because(record: dict[str, Any]) -> str:
+    return f" ({record['error']})" if record.get("error") else ""
 
 
 @contextlib.contextmanager

@@ -131,7 +131,8 @@ def extract(
         except KeyboardInterrupt:
             output.remark("interrupted: what was committed is kept, and the same command goes on from there.")
             raise
-        stores = [{"model": model.model, "view": model.view, "name": model.name} for model in result.models]
+        described = ("model", "view", "precision", "address", "name", "weights_sha256")
+        stores = [{fact: getattr(model, fact) for fact in described} for model in result.models]
         run.note(manifest=questions.describe_manifest(chosen), stores=stores, result=result.to_json())
         if len(result.failed):
             run.table("failed", result.failed)

@@ -84,8 +84,10 @@ class Session:
         """Record where these features came from."""
         from probekit.fingerprint import plain
 
+        weights = {store.settings.address: store.settings.weights_sha256 for store in self._join.stores}
         for features in every:
-            self._stores += [source for source in map(plain, features.sources) if source not in self._stores]
+            used = [{**vars(source), "weights_sha256": weights.get(source.address)} for source in features.sources]
+            self._stores += [source for source in map(plain, used) if source not in self._stores]
 
     def answer(self, found: Mapping[str, Any], features: "FeatureSet") -> None:
         """Keep one answer, with the features that it was found in."""

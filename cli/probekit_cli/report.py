@@ -26,8 +26,7 @@ def report(
     from probekit import records, reports
     from probekit.errors import RunError
 
-    finished, problems = records.finished(runs)
-    chosen = folders or finished
+    chosen, problems = (folders, []) if folders else records.finished(runs)
     for problem in problems:
         output.remark(f"left out: {problem}")
     if not chosen:

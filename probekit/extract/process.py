@@ -123,6 +123,7 @@ def _summary(target: Target, plan: Plan) -> ModelExtraction:
         device=target.device,
         address=target.store.settings.address,
         name=target.store.path.name,
+        weights_sha256=target.store.settings.weights_sha256,
         rows=len(plan.samples),
         done=int(np.count_nonzero(status == DONE)),
         failed=int(np.count_nonzero(status == FAILED)),

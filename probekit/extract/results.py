@@ -24,6 +24,8 @@ class ModelExtraction:
     address: str
     name: str
     """Of the store's folder."""
+    weights_sha256: str | None
+    """None of a model without weights."""
     rows: int
     """Distinct samples of the manifest."""
     done: int

@@ -5,14 +5,20 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
-from probekit.reports.text import UNKNOWN, cell, exact, is_nested, is_number, is_unknown, number, words
+from probekit.reports.text import UNKNOWN, cell, exact, is_nested, is_number, is_unknown, listing, number, words
 
 Pair = Mapping[str, Any]
 
-METRICS = ("auc", "acc", "balanced_acc", "ap", "eer")
+METRICS = ("auc", "acc", "balanced_acc", "ap", "eer", "tpr_at_fpr5", "ece", "log_loss")
 FALLING = frozenset({"eer"})  # smaller is better
+FIRST = ("C", "k", "Features", "By", "Oracle")
+"""Of a selection record: what was chosen, by what, and whether on test samples; the rest follows."""
 LONGEST_LIST = 8
-NO_CHANCE = frozenset({"ap"})  # what guessing gives depends on the class balance, so its tint starts at 0
+ORACLE, FAIR = "yes: chosen on the test samples, an upper bound and no result", "no"
+NO_CHANCE = frozenset({"ap", "tpr_at_fpr5"})  # guessing gives no one value, so the tint starts at 0
+UNTINTED = frozenset({"ece", "log_loss"})  # errors of the probabilities: they have no best side to tint
+COUNTS = ("n_test", "n_real", "n_fake", "n_groups", "n_train", "seeds")
+"""What a cell tells of its images, before the intervals and the selection."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +53,7 @@ class Matrix:
                 layer.name: {"label": layer.label, "text": layer.text, "tint": layer.tint} for layer in self.layers
             },
             "details": self.details,
+            "shown": self.layers[0].name if self.layers else None,
         }
 
 
@@ -58,6 +65,8 @@ class Spread:
     across: list[float]
     worst: Pair | None
     """The pair of `across` with the smallest value."""
+    best: Pair | None
+    """The one with the largest."""
 
     @property
     def same_median(self) -> float | None:
@@ -70,18 +79,32 @@ class Spread:
         return median(self.across) if self.across else None
 
 
-def pair_matrix(pairs: Sequence[Pair], selection: object = None) -> Matrix:
-    """Training generators down, tested generators across, in the order in which they first appear."""
-    trains = list(dict.fromkeys(str(pair.get("train", UNKNOWN)) for pair in pairs))
-    tests = list(dict.fromkeys(str(pair.get("test", UNKNOWN)) for pair in pairs))
-    tests = [name for name in trains if name in tests] + [name for name in tests if name not in trains]
-    at = {(str(pair.get("train", UNKNOWN)), str(pair.get("test", UNKNOWN))): pair for pair in pairs}
-    grid = [[at.get((train, test), {}) for test in tests] for train in trains]
+def pair_matrix(
+    pairs: Sequence[Pair],
+    selection: object = None,
+    subject: str = "",
+    sides: tuple[str, str] = ("train", "test"),
+    axes: tuple[str, str] = ("Trained on", "Tested on"),
+) -> Matrix:
+    """Training generators down, tested generators across, in the order in which they first appear.
+
+    Args:
+        pairs: a cell each.
+        selection: how the probes were chosen, where a pair does not say it itself.
+        subject: the features of all of them.
+        sides: keys of a pair that name its row and its column.
+        axes: what rows and columns are.
+    """
+    down, across = ([str(pair.get(side, UNKNOWN)) for pair in pairs] for side in sides)
+    rows, columns = (list(dict.fromkeys(names)) for names in (down, across))
+    columns = [name for name in rows if name in columns] + [name for name in columns if name not in rows]
+    at = dict(zip(zip(down, across, strict=True), pairs, strict=True))
+    grid = [[at.get((row, column), {}) for column in columns] for row in rows]
     return Matrix(
-        row_axis="Trained on",
-        column_axis="Tested on",
-        rows=trains,
-        columns=tests,
+        row_axis=axes[0],
+        column_axis=axes[1],
+        rows=rows,
+        columns=columns,
         layers=[
             Layer(
                 name,
@@ -91,7 +114,7 @@ def pair_matrix(pairs: Sequence[Pair], selection: object = None) -> Matrix:
             )
             for name in metrics_of(pairs)
         ],
-        details=[[_details(pair, selection) for pair in row] for row in grid],
+        details=[[_details(pair, selection, subject) for pair in row] for row in grid],
         ringed=[[bool(pair) and _seen(pair) for pair in row] for row in grid],
     )
 
@@ -140,6 +163,7 @@ def spread(pairs: Sequence[Pair], metric: str = "auc") -> Spread:
         same=[pair[metric] for pair in known if _seen(pair)],
         across=[pair[metric] for pair in across],
         worst=min(across, key=lambda pair: float(pair[metric]), default=None),
+        best=max(across, key=lambda pair: float(pair[metric]), default=None),
     )
 
 
@@ -160,6 +184,8 @@ def selection_lines(record: object, train: str | None = None) -> list[tuple[str,
             value = value[train]  # noqa: PLW2901 - the same entry, narrowed to this training set
         if isinstance(value, Mapping) and "by" in value:
             lines.append((words(key), exact(value.get("name", value["by"]))))
+        elif key == "oracle":
+            lines.append((words(key), ORACLE if value else FAIR))
         elif isinstance(value, list) and not any(isinstance(item, list | Mapping) for item in value):
             lines.append((words(key), _range_of(list(dict.fromkeys(value)))))
         elif not is_nested(value):
@@ -171,6 +197,8 @@ def tint(metric: str, value: object) -> float | None:
     """-1 … 1: how far a value lies above (or below) what guessing gives."""
     if not is_number(value) or is_unknown(value):
         return None
+    if metric in UNTINTED:
+        return 0.0
     if metric in NO_CHANCE:
         return round(float(value), 3)
     return round((2 * value - 1) * (-1 if metric in FALLING else 1), 3)
@@ -181,19 +209,26 @@ def _seen(pair: Pair) -> bool:
     return bool(pair.get("seen", pair.get("train") == pair.get("test")))
 
 
-def _details(pair: Pair, selection: object) -> list[tuple[str, str]]:
+def _details(pair: Pair, selection: object, subject: str) -> list[tuple[str, str]]:
+    """Images, intervals, and how the probe was chosen: what a reader needs to weigh the number."""
     if not pair:
         return [("Result", "not asked")]
-    shown = [
-        (words(key), cell(value, key))
-        for key, value in pair.items()
-        if key not in {"train", "test", "selection"} and not isinstance(value, Mapping)
-    ]
+    shown = [(words(key), cell(pair[key], key)) for key in COUNTS if key in pair]
+    shown += [(words(key), cell(value, key)) for key, value in pair.items() if key.endswith("_ci")]
+    shown += [] if any(key.endswith("_ci") for key in pair) else [("95 % interval", "none")]
+    if is_number(pair.get("leaks")) and pair["leaks"]:
+        shown.append(("Groups also trained on", number(pair["leaks"])))
     chosen = selection_lines(pair.get("selection", selection), str(pair.get("train")))
+    chosen = sorted((line for line in chosen if line[0] != "Parameter"), key=lambda line: _place(line[0]))
+    shown += [("Features", subject)] if subject else []
     return shown + [(f"Selection: {term}", value) for term, value in chosen]
+
+
+def _place(term: str) -> int:
+    return FIRST.index(term) if term in FIRST else len(FIRST)
 
 
 def _range_of(values: list[object]) -> str:
     if len(values) > LONGEST_LIST and all(is_number(value) for value in values):
         return f"{len(values)} values, {exact(values[0])} to {exact(values[-1])}"
-    return exact(values)
+    return exact(values) if len(values) <= LONGEST_LIST else listing([exact(value) for value in values])

@@ -1,6 +1,5 @@
 """Run folders, read for a report: the record, its tables and its figures, and nothing outside the folder."""
 
-from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -11,14 +10,7 @@ import pandas as pd
 
 from probekit import records
 from probekit.errors import RunError
-
-PICTURES = {
-    ".png": "image/png",
-    ".jpg": "image/jpeg",
-    ".jpeg": "image/jpeg",
-    ".webp": "image/webp",
-    ".svg": "image/svg+xml",
-}
+from probekit.reports.pictures import Picture, embedded
 
 
 @dataclass(frozen=True)
@@ -27,8 +19,8 @@ class Figure:
 
     name: str
     caption: str
-    uri: str | None
-    """`data:image/png;base64,…`; None for a file that is no picture."""
+    picture: Picture | None
+    """None for a file that is no picture."""
 
 
 @dataclass(frozen=True)
@@ -78,6 +70,19 @@ class Run:
         return manifest if isinstance(manifest, Mapping) else {}
 
     @property
+    def notes(self) -> list[str]:
+        """What the command remarked about its answers, each once."""
+        every = [self.result, *self.parts]
+        found = [note for item in every if isinstance(item.get("notes"), list) for note in item["notes"]]
+        return list(dict.fromkeys(map(str, found)))
+
+    @property
+    def failed(self) -> set[str]:
+        """Paths of images that it has no features or no score of."""
+        table = self.tables.get("failed")
+        return set(map(str, table["path"])) if table is not None and "path" in table else set()
+
+    @property
     def seconds(self) -> float | None:
         """Wall-clock time from start to end."""
         try:
@@ -101,7 +106,9 @@ def load(path: Path) -> Run:
         path=path,
         record=record,
         tables={name: _table(tables[name]) for name in named_tables if name in tables},
-        figures=tuple(_figure(figures[name], named_figures[name]) for name in named_figures if name in figures),
+        figures=tuple(
+            Figure(name, caption, embedded(figures[name])) for name, caption in named_figures.items() if name in figures
+        ),
         missing=tuple(name for name in named_tables if name not in tables)
         + tuple(name for name in named_figures if name not in figures),
     )
@@ -143,15 +150,6 @@ def _table(path: Path) -> pd.DataFrame:
         return pd.read_parquet(path)
     except (OSError, ValueError) as error:
         raise RunError(f"{path} cannot be read ({_line(error)}): run the command again.") from error
-
-
-def _figure(path: Path, caption: str) -> Figure:
-    media = PICTURES.get(path.suffix.lower())
-    try:
-        uri = f"data:{media};base64,{b64encode(path.read_bytes()).decode()}" if media else None
-    except OSError as error:
-        raise RunError(f"{path} cannot be read ({error.strerror}): run the command again.") from error
-    return Figure(path.name, caption, uri)
 
 
 def _line(error: Exception) -> str:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from probekit.registry import Registry
 from probekit.reports.runs import Run
@@ -18,6 +18,18 @@ class Headline:
     value: float | None
     note: str = ""
     """What to hold it against: `chance 0.200`."""
+
+
+@dataclass(frozen=True)
+class Alert:
+    """What a reader must know before believing any number of the page; it stands at the very top."""
+
+    severity: Literal["serious", "caution"]
+    """`serious`: a conclusion may be wrong because of it. `caution`: it limits what may be concluded."""
+    sentence: str
+    """What is the case, in plain words with its numbers; a whole sentence."""
+    link: str = ""
+    """Where the section tells more: `shortcuts` leads to `id="{{ id }}-shortcuts"` of its template."""
 
 
 class Section:
@@ -41,6 +53,10 @@ class Section:
 
     def headlines(self, run: Run) -> list[Headline]:
         """The numbers that a reader looks for first."""
+        return []
+
+    def alerts(self, run: Run) -> list[Alert]:
+        """What makes its numbers, or those of other runs, less than they seem; most runs have none."""
         return []
 
     def context(self, run: Run) -> Mapping[str, Any]:

@@ -43,8 +43,10 @@ def environment() -> Environment:
         "count": text.count,
         "duration": text.duration,
         "exact": text.exact,
+        "lower_first": text.lower_first,
         "moment": text.moment,
         "number": text.number,
+        "parted": text.parted,
         "words": text.words,
     }
     env.tests |= {"measured": text.is_number, "nested": text.is_nested}

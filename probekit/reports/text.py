@@ -1,14 +1,23 @@
 """Numbers and values as people read them: `0.932`, `1,024`, `2 min 5 s`, and `–` for what is not known."""
 
 import math
+import re
 from collections.abc import Mapping
 from datetime import datetime
 from typing import TypeGuard
 
 import numpy as np
 from jinja2 import Undefined
+from markupsafe import Markup
 
 UNKNOWN = "–"
+SPACED = re.compile(r"\s+|\S+")
+SEPARATED = re.compile(r"[^/_#@+:.,→·=-]{0,16}[/_#@+:.,→·=-]+|[^/_#@+:.,→·=-]{1,16}")
+UNBROKEN = 14
+"""Characters that a word may have without a place to break it."""
+CLOSE = frozenset({"threshold", "similarity"})
+FINE = 5
+"""Digits of what lies close to 1, as similarities of forensic features do."""
 UNITS = (("h", 3600), ("min", 60), ("s", 1))
 
 
@@ -45,14 +54,17 @@ def exact(value: object) -> str:
 
 
 def cell(value: object, name: str = "") -> str:
-    """A table's cell: numbers as measured, an interval (`…_ci`) as `lo–hi`, anything else as it is."""
+    """A table's cell: numbers as measured, intervals (`…_ci`) as `lo–hi`, counts (`n_…`) whole, the rest as it is."""
     if isinstance(value, list | tuple):
-        if name.endswith("_ci") and len(value) == 2:
-            return "–".join(number(bound) for bound in value)
+        if name.endswith("_ci") and len(value) == 2 and all(is_number(bound) for bound in value):
+            low, high = (f"{bound:.3f}".replace("-", "−") for bound in value)
+            return f"{low} to {high}" if "−" in low else f"{low}–{high}"
         return ", ".join(cell(item) for item in value) or UNKNOWN
     if isinstance(value, Mapping):
         return ", ".join(f"{words(key)} {cell(item, str(key))}" for key, item in value.items()) or UNKNOWN
-    return number(value)
+    if name.startswith("n_") and isinstance(value, float) and value.is_integer():
+        return number(int(value))
+    return number(value, FINE if name in CLOSE else 3)
 
 
 def is_unknown(value: object) -> bool:
@@ -89,10 +101,18 @@ NAMES = {
     "auc_sd": "AUC, standard deviation",
     "auc_single": "AUC of the best single",
     "cross_auc": "Cross-AUC",
+    "brier": "Brier score",
+    "dimension": "Columns",
+    "auroc_ci": "AUROC, 95 % interval",
+    "balanced_acc_ci": "Balanced accuracy, 95 % interval",
+    "drop_ci": "Drop, 95 % interval",
     "ece": "ECE",
+    "gain_ci": "Gain, 95 % interval",
+    "recall_ci": "Recall, 95 % interval",
     "fake_acc": "Accuracy on fakes",
     "gain_hi": "Gain, upper bound",
     "gain_lo": "Gain, lower bound",
+    "llr": "LLR",
     "log_loss": "Log-loss",
     "real_acc": "Accuracy on real images",
     "tpr_at_fpr1": "TPR at FPR .01",
@@ -106,17 +126,46 @@ NAMES = {
     "tnr_at_tpr95": "TNR at TPR .95",
     "balanced_acc": "Balanced accuracy",
     "eer": "EER",
+    "class_rank1": "Class rank-1",
     "images_per_second": "Images/s",
     "knn_purity": "k-NN purity",
     "macro_map": "Macro mAP",
+    "k": "k",
+    "knn_recall": "k-NN recall",
     "map": "mAP",
+    "map_at_r": "MAP@R",
+    "r_precision": "R-precision",
+    "rank1": "Rank-1",
+    "rank5": "Rank-5",
+    "rank10": "Rank-10",
     "n": "Images",
     "n_gallery": "Gallery",
     "n_queries": "Queries",
     "n_test": "Test images",
     "n_train": "Training images",
+    "n_fake": "Fake images",
+    "n_groups": "Groups",
+    "n_mated": "Mated searches",
+    "n_non_mated": "Searches without a mate",
+    "n_enrolled_rows": "Registered images",
+    "n_real": "Real images",
+    "n_scored": "Scored queries",
+    "n_seeds": "Seeds",
+    "n_threshold": "Searches behind the threshold",
     "oscr": "OSCR",
+    "outside": "Interval excludes 0",
+    "sha256": "SHA-256",
+    "weights_sha256": "SHA-256 of the weights",
 }
+
+
+def parted(text: object) -> Markup:
+    """Escaped text in which long words may be broken after a separator or, without one, every 16 characters."""
+    return Markup("").join(Markup("<wbr>").join(_pieces(word)) for word in SPACED.findall(str(text)))
+
+
+def _pieces(word: str) -> list[str]:
+    return SEPARATED.findall(word) if len(word) > UNBROKEN else [word]
 
 
 def words(name: object) -> str:
@@ -124,8 +173,16 @@ def words(name: object) -> str:
     name = str(name)
     if name in NAMES:
         return NAMES[name]
+    measure, at, operating_point = name.partition("@")
+    if at and measure in NAMES:
+        return f"{NAMES[measure]}@{operating_point}"
     spaced = name.replace("_", " ").strip()
     return spaced[:1].upper() + spaced[1:] if spaced.islower() else spaced
+
+
+def lower_first(text: str) -> str:
+    """Words in the middle of a sentence: `Test images` → `test images`; `AUC` and `FNIR` stay."""
+    return text[:1].lower() + text[1:] if text[1:2].islower() else text
 
 
 def duration(seconds: object) -> str:

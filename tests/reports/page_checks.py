@@ -3,7 +3,8 @@
 import re
 from html.parser import HTMLParser
 
-VOID = {"meta", "link", "img", "input", "br", "hr"}
+VOID = {"meta", "link", "img", "input", "br", "hr", "wbr"}
+SEAM = "\0"  # where a long name may be broken: no space between what stands on its two sides
 BLOCKS = {
     "div",
     "p",
@@ -40,6 +41,8 @@ class Page(HTMLParser):
         assert len(names) == len(set(names)), f"<{tag}> has an attribute twice: {names}"
         assert not (tag in BLOCKS and "p" in self.open), f"<{tag}> inside <p>, line {self.getpos()[0]}"
         self.tags.append((tag, dict(attrs)))
+        if tag == "wbr":
+            self.texts.append(SEAM)
         if tag not in VOID and "/" not in (self.get_starttag_text() or "")[-2:]:
             self.open.append(tag)
 
@@ -58,7 +61,7 @@ class Page(HTMLParser):
     @property
     def text(self) -> str:
         """All that a reader can read, white space collapsed."""
-        return re.sub(r"\s+", " ", " ".join(self.texts))
+        return re.sub(r"\s+", " ", " ".join(self.texts).replace(f" {SEAM} ", ""))
 
     def values(self, *names: str) -> list[str]:
         """Values of these attributes, on any tag."""

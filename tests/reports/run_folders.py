@@ -102,7 +102,8 @@ def binary(seed: int = 0, **subject: str) -> dict[str, Any]:
     }
 
 
-def attribution() -> dict[str, Any]:
+def attribution(nasty: str = "") -> dict[str, Any]:
+    names = [name.replace("telea", f"telea{nasty}") for name in CLASSES]
     confusion = [[40, 2, 1, 3, 14], [3, 50, 5, 1, 1], [2, 6, 51, 1, 0], [1, 3, 2, 53, 1], [22, 2, 1, 1, 34]]
     recalls = [row[i] / sum(row) for i, row in enumerate(confusion)]
     return {
@@ -110,10 +111,10 @@ def attribution() -> dict[str, Any]:
         "probe": "logistic",
         **SUBJECT,
         "selection": {"C": 1.0, "split": "train"},
-        "classes": list(CLASSES),
+        "classes": names,
         "acc": float(np.mean(recalls)),
         "balanced_acc": float(np.mean(recalls)),
-        "per_class": [{"class": c, "n": 60, "recall": r} for c, r in zip(CLASSES, recalls, strict=True)],
+        "per_class": [{"class": c, "n": 60, "recall": r} for c, r in zip(names, recalls, strict=True)],
         "confusion": confusion,
     }
 
@@ -216,8 +217,8 @@ def demo(runs: Path, *, nasty: str = "") -> list[Path]:
             tables={"pairs": pd.DataFrame(pairs())},
             figures={f"auc{nasty}": picture()},
         ),
-        write_run(runs, "probe", {"runs": [attribution()]}),
-        write_run(runs, "retrieve", {"runs": [retrieval()]}),
+        write_run(runs, "probe", {"runs": [attribution(nasty)]}),
+        write_run(runs, "retrieve", {"runs": [{**retrieval(), "notes": [f"No validation rows. {nasty}"]}]}),
         write_run(
             runs,
             "map",
@@ -236,3 +237,91 @@ def attributed(task: str = "one-vs-real", *, oracle: bool = False) -> dict[str, 
     ]
     record = {"by": "cv", "oracle": oracle}
     return attribution() | {"task": task, "pairs": real_or_fake, "binary": {"auc": 0.91}, "selection": record}
+
+
+def projected(nasty: str = "") -> dict[str, Any]:
+    """Retrieval with a projection and every generator left out in turn."""
+    gain = {"raw": 0.5, "projected": 0.46, "gain": -0.04, "outside": False, "gain_ci": [-0.09, 0.01]}
+    left_out = {"n_enrolled_rows": 288, "n_mated": 180, "n_non_mated": 60, "auroc_ci": [0.5, 0.7], "dir@0.05": 0.2}
+    rows = [
+        {"unknown": f"{name}{nasty}", "features": "raw", "pool": "unregistered", "auroc": 0.6 - i / 20, **left_out}
+        for i, name in enumerate(GENERATORS)
+    ]
+    found = {
+        "rows": rows,
+        "mean": [{"features": "raw", "pool": "unregistered", "auroc": 0.525}],
+        "gains": [{"unknown": f"telea{nasty}", "measure": "AUROC against real", **gain}],
+    }
+    return retrieval() | {"gains": [{"measure": f"Rank-1{nasty}", **gain}], "leave_one_out": found}
+
+
+def few_examples(nasty: str = "") -> dict[str, Any]:
+    """Retrieval by registered examples."""
+    rows = [
+        {"shots": shots, "measure": "Rank-1", "value": value, "spread": spread, "n_seeds": 5}
+        for shots, value, spread in (("1", 0.42, 0.06), ("5", 0.5, 0.02), ("all", 0.71, None))
+    ]
+    return retrieval() | {"shots": rows, "notes": [f"note {nasty}"]}
+
+
+def perturbed(nasty: str = "") -> dict[str, Any]:
+    """Probes on perturbed images."""
+    rows = [
+        {"perturb": f"{name}{nasty}", "train": "telea", "test": test, "auc": 0.9 - drop, "drop": drop, "n_test": 48}
+        for name, drop in (("clean", 0.0), ("jpeg:75", 0.3))
+        for test in GENERATORS
+    ]
+    return binary() | {"robustness": rows}
+
+
+def ensemble(nasty: str = "") -> dict[str, Any]:
+    """Late fusion and what it gained."""
+    gains = [
+        {"train": "telea", "test": test, "ensemble": f"late fusion{nasty}", "gain": 0.02, "outside": i == 0}
+        for i, test in enumerate(GENERATORS)
+    ]
+    return binary(tap="blocks+blocks") | {"ensemble": f"late fusion{nasty}", "gains": gains}
+
+
+def every_question(runs: Path, nasty: str = "") -> list[Path]:
+    """A run of every kind that has a section of its own; `nasty` stands wherever outsiders' text can."""
+    few = few_examples(nasty)
+    shots = pd.DataFrame(few["shots"]).assign(model="npr+srm", tap="blocks")
+    by_images = pd.DataFrame(
+        {"train": f"telea{nasty}", "test": "telea", "shots": ["1", "all"], "auc": [0.4, 0.9], "auc_sd": [0.1, None]}
+    )
+    scored = pd.DataFrame(
+        {"path": [f"new/{nasty}.png", "new/b.png"], "score": [2.5, -1.0], "probability": [0.92, 0.27], "label": [1, 0]}
+    )
+    by_generator = pd.DataFrame({"generator": [f"telea{nasty}", "shiftmap"], "n_fake": 48, "auc": [0.9, 0.5]})
+    nearest = pd.DataFrame({"path": [f"new/{nasty}.png"], "generator": [f"telea{nasty}"], "similarity": [0.99946]})
+    calibration = {"threshold": 0.99938, "pool": f"real{nasty}", "examples": 250, "generators": [f"telea{nasty}"]}
+    pools = [{"pool": f"real{nasty}", "n": 48, "status": "resolved", "threshold": 0.99938}]
+    lost = pd.DataFrame({"path": [f"new/{nasty}lost.png"], "reason": [f"truncated {nasty}"]})
+    watch = {"blacklist": f"watch{nasty}"}
+    return [
+        *demo(runs, nasty=nasty),
+        write_run(runs, "probe", {"runs": [perturbed(nasty)]}),
+        write_run(runs, "probe", {"runs": [ensemble(nasty)]}, figures={f"gain-late{nasty}": picture()}),
+        write_run(
+            runs, "probe", {"runs": [binary() | {"shots": n} for n in ("1", "all")]}, tables={"shots": by_images}
+        ),
+        write_run(runs, "retrieve", {"runs": [projected(nasty)]}),
+        write_run(runs, "retrieve", {"runs": [few]}, tables={"shots": shots}),
+        write_run(
+            runs,
+            "predict",
+            {"probe": {"title": f"logistic{nasty}"}, "threshold": 0.5, "scored": 2, "called_fake": 1, "excluded": 1},
+            tables={"predictions": scored, "pairs": by_generator, "failed": lost},
+        ),
+        write_run(runs, "blacklist-register", {**watch, "generator": f"telea{nasty}", "added": 125, "examples": 125}),
+        write_run(
+            runs, "blacklist-calibrate", {**watch, "fpir": 0.1, "pools": pools, "calibration": calibration, "notes": []}
+        ),
+        write_run(
+            runs,
+            "blacklist-match",
+            {**watch, "threshold": 0.99938, "expected_fpir": 0.1, "counts": {f"telea{nasty}": 1, "unknown": 1}},
+            tables={"nearest": nearest},
+        ),
+    ]

@@ -63,7 +63,7 @@ def test_pictures_that_no_matrix_shows_are_not_folded_away(tmp_path):
     names = ["auc-npr", "gain-late-fusion-npr", "shots-npr", "robustness-lama-npr", "threshold-transfer-npr"]
     pictures = {name: run_folders.picture() for name in names}
     html = reports.build([run_folders.write_run(tmp_path, "probe", {"runs": [run_folders.binary()]}, figures=pictures)])
-    shown, folded = html.split("1 figure as files, for papers")
+    shown, folded = html.replace("<wbr>", "").split("1 figure as files, for papers")
     assert [name for name in names if f"figures/{name}" in shown] == names[1:]
     assert "figures/auc-npr" in folded
 
@@ -79,3 +79,14 @@ def test_metrics_of_the_engine_have_readable_headings():
         "AUC, lower bound",
         "Gain, upper bound",
     ]
+
+
+def test_what_a_run_was_made_for_comes_before_its_matrices_and_the_rest_after(tmp_path):
+    pictures = {name: run_folders.picture() for name in ("layers-npr", "reliability-telea-npr")}
+    said = built(tmp_path, [run_folders.binary()], figures=pictures).text
+    assert said.index("By layer") < said.index("Tested on") < said.index("Calibration A reliability curve")
+
+
+def test_a_topic_with_many_figures_is_folded(tmp_path):
+    pictures = {f"reliability-{i}-npr": run_folders.picture() for i in range(4)}
+    assert "4 figures to open" in built(tmp_path, [run_folders.binary()], figures=pictures).text

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from probekit.reports.runs import Run
-from probekit.reports.section import Section, sections
-from probekit.reports.text import duration, is_number, listing, number
+from probekit.reports.section import Alert, Section, sections
+from probekit.reports.text import count, duration, is_number, listing, number
 
 MOST_FAILURES = 200
 _COLUMNS = ("model", "taps", "view", "precision", "rows", "done", "failed", "computed", "seconds")
@@ -31,17 +31,37 @@ class ExtractSection(Section):
         """Rows and failures of each model, and the speed."""
         return [*(_rows(part) for part in run.parts), *_speed(run)]
 
+    def alerts(self, run: Run) -> list[Alert]:
+        """Images without features: no question of the page is about them."""
+        lost = _lost(run)
+        sentence = f"{count(lost, 'image')} could not be read or computed: no result is about them."
+        return [Alert("caution", sentence, "failed")] if lost else []
+
     def context(self, run: Run) -> Mapping[str, Any]:
         """The failed images: how many, and a row for each model that failed on them."""
-        failed = run.tables.get("failed")
-        lost = 0 if failed is None else failed["path"].nunique() if "path" in failed else len(failed)
+        failed, lost = run.tables.get("failed"), _lost(run)
         return {
-            "models": [{name: part[name] for name in _COLUMNS if name in part} for part in run.parts],
+            "models": [_row(part) for part in run.parts],
             "failed": failed,
             "lost": lost,
             "none": not lost and all(part.get("failed") == 0 for part in run.parts),
             "most": MOST_FAILURES,
         }
+
+
+def _row(part: Mapping[str, Any]) -> dict[str, Any]:
+    """A line of the table; of many taps the first and how many more."""
+    taps = part.get("taps")
+    told = {"taps": listing([str(tap) for tap in taps], most=4)} if isinstance(taps, list) else {}
+    return {name: value for name, value in ({**part, **told}).items() if name in _COLUMNS}
+
+
+def _lost(run: Run) -> int:
+    """How many images failed for at least one model."""
+    failed = run.tables.get("failed")
+    if failed is None:
+        return 0
+    return int(failed["path"].nunique()) if "path" in failed else len(failed)
 
 
 def _rows(part: Mapping[str, Any]) -> str:

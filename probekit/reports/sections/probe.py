@@ -1,24 +1,63 @@
 """Probes: train/test matrices for binary tasks, recall and confusion for attribution."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from probekit.reports.matrices import (
-    Matrix,
-    confusion_matrix,
-    metrics_of,
-    pair_matrix,
-    selection_lines,
-    spread,
-)
+from probekit.reports import probed
+from probekit.reports.matrices import metrics_of, pair_matrix, selection_lines, spread
+from probekit.reports.probed import Part
 from probekit.reports.runs import Run
-from probekit.reports.section import Headline, Section, sections
-from probekit.reports.text import is_number, number, words
+from probekit.reports.section import Alert, Headline, Section, sections
+from probekit.reports.tables import Rows, pivot
+from probekit.reports.text import number, words
+from probekit.reports.topics import Topic, told, untold
 
-Part = Mapping[str, Any]
+MOST_SENTENCES = 4
+"""Answers that are told one by one; more are told by their extremes."""
 
-DRAWN = ("shots-", "robustness-", "gain-", "layers-", "threshold-transfer-")
-"""Pictures of what no matrix of the page shows, and that are few."""
+TOPICS = (
+    Topic(
+        "By layer",
+        "The mean over test generators at every tap. Which tap is best was seen on test samples here: choose one with "
+        "--choose-features, on training samples.",
+        ("layers-",),
+        leads=True,
+    ),
+    Topic(
+        "By training images",
+        "AUC by the number of training images of each generator; means over draws, ± one standard deviation.",
+        ("shots-",),
+        ("shots",),
+        leads=True,
+    ),
+    Topic(
+        "Ensembles",
+        "What is gained over the best single kind of features, which was chosen on training samples, with the 95 % "
+        "interval of the difference under the same draws.",
+        ("gain-",),
+        ("gains",),
+        leads=True,
+    ),
+    Topic(
+        "Under perturbation",
+        "The probes were trained on clean images; the perturbed ones are those of the test. A drop is against clean.",
+        ("robustness-",),
+        folded=("robustness",),
+    ),
+    Topic(
+        "Thresholds from elsewhere",
+        "Balanced accuracy lost when the threshold is set on the row's generator and used on the column's, against "
+        "the best threshold there is, which nobody knows beforehand.",
+        ("threshold-transfer-",),
+        folded=("threshold_transfer",),
+    ),
+    Topic(
+        "Calibration",
+        "A reliability curve on the diagonal means that of images called fake with probability p, a share p is fake.",
+        ("reliability-",),
+    ),
+    Topic("ROC and DET curves", "", ("roc-", "det-"), open_figures=False),
+)
 
 
 @sections.add("probe")
@@ -30,11 +69,11 @@ class ProbeSection(Section):
 
     def title(self, run: Run) -> str:
         """By what was asked: pairs, a task of attribution, or both."""
-        match bool(_matrices(run)), bool(_with_classes(run)):
+        match bool(probed.matrices(run)), bool(probed.with_classes(run)):
             case True, False:
-                return "Train/test matrices"
+                return f"Train/test matrices{probed.kind(run)}"
             case False, True:
-                tasks = {str(part.get("task") or "attribution") for part in _with_classes(run)}
+                tasks = {str(part.get("task") or "attribution") for part in probed.with_classes(run)}
                 return tasks.pop().capitalize() if len(tasks) == 1 else "Attribution"
             case _:
                 return "Probes"
@@ -42,103 +81,82 @@ class ProbeSection(Section):
     def question(self, run: Run) -> str:
         """The question behind the task."""
         asked = []
-        if _matrices(run):
+        if probed.matrices(run):
             asked.append("Does a probe trained on one generator’s images find another’s?")
-        if _with_classes(run):
+        if probed.with_classes(run):
             asked.append("Which generator made an image, if any?")
         return " ".join(asked) or "What a linear probe reads from the features."
 
     def answers(self, run: Run) -> list[str]:
-        """Same generator, other generators and the worst pair; balanced accuracy and the weakest class."""
-        return [
-            sentence
-            for part in run.parts
-            for sentence in (_pairs_sentence(run, part), _classes_sentence(run, part))
-            if sentence
-        ]
+        """Same generator, other generators, best and worst pair; balanced accuracy and the weakest class; gains."""
+        parts = probed.matrices(run)
+        told_apart = [probed.pairs_sentence(run, part) for part in parts]
+        pairs = told_apart if len(parts) <= MOST_SENTENCES else [probed.extremes(run, parts)]
+        classes = [probed.classes_sentence(run, part) for part in run.parts]
+        return [sentence for sentence in (*pairs, *classes, *probed.further(run)) if sentence]
 
     def headlines(self, run: Run) -> list[Headline]:
         """Median AUC on the diagonal and off it; balanced accuracy of the attribution."""
         found = []
-        for part in _matrices(run):
-            auc, subject = spread(part["pairs"]), _subject(run, part)
+        for part in probed.matrices(run):
+            auc, subject = spread(part["pairs"]), probed.subject(run, part)
             found.append(Headline(subject, "AUC, same generator", auc.same_median, "median over pairs"))
             found.append(Headline(subject, "AUC, other generators", auc.across_median, "median over pairs"))
-        for part in _with_classes(run):
+        for part in probed.with_classes(run):
             chance = f"{len(part['classes'])} classes, chance {number(1 / len(part['classes']))}"
             name = f"{str(part.get('task') or 'attribution').capitalize()}, balanced accuracy"
-            found.append(Headline(_subject(run, part), name, part.get("balanced_acc"), chance))
+            found.append(Headline(probed.subject(run, part), name, part.get("balanced_acc"), chance))
         return found
 
+    def alerts(self, run: Run) -> list[Alert]:
+        """Oracle choices, leaks, probes that did not converge, numbers below chance or without an interval."""
+        return probed.alerts(run)
+
     def context(self, run: Run) -> Mapping[str, Any]:
-        """Matrices ready to draw."""
-        with_pairs = _with_pairs(run)
+        """Matrices ready to draw, and every other table and figure under its topic."""
+        with_pairs, plain = probed.with_pairs(run), probed.matrices(run)
+        found = told(run, TOPICS)
+        figures, tables = untold(run, found)
         return {
             "selection_lines": selection_lines,
-            "pairs": [
-                (part, _subject(run, part), pair_matrix(part["pairs"], part.get("selection"))) for part in with_pairs
-            ],
+            "pairs": [_matrix(run, part) for part in with_pairs],
+            "glance": [probed.glance(run, part) for part in plain] if len(plain) > 1 else [],
+            "pivots": {"shots": _by_shots(run)},
             "metrics": [
                 (name, words(name)) for name in metrics_of([pair for part in with_pairs for pair in part["pairs"]])
             ],
-            "drawn": [figure for figure in run.figures if figure.name.startswith(DRAWN)],
-            "for_papers": [figure for figure in run.figures if not figure.name.startswith(DRAWN)],
-            "attributions": [(part, _subject(run, part), _confusion(part)) for part in _with_classes(run)],
+            "perturbed": [entry for part in run.parts for entry in _perturbed(run, part)],
+            "attributions": [
+                (part, probed.subject(run, part), probed.confusion(part)) for part in probed.with_classes(run)
+            ],
+            "topics": found,
+            "for_papers": figures,
+            "tables": tables,
         }
 
 
-def _with_pairs(run: Run) -> list[Part]:
-    return [part for part in run.parts if isinstance(part.get("pairs"), list) and part["pairs"]]
+def _matrix(run: Run, part: Part) -> tuple[Part, str, Any]:
+    subject = probed.subject(run, part)
+    return part, subject, pair_matrix(part["pairs"], part.get("selection"), run.subject(part))
 
 
-def _matrices(run: Run) -> list[Part]:
-    """Those that ask for pairs and not, first of all, which generator it was."""
-    return [part for part in _with_pairs(run) if not part.get("classes")]
+def _by_shots(run: Run) -> Rows | None:
+    """AUC of each pair by the number of training images."""
+    table = run.tables.get("shots")
+    if table is None or not {"train", "test", "shots", "auc"} <= set(table.columns):
+        return None
+    several = [name for name in ("model", "tap") if name in table and table[name].nunique() > 1]
+    return pivot(table, [*several, "train", "test"], "shots", "auc", "auc_sd", axis="images: ")
 
 
-def _subject(run: Run, part: Part) -> str:
-    """Features, ensemble, shots and domains of an answer, after a warning where it was chosen on test samples."""
-    selection, shots = part.get("selection"), part.get("shots")
-    stamp = "ORACLE · " if isinstance(selection, Mapping) and selection.get("oracle") is True else ""
-    words = [run.subject(part), part.get("ensemble"), f"shots {shots}" if shots else None]
-    words += [f"{part['train_domain']} → {part.get('test_domain')}" if part.get("train_domain") else None]
-    return stamp + ", ".join(str(word) for word in words if word)
-
-
-def _with_classes(run: Run) -> list[Part]:
-    return [part for part in run.parts if isinstance(part.get("classes"), list) and part["classes"]]
-
-
-def _confusion(part: Part) -> Matrix | None:
-    counts = part.get("confusion")
-    return confusion_matrix(part["classes"], part["classes"], counts) if counts else None
-
-
-def _pairs_sentence(run: Run, part: Part) -> str:
-    if part.get("classes"):
-        return ""
-    auc = spread(part.get("pairs") or [])
-    if not auc.same and not auc.across:
-        return ""
-    same = f"AUC {_range(auc.same)} on the generator it was trained on" if auc.same else ""
-    across = f"{'' if same else 'AUC '}{_range(auc.across)} on others" if auc.across else ""
-    worst = (
-        f" (lowest: {auc.worst.get('train')} → {auc.worst.get('test')})" if auc.worst and len(auc.across) > 1 else ""
-    )
-    return f"{_subject(run, part)}: {', '.join(text for text in (same, across) if text)}{worst}."
-
-
-def _classes_sentence(run: Run, part: Part) -> str:
-    if not is_number(part.get("balanced_acc")) and not is_number(part.get("acc")):
-        return ""
-    classes = part.get("classes") or []
-    chance = f" over {len(classes)} classes (chance {number(1 / len(classes))})" if classes else ""
-    recalls = [row for row in part.get("per_class") or [] if is_number(row.get("recall"))]
-    weakest = min(recalls, key=lambda row: float(row["recall"]), default=None)
-    ending = f"; hardest class {weakest.get('class')}, recall {number(weakest['recall'])}" if weakest else ""
-    return f"{_subject(run, part)}: balanced accuracy {number(part.get('balanced_acc'))}{chance}{ending}."
-
-
-def _range(values: list[float]) -> str:
-    low, high = number(min(values)), number(max(values))
-    return low if low == high else f"{low}–{high}"
+def _perturbed(run: Run, part: Part) -> list[tuple[str, Any]]:
+    """A matrix for each training set: tested generators down, perturbations across."""
+    rows: Sequence[Mapping[str, Any]] = part.get("robustness") or []
+    sides, axes = ("test", "perturb"), ("Tested on", "Perturbation")
+    return [
+        (
+            f"{probed.subject(run, part)}, trained on clean {train}",
+            pair_matrix([row for row in rows if row.get("train") == train], part.get("selection"), "", sides, axes),
+        )
+        for train in dict.fromkeys(row.get("train") for row in rows)
+    ]

@@ -3,7 +3,7 @@
   const element = (name, text) => Object.assign(document.createElement(name), { textContent: text });
 
   function mountMatrix(figure) {
-    const { layers, details } = JSON.parse(figure.querySelector("[data-cells]").textContent);
+    const { layers, details, shown: first } = JSON.parse(figure.querySelector("[data-cells]").textContent);
     const cells = [...figure.querySelectorAll("td[data-row]")];
     const panel = figure.querySelector("[data-details]");
     const rows = [...figure.querySelectorAll("tbody th[scope=row]")].map((th) => th.textContent);
@@ -12,21 +12,26 @@
     const columnAxis = figure.querySelector("th[scope=colgroup]").textContent.trim().toLowerCase();
     const place = (cell) => [Number(cell.dataset.row), Number(cell.dataset.column)];
 
+    let layer = layers[first];
+    let shown = null;
+
     function show(cell) {
       const [r, c] = place(cell);
+      shown = cell;
       for (const other of cells) other.classList.toggle("shown", other === cell);
       const list = document.createElement("dl");
-      for (const [term, text] of details[r][c]) {
+      for (const [term, text] of [[layer.label, layer.text[r][c]], ...details[r][c]]) {
         const line = document.createElement("div");
         line.append(element("dt", term), element("dd", text));
         list.append(line);
       }
+      list.firstChild.className = "value";
       panel.replaceChildren(element("h4", `${rowAxis} ${rows[r]}, ${columnAxis} ${columns[c]}`), list);
     }
 
     function select(name) {
-      const layer = layers[name];
-      if (!layer) return;
+      if (!layers[name]) return;
+      layer = layers[name];
       figure.querySelector("[data-layer]").textContent = layer.label;
       for (const cell of cells) {
         const [r, c] = place(cell);
@@ -36,20 +41,27 @@
         else cell.dataset.side = tint < 0 ? "below" : "above";
         cell.style.setProperty("--t", Math.abs(tint ?? 0));
       }
+      if (shown) show(shown);
     }
 
+    // Beside the four arrows, the ends of a row and the corners of the matrix, as in any grid.
+    const target = (event, [r, c]) => {
+      if (event.key === "Home") return [event.ctrlKey ? 0 : r, 0];
+      if (event.key === "End") return [event.ctrlKey ? rows.length - 1 : r, columns.length - 1];
+      const step = steps[event.key];
+      return step && [r + step[0], c + step[1]];
+    };
     const steps = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] };
     for (const cell of cells) {
       cell.addEventListener("pointerenter", () => show(cell));
       cell.addEventListener("focus", () => show(cell));
       cell.addEventListener("click", () => cell.focus());
       cell.addEventListener("keydown", (event) => {
-        const step = steps[event.key];
-        if (!step) return;
-        const [r, c] = place(cell);
-        const next = cells.find((other) => place(other)[0] === r + step[0] && place(other)[1] === c + step[1]);
+        const to = target(event, place(cell));
+        if (!to) return;
+        const next = cells.find((other) => place(other)[0] === to[0] && place(other)[1] === to[1]);
         event.preventDefault();
-        if (!next) return;
+        if (!next || next === cell) return;
         cell.tabIndex = -1;
         next.tabIndex = 0;
         next.focus();
@@ -69,15 +81,16 @@
 
   for (const button of document.querySelectorAll("[data-copy]")) {
     const code = button.parentElement.querySelector("code");
+    const said = button.querySelector("[data-said]");
     button.addEventListener("click", async () => {
       try {
         await navigator.clipboard.writeText(code.textContent);
-        button.textContent = "Copied";
+        said.textContent = "Copied";
       } catch {
         getSelection().selectAllChildren(code); // the browser keeps the clipboard to itself: one key press is left
-        button.textContent = "Press Ctrl+C";
+        said.textContent = "Press Ctrl+C";
       }
-      setTimeout(() => { button.textContent = "Copy"; }, 2000);
+      setTimeout(() => { said.textContent = "Copy"; }, 2000);
     });
   }
 
@@ -90,10 +103,17 @@
   }, { rootMargin: "-10% 0px -70% 0px" });
   for (const section of document.querySelectorAll("main > section")) observer.observe(section);
 
+  // On paper nothing scrolls: what is folded opens, but for raw tables, and what is too wide is made to fit.
+  const PAPER = 186 * 96 / 25.4; // CSS pixels between the margins of A4
+  const SCREEN = 10.5 / 16; // the letters of print against those of the screen
   let opened = [];
   addEventListener("beforeprint", () => {
-    opened = [...document.querySelectorAll("details:not([open])")];
+    opened = [...document.querySelectorAll("details:not([open], .raw)")];
     for (const details of opened) details.open = true;
+    for (const table of document.querySelectorAll(".scroll > table")) {
+      const fit = Math.min(1, PAPER / (table.scrollWidth * SCREEN));
+      table.style.setProperty("--fit", fit.toFixed(3));
+    }
   });
   addEventListener("afterprint", () => { for (const details of opened) details.open = false; });
 })();

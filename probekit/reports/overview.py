@@ -1,0 +1,127 @@
+"""The top of the page: what was asked of what, what to distrust, and the first numbers."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from probekit.reports.chapters import Chapter
+from probekit.reports.provenance import Provenance
+from probekit.reports.section import Alert, Headline, sections
+from probekit.reports.text import count, is_number, listing
+
+ORDER = {"serious": 0, "caution": 1}
+
+
+@dataclass(frozen=True)
+class Warned:
+    """An alert and where it leads."""
+
+    alert: Alert
+    target: str
+    """Id of an element of the page."""
+    title: str
+    """Words of the link."""
+
+
+@dataclass(frozen=True)
+class Overview:
+    """What stands before the chapters."""
+
+    sentences: list[str]
+    warnings: list[Warned]
+    headlines: dict[str, Any]
+
+
+def overview(chapters: Sequence[Chapter], found: Provenance) -> Overview:
+    """What to read first."""
+    told = [chapter for chapter in chapters if not chapter.superseded]
+    warnings = [warned for chapter in told for warned in _of_chapter(chapter)] + _of_page(told, found)
+    once: dict[Alert, Warned] = {}
+    for warned in warnings:
+        once.setdefault(warned.alert, warned)
+    return Overview(
+        sentences=[_asked(chapters, found), _failures(chapters)],
+        warnings=sorted(once.values(), key=lambda warned: ORDER[warned.alert.severity]),
+        headlines=_headlines([line for chapter in chapters for line in chapter.section.headlines(chapter.run)]),
+    )
+
+
+def _asked(chapters: Sequence[Chapter], found: Provenance) -> str:
+    """Runs, manifests and features: `5 runs on demo (1,135 images: real and telea), with the features srm#blocks.`."""
+    manifests = [_manifest(manifest) for manifest in found.manifests]
+    on = f" on {listing(list(dict.fromkeys(manifests)))}" if manifests else ""
+    subjects = [
+        chapter.run.subject(part) for chapter in chapters for part in chapter.run.parts if chapter.run.verb != "extract"
+    ]
+    names = list(dict.fromkeys(name for name in subjects if name))
+    features = f", with the features {listing(names, most=4)}" if names else ""
+    return f"{count(len(chapters), 'run')}{on}{features}."
+
+
+def _manifest(manifest: Mapping[str, Any]) -> str:
+    name = str(manifest.get("name") or manifest.get("path") or "a manifest")
+    generators = manifest.get("generators")
+    shown = sorted(map(str, generators), key=lambda name: (name != "real", name)) if generators else []
+    made = f": {listing(shown)}" if shown else ""
+    size = count(manifest["n"], "image") if is_number(manifest.get("n")) else ""
+    return f"{name} ({size}{made})" if size else name
+
+
+def _failures(chapters: Sequence[Chapter]) -> str:
+    """How many images are in no number; every report says it."""
+    failed = set[str]().union(*(chapter.run.failed for chapter in chapters))
+    counted = max((_number(chapter.run.result.get("excluded")) for chapter in chapters), default=0)
+    lost = max(len(failed), counted)
+    if not lost:
+        return "No image failed and none was left out."
+    be = "is" if lost == 1 else "are"
+    return f"{count(lost, 'image')} failed and {be} in no number; the chapters list them with the reasons."
+
+
+def _number(value: object) -> int:
+    return int(value) if is_number(value) else 0
+
+
+def _of_chapter(chapter: Chapter) -> list[Warned]:
+    """What its section warns of, and what can go wrong with any run."""
+    run, found = chapter.run, []
+    if run.status != "done":
+        found.append(Alert("serious", f"{chapter.title} is recorded as {run.status}: its numbers may be incomplete."))
+    if run.missing:
+        found.append(
+            Alert("caution", f"{chapter.title} lacks {count(len(run.missing), 'file')} that its record names.")
+        )
+    if lost := _number(run.result.get("excluded")):
+        sentence = f"{count(lost, 'sample')} without features {'is' if lost == 1 else 'are'} left out."
+        found.append(Alert("caution", sentence))
+    return [
+        Warned(alert, f"{chapter.id}-{alert.link}" if alert.link else chapter.id, chapter.title)
+        for alert in [*found, *chapter.section.alerts(run)]
+    ]
+
+
+def _of_page(chapters: Sequence[Chapter], found: Provenance) -> list[Warned]:
+    """What only shows when the runs are seen together."""
+    alerts = [
+        Alert("serious", f"The runs had different versions of the manifest {name}: do not compare their numbers.")
+        for name in found.changed
+    ]
+    if found.differing:
+        alerts.append(Alert("caution", f"The runs had different versions of {listing(found.differing)}."))
+    verbs = {chapter.run.verb for chapter in chapters}
+    if "audit" in sections and "audit" not in verbs and verbs & {"probe", "retrieve"}:
+        unknown = "whether format, size or leaks give the classes away is not known from this page"
+        alerts.append(Alert("caution", f"There is no audit among these runs: {unknown}."))
+    return [Warned(alert, "provenance", "Provenance") for alert in alerts]
+
+
+def _headlines(lines: Sequence[Headline]) -> dict[str, Any]:
+    """One subject: its numbers. Several: a table, because picking the best one would select on test data."""
+    subjects = list(dict.fromkeys(line.subject for line in lines))
+    names = list(dict.fromkeys(line.name for line in lines))
+    value = {(line.subject, line.name): line for line in reversed(lines)}
+    return {
+        "names": names,
+        "notes": {line.name: line.note for line in reversed(lines)},
+        "subjects": [(subject, [value.get((subject, name)) for name in names]) for subject in subjects],
+    }
