@@ -10,6 +10,7 @@ separability.py     the cross-validated AUC of a linear probe for every two gene
 frechet.py          Fréchet distance of two samples
 mmd.py              maximum mean discrepancy of two samples
 distances.py        both for every two generators, with halves of each as the noise floor
+verdicts.py         what came out, in sentences
 """
 
 from probekit.comparison.cka import CkaResult, CkaSettings, compare_features

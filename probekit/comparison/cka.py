@@ -15,6 +15,7 @@ from probekit.arrays import Float
 from probekit.comparison.gram import gram_sums
 from probekit.comparison.intervals import PARTS, deal_parts, jackknife, require_parts
 from probekit.comparison.representations import Load, Representations
+from probekit.comparison.verdicts import ends, models_of
 from probekit.errors import UsageError
 from probekit.fingerprint import JSONValue, plain
 from probekit.metrics import json_row
@@ -62,6 +63,18 @@ class CkaResult:
             found.loc[a, b] = found.loc[b, a] = number
         return found
 
+    @property
+    def verdicts(self) -> list[str]:
+        """The most and the least alike, of two models where there are several."""
+        model = models_of(self.names)
+        across = self.pairs[self.pairs["a"].map(model) != self.pairs["b"].map(model)]
+        within = self.pairs.drop(across.index)
+        said = [
+            (f"{where}{ends(rows, 'cka', ('least alike', 'most alike'), 'CKA')}", rows)
+            for where, rows in (("between models: " if len(within) else "", across), ("within a model: ", within))
+        ]
+        return [f"{sentence} (n {self.n:,})." for sentence, rows in said if rows["cka"].notna().any()]
+
     def to_json(self) -> dict[str, JSONValue]:
         """Everything."""
         return {
@@ -69,6 +82,7 @@ class CkaResult:
             "n": self.n,
             "n_groups": self.n_groups,
             "settings": plain(self.settings),
+            "verdicts": self.verdicts,
             "pairs": [json_row(row) for row in self.pairs.to_dict("records")],
             "notes": list(self.notes),
         }

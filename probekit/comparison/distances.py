@@ -24,6 +24,7 @@ from probekit.comparison.intervals import (
 )
 from probekit.comparison.mmd import Kernel, KernelSums, kernel_sums, median_kernel, polynomial
 from probekit.comparison.samples import Pair, classes_of, pairs_of, remarks_on_domains, restrict, rows_of
+from probekit.comparison.verdicts import ends, spell
 from probekit.errors import UsageError
 from probekit.features import FeatureSet
 from probekit.fingerprint import JSONValue, plain
@@ -67,8 +68,8 @@ class DistanceResult:
     """σ of the Gaussian kernel, the same for all pairs."""
     pairs: pd.DataFrame
     """Rows a, b (each pair once; a = b: two halves of one generator): n_a, n_b, n_groups, enough (both have more images
-    than columns), fd, fd_inf (without its bias of order 1/n) with fd_inf_lo, fd_inf_hi; kid, kid_lo, kid_hi, mmd, mmd_lo,
-    mmd_hi (squared; polynomial and Gaussian kernel) with n_kernel_a and n_kernel_b."""
+    than columns), fd, fd_inf (without its bias of order 1/n) with fd_inf_lo and fd_inf_hi; kid, kid_lo, kid_hi, mmd,
+    mmd_lo, mmd_hi (squared; polynomial and Gaussian kernel) with n_kernel_a and n_kernel_b."""
     order: tuple[str, ...]
     """The generators, those near to each other side by side: average linkage of the MMD, optimally ordered."""
     notes: tuple[str, ...]
@@ -80,6 +81,14 @@ class DistanceResult:
             found.loc[a, b] = found.loc[b, a] = number
         return found
 
+    @property
+    def verdicts(self) -> list[str]:
+        """The nearest and the farthest pair, and how far apart halves of one generator are."""
+        halves = self.pairs["a"] == self.pairs["b"]
+        said = ends(self.pairs[~halves], "mmd", ("nearest", "farthest"), "MMD²", null=0.0)
+        floor = self.pairs.loc[halves, "mmd"].max()
+        return [f"{said}; halves of one generator are at most {spell(floor)} apart."] if said else []
+
     def to_json(self) -> dict[str, JSONValue]:
         """Everything."""
         return {
@@ -87,6 +96,7 @@ class DistanceResult:
             "width": self.width,
             "rbf_width": None if np.isnan(self.rbf_width) else self.rbf_width,
             "order": list(self.order),
+            "verdicts": self.verdicts,
             "pairs": [json_row(row) for row in self.pairs.to_dict("records")],
             "notes": list(self.notes),
         }
@@ -111,12 +121,12 @@ def measure_distances(
     values = fit_condition(settings.condition, raw, features.widths).apply(raw)
     parts = deal_parts(groups, settings.parts, settings.seed)
     asked = [*pairs, *_halves(samples, groups, settings.seed)]
-    rows: list[Row] = [_counts(pair, groups, values.shape[1]) for pair in asked]
     kernels = _Kernels.of(values, samples, groups, parts, settings)
-    for row, pair in zip(rows, asked, strict=True):
-        row |= kernels.measure(pair, groups)
-    for row, found in zip(rows, _frechet(values, asked, parts, groups, on_progress), strict=True):
-        row |= found
+    frechet = _frechet(values, asked, parts, groups, on_progress)
+    rows = [
+        {**_counts(pair, groups, values.shape[1]), **found, **kernels.measure(pair, groups)}
+        for pair, found in zip(asked, frechet, strict=True)
+    ]
     table = pd.DataFrame(rows)[[*COLUMNS]]
     names = classes_of(samples)
     return DistanceResult(
@@ -289,8 +299,8 @@ def _notes(table: pd.DataFrame, kernels: _Kernels, width: int) -> list[str]:
     few = apart[~apart["enough"].astype(bool)]
     if len(few):
         notes.append(
-            f"Fréchet distances of {len(few)} of {len(apart)} pairs are of no more images than the {width} columns: far "
-            "too large, and comparable at equal numbers of images alone; MMD is not."
+            f"Fréchet distances of {len(few)} of {len(apart)} pairs are of no more images than there are columns "
+            f"({width}): far too large, and comparable at equal numbers of images alone. MMD has no such bias."
         )
     if np.isnan(kernels.squared_width):
         notes.append("the Gaussian kernel has no width: half of all distances are 0.")

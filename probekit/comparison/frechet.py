@@ -3,7 +3,7 @@
     d² = ‖μ₁ − μ₂‖² + tr(Σ₁ + Σ₂ − 2 (Σ₁^½ Σ₂ Σ₁^½)^½)            (Dowson and Landau 1982, eq. 4)
 
 as in the Fréchet Inception Distance (Heusel et al. 2017), where the features are Inception's. With any factors of the
-covariances, Σ = F Fᵀ, the last trace is the sum of the singular values of F₁ᵀ F₂: those are the roots of the eigenvalues
+covariances, Σ = F Fᵀ, the last trace is the sum of the singular values of F₁ᵀ F₂: they are the roots of the eigenvalues
 of the symmetric product above. No root of a product that is not symmetric is taken, and covariances may be singular.
 """
 
@@ -39,7 +39,8 @@ def gaussian(features: Features) -> Gaussian:
     centred = (wide - mean) / np.sqrt(n - 1)
     centred[:, wide.max(axis=0) == wide.min(axis=0)] = 0.0  # not the rounding of a constant's mean
     if n > d:
-        return Gaussian(n, mean, np.linalg.qr(centred, mode="r").T)
+        triangle: Float[np.ndarray, "d d"] = np.linalg.qr(centred, mode="r")  # type: ignore[assignment]  # mode r gives R alone
+        return Gaussian(n, mean, triangle.T)
     return Gaussian(n, mean, np.ascontiguousarray(centred.T))
 
 

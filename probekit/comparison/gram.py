@@ -81,8 +81,9 @@ def _products(
     n, widths = len(parts), [features.width for features in held]
     tiles_cost = n * n * sum(widths) + n * n * len(held) ** 2
     moments_cost = n * (sum(widths) ** 2 + sum(width * width for width in widths))
-    compute = _by_tiles if tiles_cost < moments_cost else _by_moments
-    return compute(held, parts, m, on_progress)
+    if tiles_cost < moments_cost:
+        return _by_tiles(held, parts, m, on_progress)
+    return _by_moments(held, parts, m, on_progress)
 
 
 def _by_tiles(
@@ -111,7 +112,7 @@ def _by_tiles(
             done += 1
             if on_progress is not None:
                 on_progress(done, total)
-    whole = between.sum(axis=(0, 1))
+    whole: Float[np.ndarray, "f f"] = between.sum(axis=(0, 1))
     if m == 1:
         return whole[None]
     touched = [between[part].sum(axis=0) + between[:, part].sum(axis=0) - between[part, part] for part in range(m)]

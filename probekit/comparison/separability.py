@@ -12,6 +12,7 @@ import pandas as pd
 
 from probekit.arrays import Int, Labels, Mask
 from probekit.comparison.samples import Pair, classes_of, pairs_of, remarks_on_domains, restrict
+from probekit.comparison.verdicts import ends
 from probekit.errors import UsageError
 from probekit.features import FeatureSet
 from probekit.fingerprint import JSONValue, plain
@@ -44,7 +45,7 @@ class SeparabilityResult:
     """`5-fold out of fold by group`."""
     classes: tuple[str, ...]
     pairs: pd.DataFrame
-    """Rows a, b (each pair once): auc, auc_lo, auc_hi, n_a, n_b (scored), n_groups; NaN where nothing can be learned."""
+    """Rows a, b (each pair once): auc, auc_lo, auc_hi, n_a, n_b (scored), n_groups; NaN where nothing is learned."""
     notes: tuple[str, ...]
 
     def matrix(self) -> pd.DataFrame:
@@ -54,12 +55,20 @@ class SeparabilityResult:
             found.loc[a, b] = found.loc[b, a] = auc
         return found
 
+    @property
+    def verdicts(self) -> list[str]:
+        """The pairs that are told apart worst and best."""
+        words = ("hardest to tell apart", "easiest")
+        said = ends(self.pairs, "auc", words, "AUC", null=0.5)
+        return [f"{said} ({self.evaluation})."] if said else []
+
     def to_json(self) -> dict[str, JSONValue]:
         """Everything."""
         return {
             "settings": plain(self.settings),
             "evaluation": self.evaluation,
             "classes": list(self.classes),
+            "verdicts": self.verdicts,
             "pairs": [json_row(row) for row in self.pairs.to_dict("records")],
             "notes": list(self.notes),
         }
