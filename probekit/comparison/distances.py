@@ -87,7 +87,8 @@ class DistanceResult:
         halves = self.pairs["a"] == self.pairs["b"]
         said = ends(self.pairs[~halves], "mmd", ("nearest", "farthest"), "MMD²", null=0.0)
         floor = self.pairs.loc[halves, "mmd"].max()
-        return [f"{said}; halves of one generator are at most {spell(floor)} apart."] if said else []
+        noise = f"halves of one generator are at most {spell(floor)} apart" if floor > 0 else "halves of none are apart"
+        return [f"{said}; {noise}."] if said else []
 
     def to_json(self) -> dict[str, JSONValue]:
         """Everything."""

@@ -201,9 +201,9 @@ def square(
         extension: `png` or `svg`.
     """
     largest = float(np.nan_to_num(values.to_numpy(dtype=float)).max(initial=0.0)) or 1.0
-    look = _Look(axis_names, value_name, _colours("none is white", WHITE_TO_BLUE), limits or (0.0, largest))
+    look = _Look(axis_names, value_name, _colours("none is white", WHITE_TO_BLUE), limits or (0.0, _even(largest)))
     places = int(np.clip(1 - math.floor(math.log10(largest)), 0, 4)) if limits is None else 2
-    text = values.map(lambda value: DASH if pd.isna(value) else f"{value:.{places}f}".replace("-", MINUS))
+    text = values.map(lambda value: DASH if pd.isna(value) else _signed(value, places).removeprefix("+"))
     return _heat_map(values, text, None, look, title=title, remark=remark, oracle=oracle, extension=extension)
 
 
@@ -350,6 +350,16 @@ def _rounded_up(differences: Float[np.ndarray, "r c"]) -> float:
         return 0.1
     power = 10.0 ** math.floor(math.log10(largest))
     return next(step * power for step in (1, 2, 5, 10) if step * power >= largest * (1 - 1e-9))
+
+
+def _even(largest: float) -> float:
+    """The value or a little more, of which five steps are numbers to read: 0.44 → 0.5, 254 → 300."""
+    power = 10.0 ** math.floor(math.log10(largest / 5))
+    return (
+        5
+        * power
+        * next(step for step in (1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 8, 10) if 5 * power * step >= largest * (1 - 1e-9))
+    )
 
 
 def _colours(name: str, stops: Sequence[str]) -> "Colormap":

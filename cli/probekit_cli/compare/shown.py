@@ -27,7 +27,7 @@ def cka(session: "Session", result: "CkaResult") -> None:
         table = partial(tables.print_matrix, result.matrix(), "features", title=title)
     else:
         table = partial(_say, [f"{title}: {len(result.pairs)} pairs, in tables/cka.csv"])
-    _paragraph(session, table, [f"CKA {verdict}" for verdict in result.verdicts], result.notes)
+    _paragraph(session, table, result.verdicts, result.notes)
 
 
 def separability(session: "Session", features: "FeatureSet", result: "SeparabilityResult") -> None:
@@ -91,7 +91,7 @@ def number(value: float) -> str:
 
 
 def _named(features: "FeatureSet", result: "SeparabilityResult | DistanceResult") -> list[str]:
-    return [f"{features.name} {verdict}" for verdict in result.verdicts]
+    return [f"{features.name}: {verdict}" for verdict in result.verdicts]
 
 
 def _paragraph(
