@@ -24,7 +24,12 @@ def cka(session: "Session", result: "CkaResult") -> None:
     from probekit import figures
 
     title = f"Linear CKA (debiased) · {result.n} samples of {result.n_groups} groups"
-    drawn = figures.square(result.matrix(), title=title, value_name="CKA", axis_names=("features", "features"))
+    values, axis = result.matrix(), "features"
+    models = {name.partition("#")[0] for name in result.names}
+    if len(models) == 1:  # one model: its taps are short enough to read
+        taps = [name.partition("#")[2] for name in result.names]
+        values, axis = values.set_axis(taps).set_axis(taps, axis=1), f"tap of {models.pop()}"
+    drawn = figures.square(values, title=title, value_name="CKA", axis_names=(axis, axis))
     session.run.figure(
         "cka", drawn, f"{title}: 1 where features are equal up to rotation and scale, 0 where independent."
     )

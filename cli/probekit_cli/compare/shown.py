@@ -18,6 +18,8 @@ MATRIX = 16
 """Features or generators up to which a matrix is printed, not only drawn and kept as a table."""
 ROWS = 45
 """Pairs up to which each is a row of a printed table."""
+FEW_ANSWERS = 6
+"""Kinds of features up to which the table of each is printed; of more, what it says in words."""
 
 
 def cka(session: "Session", result: "CkaResult") -> None:
@@ -34,7 +36,8 @@ def separability(session: "Session", features: "FeatureSet", result: "Separabili
     """The AUC of every two generators in one kind of features; of several taps, they follow as a table."""
     title = f"Separability · {features.title} · AUC, {result.settings.trial.probe}, {result.evaluation}"
     table = partial(tables.print_matrix, result.matrix(), "generator", title=title, styles=tables.score_style)
-    _paragraph(session, table if len(result.classes) <= MATRIX else None, _named(features, result), result.notes)
+    printed = len(result.classes) <= MATRIX and session.count <= FEW_ANSWERS
+    _paragraph(session, table if printed else None, _named(features, result), result.notes)
 
 
 def separability_over_taps(session: "Session", found: "Sequence[tuple[FeatureSet, SeparabilityResult]]") -> None:
@@ -54,7 +57,8 @@ def distances(session: "Session", features: "FeatureSet", result: "DistanceResul
     """A row a pair, halves of each generator last; with many pairs the figures and the table are enough."""
     title = f"Distances · {features.title} · {result.settings.condition}, {result.width} columns · 95 % intervals"
     table = partial(tables.print_table, _distance_table(result.pairs), title=title)
-    _paragraph(session, table if len(result.pairs) <= ROWS else None, _named(features, result), result.notes)
+    printed = len(result.pairs) <= ROWS and session.count <= FEW_ANSWERS
+    _paragraph(session, table if printed else None, _named(features, result), result.notes)
 
 
 def _distance_table(pairs: "pd.DataFrame") -> "pd.DataFrame":
@@ -104,7 +108,8 @@ def _paragraph(
             table()
         _say(verdicts)
 
-    session.show(show)
+    if table is not None or verdicts:
+        session.show(show)
     for note in notes:
         session.remark(f"note: {note}")
 

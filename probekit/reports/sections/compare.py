@@ -1,6 +1,7 @@
 """Comparisons: CKA between features, separability of generators, and distances between them."""
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from probekit.reports.matrices import Layer, Matrix
@@ -119,13 +120,13 @@ def _matrix(
         own: the value on the diagonal, where pairs do not have it.
     """
     at = {frozenset((pair["a"], pair["b"])): pair for pair in pairs}
-    grid = [[at.get(frozenset((a, b)), {name: own for name in values}) for b in names] for a in names]
+    grid = [[at.get(frozenset((a, b)), dict.fromkeys(values, own)) for b in names] for a in names]
     layers = []
     for name in values:
         known = [float(pair[name]) for pair in pairs if is_number(pair.get(name))]
         if not known:
             continue
-        tint = shade or (lambda value, most=max(known): max(0.0, value / most) if most > 0 else 0.0)
+        tint = shade or partial(_share, most=max(known))
         layers.append(
             Layer(
                 name,
@@ -152,8 +153,8 @@ def _details(pair: Part, values: Sequence[str]) -> list[tuple[str, str]]:
     ]
 
 
-def _share(value: float) -> float:
-    return max(0.0, value)
+def _share(value: float, most: float = 1.0) -> float:
+    return max(0.0, value / most) if most > 0 else 0.0
 
 
 def _above_chance(value: float) -> float:

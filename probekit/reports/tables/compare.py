@@ -19,13 +19,15 @@ def tables(run: Run) -> list[Table]:
     """CKA first, then what is known of each kind of features."""
     cka = run.result.get("cka")
     found = [_cka(cka)] if isinstance(cka, Mapping) else []
+    models: dict[str, list[Part]] = {}
     for part in run.parts:
-        name = run.subject(part)
         if part.get("separability"):
-            found.append(_separability(name, part["separability"]))
-        if part.get("distance"):
-            found.append(_distances(name, part["distance"]))
-    return found
+            models.setdefault(" · ".join(str(part.get(key)) for key in ("model", "view", "precision")), []).append(part)
+    for name, parts in models.items():
+        found.append(
+            _separability(run.subject(parts[0]), parts[0]["separability"]) if len(parts) == 1 else _taps(name, parts)
+        )
+    return [*found, *(_distances(run.subject(part), part["distance"]) for part in run.parts if part.get("distance"))]
 
 
 def matrix(names: Sequence[str], pairs: Sequence[Part], value: str, own: str) -> list[list[str]]:
@@ -43,14 +45,16 @@ def matrix(names: Sequence[str], pairs: Sequence[Part], value: str, own: str) ->
 
 
 def _cka(found: Part) -> Table:
-    names = found["names"]
+    names, axis, of = list(found["names"]), "features", ""
+    pairs = found["pairs"]
+    if len(models := {name.partition("#")[0] for name in names}) == 1:
+        names, axis, of = [_tap(name) for name in names], "tap", f" of {models.pop()}"
+        pairs = [{**pair, "a": _tap(pair["a"]), "b": _tap(pair["b"])} for pair in pairs]
     caption = (
-        f"Linear CKA (debiased) between features of the same {number(found['n'])} images of "
+        f"Linear CKA (debiased) between features{of} of the same {number(found['n'])} images of "
         f"{number(found['n_groups'])} groups{_brackets(names)}."
     )
-    return table(
-        "cka", caption, ["features", *names], matrix(names, found["pairs"], "cka", number(1.0)), axis="features"
-    )
+    return table("cka", caption, [axis, *names], matrix(names, pairs, "cka", number(1.0)), axis=axis)
 
 
 def _separability(name: str, found: Part) -> Table:
@@ -64,6 +68,26 @@ def _separability(name: str, found: Part) -> Table:
     )
     rows = matrix(classes, found["pairs"], "auc", "–")
     return table(f"separability-{name}", caption, ["generator", *classes], rows, axis="generator")
+
+
+def _taps(name: str, parts: Sequence[Part]) -> Table:
+    """Pairs of generators down and taps across."""
+    rows = []
+    for place, first in enumerate(parts[0]["separability"]["pairs"]):
+        pairs = [part["separability"]["pairs"][place] for part in parts]
+        ends = [pair.get("auc_ci") if len(parts) <= WIDEST else None for pair in pairs]
+        values = [estimate(pair["auc"], interval) for pair, interval in zip(pairs, ends, strict=True)]
+        rows.append([f"{first['a']}, {first['b']}", *values])
+    found = parts[0]["separability"]
+    caption = f"AUC of a {found['settings']['trial']['probe']} probe between every two generators in taps of {name}, "
+    caption += f"{found['evaluation']}" + ("; in brackets 95 % intervals over groups." if len(parts) <= WIDEST else ".")
+    return table(
+        f"separability-{name}", caption, ["generators", *(str(part["tap"]) for part in parts)], rows, axis="tap"
+    )
+
+
+def _tap(name: str) -> str:
+    return name.partition("#")[2]
 
 
 def _distances(name: str, found: Part) -> Table:

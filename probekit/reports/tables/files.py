@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from probekit.errors import RunError
@@ -24,10 +25,12 @@ def write(run_folders: Sequence[Path], folder: Path) -> list[Path]:
     try:
         for run in runs:
             own = folder / run.path.name
-            page.append(f"## {escape(run.path.name)}\n")
-            for name, table in _named(tables_of(run)):
+            tables = _named(tables_of(run))
+            page += [f"## {escape(run.path.name)}\n"] * bool(tables)
+            for name, table in tables:
                 own.mkdir(parents=True, exist_ok=True)
-                for extension, text in ((".md", markdown(table)), (".tex", latex(table))):
+                labelled = replace(table, name=f"{run.verb}-{run.path.name[-8:]}-{name}")  # once in a document
+                for extension, text in ((".md", markdown(table)), (".tex", latex(labelled))):
                     path = own / f"{name}{extension}"
                     path.write_text(text, encoding="utf-8")
                     written.append(path)
@@ -46,7 +49,7 @@ def _named(tables: Sequence[Table]) -> list[tuple[str, Table]]:
     """The tables with names that files and LaTeX take, told apart."""
     found: dict[str, Table] = {}
     for table in tables:
-        name = re.sub(r"[^A-Za-z0-9.+@=-]+", "-", table.name).strip("-.")[:100] or "table"
+        name = re.sub(r"[^A-Za-z0-9_.+@=-]+", "-", table.name).strip("-.")[:100] or "table"
         number = 2
         free = name
         while free.casefold() in (taken.casefold() for taken in found):

@@ -4,7 +4,7 @@ import re
 
 from probekit.reports.tables.table import Cell, Table
 
-SPECIAL = re.compile(r"([\\`*_|$~\[\]])")
+SPECIAL = re.compile(r"([\\`*_|$~]|\](?=[(\[:]))")  # a bracket alone, as of an interval, is no link
 
 
 def markdown(table: Table) -> str:

@@ -11,6 +11,9 @@ from probekit.reports.text import is_number, number, words
 
 Part = Mapping[str, Any]
 
+SAID_APART = ("Evaluation", "Oracle")
+"""Entries of a selection record that have a sentence of their own."""
+
 
 @add("probe", instead_of=("pairs", "per_class", "confusion"))
 def tables(run: Run) -> list[Table]:
@@ -31,7 +34,7 @@ def subject(run: Run, part: Part) -> str:
     """`clip#proj, logistic`, and what else tells answers apart."""
     shots = f"{part['shots']} shots" if part.get("shots") else None
     domains = f"{part['train_domain']} → {part.get('test_domain')}" if part.get("train_domain") else None
-    task = part.get("task") if part.get("task") not in (None, "binary") else None
+    task = part.get("task") if part.get("task") not in (None, "binary", "attribution") else None
     return ", ".join(
         str(word) for word in (run.subject(part), part.get("probe"), task, part.get("ensemble"), shots, domains) if word
     )
@@ -62,7 +65,7 @@ def _how(part: Part, pairs: Sequence[Part], metric: str) -> str:
     n = [pair["n_test"] for pair in pairs if is_number(pair.get("n_test"))]
     told = []
     if n:
-        told.append(f"n = {number(min(n))}" + (f" to {number(max(n))}" if max(n) > min(n) else "") + " test images")
+        told.append("test images of a cell: " + number(min(n)) + (f" to {number(max(n))}" if max(n) > min(n) else ""))
     if any(pair.get(f"{metric}_ci") for pair in pairs):
         told.append("in brackets 95 % intervals over groups")
     return _sentences([*told, *_evaluation(part)])
@@ -71,7 +74,7 @@ def _how(part: Part, pairs: Sequence[Part], metric: str) -> str:
 def _evaluation(part: Part) -> list[str]:
     chosen = part.get("selection")
     oracle = isinstance(chosen, Mapping) and chosen.get("oracle") is True
-    lines = [f"{term.lower()} {value}" for term, value in selection_lines(chosen)]
+    lines = [f"{term.lower()} {value}" for term, value in selection_lines(chosen) if term not in SAID_APART]
     told = [f"evaluated by {part['evaluation']}"] if part.get("evaluation") else []
     told += [f"selection: {'; '.join(lines)}"] if lines else []
     return [*told, *(["ORACLE: chosen on test images"] if oracle else [])]

@@ -7,7 +7,7 @@ from probekit.registry import Registry
 from probekit.reports.runs import Run
 from probekit.reports.tables.table import Table, of_frame
 
-MOST_ROWS = 200
+MOST_ROWS = 100
 """Rows beyond which a table is no table to paste, such as the scores of every sample."""
 
 
@@ -36,7 +36,7 @@ def add(
 
 
 def tables_of(run: Run) -> list[Table]:
-    """The tables of a run with names of their own; none with more than 200 rows, which stay CSV and Parquet."""
+    """The tables of a run with names of their own; none with more than 100 rows, which stay CSV and Parquet."""
     known = publications.get(run.verb) if run.verb in publications else Publication(lambda _: [], frozenset())
     general = [
         of_frame(name, frame)
