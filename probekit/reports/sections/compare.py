@@ -58,9 +58,9 @@ class CompareSection(Section):
         for part in run.parts:
             known = [pair for pair in _mapping(part.get("separability")).get("pairs") or [] if is_number(pair["auc"])]
             if known:
-                least = min(known, key=lambda pair: float(pair["auc"]))
-                note = f"{least['a']} and {least['b']}"
-                found.append(Headline(run.subject(part), "AUC, generators hardest to tell apart", least["auc"], note))
+                least = min(float(pair["auc"]) for pair in known)
+                name, note = "AUC, hardest pair of generators", "lowest of all pairs"
+                found.append(Headline(run.subject(part), name, least, note))
         return found
 
     def context(self, run: Run) -> Mapping[str, Any]:
@@ -72,8 +72,12 @@ class CompareSection(Section):
             matrices.append(
                 (title, _matrix(cka["names"], cka["pairs"], ("cka", "cka_biased"), "features", _share, own=1.0))
             )
-        for part in run.parts:
-            matrices += _of_generators(run.subject(part), part)
+        apart = [part for part in run.parts if part.get("separability")]
+        for name, parts in _by_model(apart).items():
+            matrices.append(
+                _over_taps(name, parts) if len(parts) > 1 else _separability(run.subject(parts[0]), parts[0])
+            )
+        matrices += [_distances(run.subject(part), part) for part in run.parts if part.get("distance")]
         notes = [cka.get("notes")] + [
             _mapping(part.get(name)).get("notes") for part in run.parts for name in ("separability", "distance")
         ]
@@ -87,18 +91,53 @@ class CompareSection(Section):
         }
 
 
-def _of_generators(name: str, part: Part) -> list[tuple[str, Matrix]]:
-    found = []
-    if apart := _mapping(part.get("separability")):
-        probe = apart["settings"]["trial"]["probe"]
-        matrix = _matrix(apart["classes"], apart["pairs"], ("auc",), "generator", _above_chance)
-        found.append((f"Separability in {name} · {probe}, {apart['evaluation']}", matrix))
-    if lying := _mapping(part.get("distance")):
-        matrix = _matrix(lying["order"], lying["pairs"], ("mmd", "kid", "fd", "fd_inf"), "generator", None)
-        found.append(
-            (f"Distances in {name} · {lying['settings']['condition']}; diagonal: two halves of one generator", matrix)
-        )
+def _by_model(parts: Sequence[Part]) -> dict[str, list[Part]]:
+    """Taps of one model, view and precision together."""
+    found: dict[str, list[Part]] = {}
+    for part in parts:
+        found.setdefault(" · ".join(str(part.get(key)) for key in ("model", "view", "precision")), []).append(part)
     return found
+
+
+def _separability(name: str, part: Part) -> tuple[str, Matrix]:
+    found = part["separability"]
+    matrix = _matrix(found["classes"], found["pairs"], ("auc",), "generator", _above_chance)
+    return f"Separability in {name} · {_judged(found)}", matrix
+
+
+def _over_taps(name: str, parts: Sequence[Part]) -> tuple[str, Matrix]:
+    """Pairs of generators down, taps across."""
+    columns = [part["separability"]["pairs"] for part in parts]
+    grid = [list(row) for row in zip(*columns, strict=True)]
+    matrix = Matrix(
+        "generators",
+        "tap",
+        [f"{row[0]['a']} – {row[0]['b']}" for row in grid],
+        [str(part.get("tap")) for part in parts],
+        [_layer("auc", grid, _above_chance)],
+        [[_details(pair, ("auc",)) for pair in row] for row in grid],
+        [[False] * len(row) for row in grid],
+    )
+    return f"Separability in {name} · {_judged(parts[0]['separability'])}", matrix
+
+
+def _judged(found: Part) -> str:
+    return f"{found['settings']['trial']['probe']}, {found['evaluation']}"
+
+
+def _distances(name: str, part: Part) -> tuple[str, Matrix]:
+    found = part["distance"]
+    matrix = _matrix(found["order"], found["pairs"], ("mmd", "kid", "fd", "fd_inf"), "generator", None)
+    return f"Distances in {name} · {found['settings']['condition']}; diagonal: two halves of one generator", matrix
+
+
+def _layer(name: str, grid: Sequence[Sequence[Part]], shade: Callable[[float], float]) -> Layer:
+    return Layer(
+        name,
+        NAMES[name],
+        [[number(pair.get(name)) for pair in row] for row in grid],
+        [[None if is_unknown(pair.get(name)) else round(shade(float(pair[name])), 3) for pair in row] for row in grid],
+    )
 
 
 def _matrix(
@@ -126,18 +165,7 @@ def _matrix(
         known = [float(pair[name]) for pair in pairs if is_number(pair.get(name))]
         if not known:
             continue
-        tint = shade or partial(_share, most=max(known))
-        layers.append(
-            Layer(
-                name,
-                NAMES[name],
-                [[number(pair.get(name)) for pair in row] for row in grid],
-                [
-                    [None if is_unknown(pair.get(name)) else round(tint(float(pair[name])), 3) for pair in row]
-                    for row in grid
-                ],
-            )
-        )
+        layers.append(_layer(name, grid, shade or partial(_share, most=max(known))))
     details = [[_details(pair, values) for pair in row] for row in grid]
     return Matrix(axis, axis, list(names), list(names), layers, details, [[a == b for b in names] for a in names])
 
