@@ -10,12 +10,12 @@ from probekit.metrics.bootstrap import Interval
 
 
 def spell(value: float) -> str:
-    """`.41`, `-.03`, `1.00`, `12.3`: two decimals, three significant digits from 10 on."""
+    """`.41`, `-.03`, `1.00`, `12.3`, `.058`: two decimals, more of small values and fewer of large ones."""
     if abs(value) >= 10:
         return f"{value:,.1f}" if abs(value) < 1000 else f"{value:,.0f}"
-    if 0 < abs(value) < 0.0995:
-        return f"{value:.3f}".replace("0.", ".", 1) if abs(value) >= 0.0005 else f"{value:.0e}"
-    return f"{value:.2f}".replace("0.", ".", 1)
+    places = 2 if abs(value) >= 0.0995 else 3 if abs(value) >= 0.0005 else 4
+    found = f"{value:.{places}f}".replace("0.", ".", 1)
+    return found if float(found) else "0"
 
 
 def with_interval(value: float, interval: Interval) -> str:
