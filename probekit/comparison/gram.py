@@ -34,17 +34,17 @@ def gram_sums(
     kinds, m = len(features), int(parts.max()) + 1
     products = np.zeros((1 + m * (m > 1), kinds, kinds))
     rows, diagonals = np.empty((kinds, len(parts), m)), np.empty((kinds, len(parts)))
-    batches = features.batches()
+    every, batches = range(len(products)), features.batches()
     done, total = 0, len(batches) * (len(batches) + 1) // 2
     for place, left in enumerate(batches):
         for number in left:
             rows[number], diagonals[number] = _row_sums(features.get(number), parts, m)
         for right in batches[place:]:
-            own = list(dict.fromkeys([*left, *right]))
-            held = [features.get(number) for number in own]
-            products[np.ix_(range(len(products)), own, own)] = _products(
-                held, parts, m, on_progress if total == 1 else None
-            )
+            held = [features.get(number) for number in dict.fromkeys([*left, *right])]
+            inside = 0 if right is left else len(left)
+            found = _products(held, inside, parts, m, on_progress if total == 1 else None)
+            products[np.ix_(every, left, right)] = found[:, : len(left), inside:]
+            products[np.ix_(every, right, left)] = found[:, inside:, : len(left)]
             done += 1
             if on_progress is not None and total > 1:
                 on_progress(done, total)
@@ -75,19 +75,28 @@ def _row_sums(
 
 
 def _products(
-    held: Sequence[Centred], parts: Int[np.ndarray, " n"], m: int, on_progress: OnProgress | None
+    held: Sequence[Centred], inside: int, parts: Int[np.ndarray, " n"], m: int, on_progress: OnProgress | None
 ) -> Float[np.ndarray, "s f f"]:
-    """Σ Kᵢⱼ Lᵢⱼ with the diagonals, of every two of these kinds, of all samples and without each part."""
+    """Σ Kᵢⱼ Lᵢⱼ with the diagonals, of every two of these kinds, of all samples and without each part.
+
+    Where `inside` is not 0, only those of the first so many kinds with the others are asked for.
+    """
     n, widths = len(parts), [features.width for features in held]
     tiles_cost = n * n * sum(widths) + n * n * len(held) ** 2
-    moments_cost = n * (sum(widths) ** 2 + sum(width * width for width in widths))
+    moments_cost = n * 2 * sum(widths[i] * widths[j] for i, j in _asked(len(held), inside))
     if tiles_cost < moments_cost:
-        return _by_tiles(held, parts, m, on_progress)
-    return _by_moments(held, parts, m, on_progress)
+        return _by_tiles(held, inside, parts, m, on_progress)
+    return _by_moments(held, inside, parts, m, on_progress)
+
+
+def _asked(kinds: int, inside: int) -> list[tuple[int, int]]:
+    """The pairs, each once."""
+    pairs = [(i, j) for i in range(kinds) for j in range(i + 1)]
+    return [(i, j) for i, j in pairs if not inside or (i < inside) != (j < inside)]
 
 
 def _by_tiles(
-    held: Sequence[Centred], parts: Int[np.ndarray, " n"], m: int, on_progress: OnProgress | None
+    held: Sequence[Centred], _inside: int, parts: Int[np.ndarray, " n"], m: int, on_progress: OnProgress | None
 ) -> Float[np.ndarray, "s f f"]:
     """From tiles of the Gram matrices, each of samples of one part by samples of one part."""
     kinds = len(held)
@@ -120,7 +129,7 @@ def _by_tiles(
 
 
 def _by_moments(
-    held: Sequence[Centred], parts: Int[np.ndarray, " n"], m: int, on_progress: OnProgress | None
+    held: Sequence[Centred], inside: int, parts: Int[np.ndarray, " n"], m: int, on_progress: OnProgress | None
 ) -> Float[np.ndarray, "s f f"]:
     """From Xᵀ Y of each part, a strip of the columns of Y at a time."""
     kinds = len(held)
@@ -131,23 +140,21 @@ def _by_moments(
         for own in [np.flatnonzero(parts == part)]
         for block in np.array_split(own, -(-len(own) // ROWS))
     ]
-    done, total = 0, kinds * (kinds + 1) // 2
-    for i in range(kinds):
-        for j in range(i + 1):
-            for strip in _strips(held[i].width, held[j].width, m):
-                moments = np.zeros((m, held[i].width, strip.stop - strip.start))
-                for part, rows in blocks:
-                    x = held[i].rows(rows)
-                    y = x if i == j else held[j].rows(rows)
-                    moments[part] += x.T @ y[:, strip]
-                whole = moments.sum(axis=0)
-                products[0, i, j] += np.sum(whole**2)
-                for part in range(m if m > 1 else 0):
-                    products[1 + part, i, j] += np.sum((whole - moments[part]) ** 2)
-            products[:, j, i] = products[:, i, j]
-            done += 1
-            if on_progress is not None:
-                on_progress(done, total)
+    asked = _asked(kinds, inside)
+    for done, (i, j) in enumerate(asked, start=1):
+        for strip in _strips(held[i].width, held[j].width, m):
+            moments = np.zeros((m, held[i].width, strip.stop - strip.start))
+            for part, rows in blocks:
+                x = held[i].rows(rows)
+                y = x if i == j else held[j].rows(rows)
+                moments[part] += x.T @ y[:, strip]
+            whole = moments.sum(axis=0)
+            products[0, i, j] += np.sum(whole**2)
+            for part in range(m if m > 1 else 0):
+                products[1 + part, i, j] += np.sum((whole - moments[part]) ** 2)
+        products[:, j, i] = products[:, i, j]
+        if on_progress is not None:
+            on_progress(done, len(asked))
     return products
 
 

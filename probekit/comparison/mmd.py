@@ -17,7 +17,7 @@ import numpy as np
 
 from probekit.arrays import Features, Float, Groups, Int, Mask
 
-ROWS = 1024  # of the kernel matrix at once
+ELEMENTS = 1 << 23  # of the kernel matrix at once
 MEDIAN_OF = 2000  # samples whose distances the median heuristic looks at
 
 Kernel = Callable[[Float[np.ndarray, "a d"], Float[np.ndarray, "b d"]], Float[np.ndarray, "a b"]]
@@ -92,9 +92,10 @@ def kernel_sums(features: Features, groups: Groups, cells: Int[np.ndarray, " n"]
     sums = np.zeros((len(sizes), len(sizes)))
     counts = np.outer(sizes, sizes)
     sorted_cells = cells[order]
-    for start in range(0, len(rows), ROWS):
-        by_cell = np.add.reduceat(kernel(rows[start : start + ROWS], rows), starts, axis=1)  # (rows, c)
-        np.add.at(sums, sorted_cells[start : start + ROWS], by_cell)
+    step = max(1, ELEMENTS // len(rows))
+    for start in range(0, len(rows), step):
+        by_cell = np.add.reduceat(kernel(rows[start : start + step], rows), starts, axis=1)  # (rows, c)
+        np.add.at(sums, sorted_cells[start : start + step], by_cell)
     by_group = np.argsort(own, kind="stable")
     for members in np.split(by_group, np.flatnonzero(own[by_group][1:] != own[by_group][:-1]) + 1):
         values, at = kernel(rows[members], rows[members]), sorted_cells[members]

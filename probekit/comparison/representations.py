@@ -2,7 +2,7 @@
 
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -65,6 +65,8 @@ class Representations:
         """
         self._loads, self._generators, self._condition = loads, generators, condition
         self._held: OrderedDict[int, Centred] = OrderedDict()
+        self._fitted: dict[int, Centred] = {}
+        """Without rows: what is known of features that were held before."""
         self.sizes: list[int] = []
         """Bytes of the raw features of each kind."""
         names, titles, tables = [], [], []
@@ -108,7 +110,9 @@ class Representations:
             raw = features.matrix
             if not np.array_equal(self._rows[number], np.arange(len(raw))):
                 raw = raw[self._rows[number]]
-            self._held[number] = centre(raw, self._condition, features.widths)
+            if number not in self._fitted:
+                self._fitted[number] = replace(centre(raw, self._condition, features.widths), raw=raw[:0].copy())
+            self._held[number] = replace(self._fitted[number], raw=raw)
         self._held.move_to_end(number)
         return self._held[number]
 

@@ -180,7 +180,7 @@ def test_few_groups_give_no_interval():
     assert np.isnan(row["cka_lo"])
 
 
-def test_features_that_do_not_fit_are_loaded_again_and_give_the_same(monkeypatch):
+def test_features_that_do_not_fit_are_loaded_again_and_give_the_same(either_way, monkeypatch):
     a = base()
     kinds = [a, *(other(a, seed=seed) for seed in range(4))]
     together = compare(*kinds)
@@ -191,9 +191,10 @@ def test_features_that_do_not_fit_are_loaded_again_and_give_the_same(monkeypatch
         loads.append(number)
         return kinds[number]
 
-    apart = compare_features([lambda number=number: load(number) for number in range(5)], NO_INTERVALS)
+    apart = compare_features([lambda number=number: load(number) for number in range(5)], CkaSettings())
     assert len(loads) > 10
     assert_allclose(apart.matrix(), together.matrix(), rtol=1e-12)
+    assert_allclose(apart.pairs["cka_lo"], compare(*kinds, settings=CkaSettings()).pairs["cka_lo"], rtol=1e-9)
 
 
 def test_the_matrix_is_symmetric_with_ones():

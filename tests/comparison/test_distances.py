@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from probekit.comparison import DistanceSettings, frechet_distance, measure_distances, mmd2
+from probekit.comparison import DistanceSettings, frechet_distance, measure_distances, mmd, mmd2
 from probekit.comparison.frechet import Gaussian, squared_distance
 from probekit.comparison.mmd import Gaussians, kernel_sums, median_kernel, polynomial
 from probekit.errors import ModelError, UsageError
@@ -94,6 +94,14 @@ def test_mmd_is_the_mean_over_every_two_samples(kernel):
     groups = np.arange(12), 100 + np.arange(32)
     expected = references.mmd2(a, b, *groups, lambda x, y: kernel(x[None], y[None])[0, 0])
     assert_allclose(mmd2(a, b, *groups, kernel), expected, rtol=1e-9)
+
+
+def test_the_kernel_matrix_is_walked_in_pieces(monkeypatch):
+    a, b = two_samples(n=12, d=4)
+    groups = np.arange(12) // 3, np.arange(32) // 4
+    expected = mmd2(a, b, *groups)
+    monkeypatch.setattr(mmd, "ELEMENTS", 150)
+    assert_allclose(mmd2(a, b, *groups), expected, rtol=1e-12)
 
 
 def test_samples_of_one_group_are_not_compared():
