@@ -38,12 +38,14 @@ def ends(rows: pd.DataFrame, value: str, words: tuple[str, str], name: str, null
     known = rows[rows[value].notna()].reset_index(drop=True)
     if known.empty:
         return ""
-    places = dict.fromkeys([int(known[value].argmin()), int(known[value].argmax())])
-    if len(places) == 1:
+    if len(known) == 1:
         return phrase(known.iloc[0].to_dict(), value, name, null)
+    least, most = int(known[value].argmin()), int(known[value].argmax())
+    if least == most:
+        return f"all {len(known)} pairs alike, {name} {spell(float(known[value].iloc[0]))}"
     return "; ".join(
         f"{word}: {phrase(known.iloc[place].to_dict(), value, name, null)}"
-        for word, place in zip(words, places, strict=True)
+        for word, place in zip(words, (least, most), strict=True)
     )
 
 
