@@ -60,3 +60,11 @@ def phrase(row: Mapping[Hashable, Any], value: str, name: str, null: float | Non
 def models_of(names: Sequence[str]) -> dict[str, str]:
     """The model of each kind of features: `clip` of `clip#cls@3`."""
     return {name: "+".join(part.partition("#")[0] for part in name.split(" · ")[0].split("+")) for name in names}
+
+
+def short_names(names: Sequence[str]) -> tuple[dict[str, str], str]:
+    """A name to print for each kind of features, and what all of them are: the taps of one model, or features."""
+    models = set(models_of(names).values())
+    if len(models) != 1 or any("+" in name or " · " in name for name in names):
+        return {name: name for name in names}, "features"
+    return {name: name.partition("#")[2] for name in names}, f"tap of {models.pop()}"

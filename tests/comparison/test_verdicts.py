@@ -5,7 +5,7 @@ import math
 import pandas as pd
 import pytest
 
-from probekit.comparison.verdicts import ends, models_of, spell, with_interval
+from probekit.comparison.verdicts import ends, models_of, short_names, spell, with_interval
 
 
 @pytest.mark.parametrize(
@@ -47,3 +47,12 @@ def test_equal_pairs_are_told_as_one():
 def test_the_model_is_what_stands_before_the_tap():
     names = ["clip#cls@3", "timm:vit#pool · resize224", "npr#blocks+srm#blocks"]
     assert list(models_of(names).values()) == ["clip", "timm:vit", "npr+srm"]
+
+
+def test_taps_of_one_model_are_called_by_their_taps_and_nothing_else_is():
+    assert short_names(["clip#cls@3", "clip#proj"]) == (
+        {"clip#cls@3": "cls@3", "clip#proj": "proj"},
+        "tap of clip",
+    )
+    for names in (["clip#cls@3", "npr#blocks"], ["npr#a+npr#b", "npr#a+npr#c"], ["clip#cls · x", "clip#cls · y"]):
+        assert short_names(names) == ({name: name for name in names}, "features")

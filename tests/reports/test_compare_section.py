@@ -83,6 +83,10 @@ def test_several_taps_are_one_matrix_and_one_table(tmp_path, features, result):
     ((_, matrix),) = section.context(run)["matrices"]
     assert matrix.columns == ["cls@0", "cls@1", "cls@2"]
     assert matrix.rows[0] == "real – lama"
+    (said,) = section.answers(run)
+    assert said.startswith("clip · resize224 · float32, over 3 taps: hardest pair of generators, AUC")
+    (line,) = section.headlines(run)
+    assert line.note == "lowest of all pairs and taps"
     (table,) = tables_of(run)
     assert table.columns == ("generators", "cls@0", "cls@1", "cls@2")
 

@@ -22,13 +22,11 @@ DISTANCES = {
 def cka(session: "Session", result: "CkaResult") -> None:
     """Every two kinds of features."""
     from probekit import figures
+    from probekit.comparison.verdicts import short_names
 
     title = f"Linear CKA (debiased) · {result.n} samples of {result.n_groups} groups"
-    values, axis = result.matrix(), "features"
-    models = {name.partition("#")[0] for name in result.names}
-    if len(models) == 1:  # one model: its taps are short enough to read
-        taps = [name.partition("#")[2] for name in result.names]
-        values, axis = values.set_axis(taps).set_axis(taps, axis=1), f"tap of {models.pop()}"
+    short, axis = short_names(result.names)
+    values = result.matrix().rename(index=short, columns=short)
     drawn = figures.square(values, title=title, value_name="CKA", axis_names=(axis, axis))
     session.run.figure(
         "cka", drawn, f"{title}: 1 where features are equal up to rotation and scale, 0 where independent."

@@ -4,10 +4,11 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
+from probekit.comparison.verdicts import short_names
 from probekit.reports.matrices import Layer, Matrix
 from probekit.reports.runs import Run
 from probekit.reports.section import Headline, Section, sections
-from probekit.reports.text import cell, is_number, is_unknown, number, words
+from probekit.reports.text import cell, count, is_number, is_unknown, number, words
 
 Part = Mapping[str, Any]
 
@@ -43,35 +44,33 @@ class CompareSection(Section):
         return " ".join(asked)
 
     def answers(self, run: Run) -> list[str]:
-        """The pairs at both ends, as the command said them."""
+        """The pairs at both ends, as the command said them; of several taps of a model the range over them."""
         said = [f"Linear CKA, {line}" for line in _mapping(run.result.get("cka")).get("verdicts") or []]
-        for part in run.parts:
-            for name, heading in (("separability", "separability"), ("distance", "distances")):
-                said += [
-                    f"{run.subject(part)}, {heading}: {line}" for line in _mapping(part.get(name)).get("verdicts") or []
-                ]
+        for name, parts in _by_model(run.parts).items():
+            if len(parts) > 1:
+                said += _over_depth(name, parts)
+                continue
+            for measure, heading in (("separability", "separability"), ("distance", "distances")):
+                lines = _mapping(parts[0].get(measure)).get("verdicts") or []
+                said += [f"{run.subject(parts[0])}, {heading}: {line}" for line in lines]
         return said
 
     def headlines(self, run: Run) -> list[Headline]:
-        """The least AUC of two generators in each kind of features."""
+        """The lowest AUC of two generators in each kind of features, or over all taps of a model."""
         found = []
-        for part in run.parts:
-            known = [pair for pair in _mapping(part.get("separability")).get("pairs") or [] if is_number(pair["auc"])]
-            if known:
-                least = min(float(pair["auc"]) for pair in known)
-                name, note = "AUC, hardest pair of generators", "lowest of all pairs"
-                found.append(Headline(run.subject(part), name, least, note))
+        for model, parts in _by_model(run.parts).items():
+            least = _extremes(parts, "separability", "auc", min)
+            if least:
+                subject, note = run.subject(parts[0]), "lowest of all pairs"
+                if len(parts) > 1:
+                    subject, note = f"{model}, {count(len(parts), 'tap')}", "lowest of all pairs and taps"
+                found.append(Headline(subject, "AUC, hardest pair of generators", min(least.values()), note))
         return found
 
     def context(self, run: Run) -> Mapping[str, Any]:
         """Matrices ready to draw, and what the reader should know of them."""
         cka = _mapping(run.result.get("cka"))
-        matrices: list[tuple[str, Matrix]] = []
-        if cka:
-            title = f"Linear CKA · {number(cka['n'])} images of {number(cka['n_groups'])} groups"
-            matrices.append(
-                (title, _matrix(cka["names"], cka["pairs"], ("cka", "cka_biased"), "features", _share, own=1.0))
-            )
+        matrices = [_alike(cka)] if cka else []
         apart = [part for part in run.parts if part.get("separability")]
         for name, parts in _by_model(apart).items():
             matrices.append(
@@ -89,6 +88,41 @@ class CompareSection(Section):
             ],
             "for_papers": run.figures,
         }
+
+
+def _over_depth(name: str, parts: Sequence[Part]) -> list[str]:
+    """How the hardest and the farthest pair do over the taps of a model."""
+    said = []
+    hardest, farthest = _extremes(parts, "separability", "auc", min), _extremes(parts, "distance", "mmd", max)
+    for heading, found in (
+        ("hardest pair of generators, AUC", hardest),
+        ("farthest pair of generators, MMD²", farthest),
+    ):
+        if found:
+            low, high = (pick(found, key=found.__getitem__) for pick in (min, max))
+            ends = f"{number(found[low])} ({low}) to {number(found[high])} ({high})"
+            said.append(f"{name}, over {count(len(found), 'tap')}: {heading} {ends}.")
+    return said
+
+
+def _extremes(
+    parts: Sequence[Part], measure: str, value: str, pick: Callable[[Sequence[float]], float]
+) -> dict[str, float]:
+    """Tap → the least or greatest value of its pairs of two generators; taps without any are left out."""
+    found = {}
+    for part in parts:
+        pairs = _mapping(part.get(measure)).get("pairs") or []
+        known = [float(pair[value]) for pair in pairs if pair["a"] != pair["b"] and is_number(pair.get(value))]
+        if known:
+            found[str(part.get("tap"))] = pick(known)
+    return found
+
+
+def _alike(cka: Part) -> tuple[str, Matrix]:
+    short, axis = short_names(cka["names"])
+    pairs = [{**pair, "a": short[pair["a"]], "b": short[pair["b"]]} for pair in cka["pairs"]]
+    title = f"Linear CKA · {number(cka['n'])} images of {number(cka['n_groups'])} groups"
+    return title, _matrix(list(short.values()), pairs, ("cka", "cka_biased"), axis, _share, own=1.0)
 
 
 def _by_model(parts: Sequence[Part]) -> dict[str, list[Part]]:

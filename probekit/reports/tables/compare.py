@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from probekit.comparison.verdicts import short_names
 from probekit.reports.runs import Run
 from probekit.reports.tables.runs import add
 from probekit.reports.tables.table import Table, estimate, table
@@ -45,13 +46,11 @@ def matrix(names: Sequence[str], pairs: Sequence[Part], value: str, own: str) ->
 
 
 def _cka(found: Part) -> Table:
-    names, axis, of = list(found["names"]), "features", ""
-    pairs = found["pairs"]
-    if len(models := {name.partition("#")[0] for name in names}) == 1:
-        names, axis, of = [_tap(name) for name in names], "tap", f" of {models.pop()}"
-        pairs = [{**pair, "a": _tap(pair["a"]), "b": _tap(pair["b"])} for pair in pairs]
+    short, axis = short_names(found["names"])
+    names = list(short.values())
+    pairs = [{**pair, "a": short[pair["a"]], "b": short[pair["b"]]} for pair in found["pairs"]]
     caption = (
-        f"Linear CKA (debiased) between features{of} of the same {number(found['n'])} images of "
+        f"Linear CKA (debiased) between features of the same {number(found['n'])} images of "
         f"{number(found['n_groups'])} groups{_brackets(names)}."
     )
     return table("cka", caption, [axis, *names], matrix(names, pairs, "cka", number(1.0)), axis=axis)
@@ -84,10 +83,6 @@ def _taps(name: str, parts: Sequence[Part]) -> Table:
     return table(
         f"separability-{name}", caption, ["generators", *(str(part["tap"]) for part in parts)], rows, axis="tap"
     )
-
-
-def _tap(name: str) -> str:
-    return name.partition("#")[2]
 
 
 def _distances(name: str, found: Part) -> Table:
