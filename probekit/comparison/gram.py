@@ -85,7 +85,7 @@ def _products(
     tiles_cost = n * n * sum(widths) + n * n * len(held) ** 2
     moments_cost = n * 2 * sum(widths[i] * widths[j] for i, j in _asked(len(held), inside))
     if tiles_cost < moments_cost:
-        return _by_tiles(held, inside, parts, m, on_progress)
+        return _by_tiles(held, parts, m, on_progress)
     return _by_moments(held, inside, parts, m, on_progress)
 
 
@@ -96,7 +96,7 @@ def _asked(kinds: int, inside: int) -> list[tuple[int, int]]:
 
 
 def _by_tiles(
-    held: Sequence[Centred], _inside: int, parts: Int[np.ndarray, " n"], m: int, on_progress: OnProgress | None
+    held: Sequence[Centred], parts: Int[np.ndarray, " n"], m: int, on_progress: OnProgress | None
 ) -> Float[np.ndarray, "s f f"]:
     """From tiles of the Gram matrices, each of samples of one part by samples of one part."""
     kinds = len(held)

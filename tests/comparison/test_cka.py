@@ -41,8 +41,8 @@ def either_way(request, monkeypatch):
     monkeypatch.setattr(gram, "TILES", 2 * 11**2)
     monkeypatch.setattr(gram, "MOMENTS", 90)
     monkeypatch.setattr(gram, "ROWS", 13)
-    way = {"tiles": gram._by_tiles, "moments": gram._by_moments}[request.param]
-    monkeypatch.setattr(gram, "_products", way)
+    ways = {"tiles": lambda held, inside, *rest: gram._by_tiles(held, *rest), "moments": gram._by_moments}
+    monkeypatch.setattr(gram, "_products", ways[request.param])
 
 
 @pytest.mark.parametrize("parts", [0, 10])

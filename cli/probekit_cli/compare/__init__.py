@@ -64,8 +64,7 @@ def compare(
 
     where = Where(manifest, model, taps, selector(view, precision, store, perturb, crops), allow_missing, cache, runs)
     measures = [
-        one_of("--measure", name, MEASURES)
-        for name in options.names("--measure", measure or "cka,separability,distance")
+        one_of("--measure", name, MEASURES) for name in options.names("--measure", measure or ",".join(MEASURES))
     ]
     chosen = options.names("--generators", generators) if generators else None
     common: dict[str, Any] = {"generators": chosen, "parts": parts, "seed": seed}
@@ -80,7 +79,8 @@ def compare(
         else None,
         named=measure is not None,
     )
-    with questions.session("compare", settings, where) as session:
+    asked = {name: getattr(settings, name) for name in MEASURES}
+    with questions.session("compare", asked, where) as session:
         _alike(session, settings)
         if settings.separability or settings.distance:
             _generators(session, settings)

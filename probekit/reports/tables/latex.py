@@ -10,7 +10,7 @@ from probekit.reports.tables.table import Cell, Table
 ESCAPES = {
     "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "_": r"\_", "&": r"\&", "%": r"\%", "#": r"\#", "$": r"\$",
     "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}", ">": r"\textgreater{}",
-    "|": r"\textbar{}", '"': r"\textquotedbl{}", "`": r"\textasciigrave{}",
+    "|": r"\textbar{}", '"': "''", "`": r"\`{}",
     "−": "$-$", "–": "--", "—": "---", "…": r"\ldots{}", "·": r"\textperiodcentered{}", "×": r"$\times$",
     "→": r"$\rightarrow$", "↓": r"$\downarrow$", "∞": r"$\infty$", "²": r"\textsuperscript{2}", "±": r"$\pm$",
     "≥": r"$\geq$", "≤": r"$\leq$", "σ": r"$\sigma$", "τ": r"$\tau$", "’": "'", "‘": "`", "“": "``", "”": "''",
