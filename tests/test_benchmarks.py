@@ -18,6 +18,7 @@ PROMISED = {
     "auc-bootstrap",
     "blacklist-match",
     "blacklist-register",
+    "cka-taps",
     "exact-search",
     "extract-overhead",
     "extract-vitl14",

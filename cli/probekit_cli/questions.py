@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -27,6 +28,8 @@ class Session:
     _join: "Join"
     _asked: "list[tuple[str, Selector]]"
     answers: list[dict[str, Any]] = field(default_factory=list)
+    together: dict[str, Any] = field(default_factory=dict)
+    """Answers about all features together, by name: they stand beside `runs`."""
     excluded: dict[str, str] = field(default_factory=dict)
     """Path → reason, of samples without features."""
     _stores: list[Any] = field(default_factory=list)
@@ -39,11 +42,18 @@ class Session:
 
     def feature_sets(self) -> "Iterator[FeatureSet]":
         """The features of each reference in turn; samples that failed are noted."""
-        for reference, selector in self._asked:
-            features = self._join.load(reference, selector, allow_missing=self.where.allow_missing)
-            self._used(features)
-            self.excluded |= dict(zip(features.excluded["path"], features.excluded["reason"], strict=True))
-            yield features
+        for load in self.loads():
+            yield load()
+
+    def loads(self) -> "list[Callable[[], FeatureSet]]":
+        """What gives the features of each reference, whenever it is called: for questions that cannot hold all."""
+        return [partial(self._load, *asked) for asked in self._asked]
+
+    def _load(self, reference: str, selector: "Selector") -> "FeatureSet":
+        features = self._join.load(reference, selector, allow_missing=self.where.allow_missing)
+        self._used(features)
+        self.excluded |= dict(zip(features.excluded["path"], features.excluded["reason"], strict=True))
+        return features
 
     @property
     def count(self) -> int:
@@ -150,7 +160,7 @@ class Session:
     @property
     def result(self) -> dict[str, Any]:
         """The answers as `--json` prints them."""
-        return {"runs": self.answers, "excluded": len(self.excluded), "run": str(self.run.path)}
+        return {"runs": self.answers, **self.together, "excluded": len(self.excluded), "run": str(self.run.path)}
 
     def record(self) -> None:
         """Write what was found into the run's folder."""

@@ -1,6 +1,6 @@
 """Figures: arrays and tables become pictures, the same bytes for the same input.
 
-    heat_maps.py       train/test matrices, differences, robustness, confusion
+    heat_maps.py       train/test matrices, differences, robustness, confusion, likenesses and distances
     scatter.py         maps of samples
     distributions.py   histograms of scores
     curves.py          a value against the block it was read from, or against the number of examples
@@ -21,7 +21,7 @@ from probekit.figures.calibration import reliability
 from probekit.figures.contact_sheets import Thumbnail, contact_sheet
 from probekit.figures.curves import layer_curves, shot_curves
 from probekit.figures.distributions import histograms
-from probekit.figures.heat_maps import confusion, difference_matrix, matrix, robustness
+from probekit.figures.heat_maps import confusion, difference_matrix, matrix, robustness, square
 from probekit.figures.rank_curves import rank_curves
 from probekit.figures.rates import IDENTIFICATION, det_curves, roc_curves
 from probekit.figures.scatter import scatter_map
@@ -58,4 +58,5 @@ __all__ = [
     "roc_curves",
     "scatter_map",
     "shot_curves",
+    "square",
 ]

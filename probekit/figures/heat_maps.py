@@ -177,6 +177,36 @@ def confusion(
     return _heat_map(values, text, small, look, title=title, oracle=oracle, extension=extension)
 
 
+def square(
+    values: pd.DataFrame,
+    *,
+    title: str,
+    value_name: str,
+    axis_names: tuple[str, str],
+    limits: tuple[float, float] | None = (0.0, 1.0),
+    remark: str = "",
+    oracle: bool = False,
+    extension: Extension = "png",
+) -> bytes:
+    """A heat map of likenesses or distances of every two things: white is none, each value is printed.
+
+    Args:
+        values: the things by themselves; NaN is drawn hatched and grey.
+        title: stands above the picture.
+        value_name: of the colour bar.
+        axis_names: words for the index and the columns.
+        limits: values at the two ends of the colours; None runs from 0 to the largest.
+        remark: a line beneath the title.
+        oracle: stamp the picture: its numbers were chosen on test data.
+        extension: `png` or `svg`.
+    """
+    largest = float(np.nan_to_num(values.to_numpy(dtype=float)).max(initial=0.0)) or 1.0
+    look = _Look(axis_names, value_name, _colours("none is white", WHITE_TO_BLUE), limits or (0.0, _even(largest)))
+    places = int(np.clip(1 - math.floor(math.log10(largest)), 0, 4)) if limits is None else 2
+    text = values.map(lambda value: DASH if pd.isna(value) else _signed(value, places).removeprefix("+"))
+    return _heat_map(values, text, None, look, title=title, remark=remark, oracle=oracle, extension=extension)
+
+
 # Drawing
 
 
@@ -320,6 +350,16 @@ def _rounded_up(differences: Float[np.ndarray, "r c"]) -> float:
         return 0.1
     power = 10.0 ** math.floor(math.log10(largest))
     return next(step * power for step in (1, 2, 5, 10) if step * power >= largest * (1 - 1e-9))
+
+
+def _even(largest: float) -> float:
+    """The value or a little more, of which five steps are numbers to read: 0.44 → 0.5, 254 → 300."""
+    power = 10.0 ** math.floor(math.log10(largest / 5))
+    return (
+        5
+        * power
+        * next(step for step in (1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 8, 10) if 5 * power * step >= largest * (1 - 1e-9))
+    )
 
 
 def _colours(name: str, stops: Sequence[str]) -> "Colormap":

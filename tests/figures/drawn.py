@@ -56,6 +56,9 @@ def every_figure():
         "matrix": lambda **how: figures.matrix(VALUES, title="AUC", counts=COUNTS, **how),
         "robustness": lambda **how: figures.robustness(VALUES, title="Robustness", **how),
         "difference_matrix": lambda **how: figures.difference_matrix(VALUES - 0.5, title="Gain", **how),
+        "square": lambda **how: figures.square(
+            VALUES, title="MMD²", value_name="MMD²", axis_names=("generator", "generator"), limits=None, **how
+        ),
         "confusion": lambda **how: figures.confusion(COUNTS, title="Attribution", **how),
         "scatter_map": lambda **how: figures.scatter_map(PLANE, LABELS, title="Map", caption="purity 0.9", **how),
         "histograms": lambda **how: figures.histograms({"mated": PLANE[:, 0], "real": PLANE[:9, 1]}, title="P", **how),

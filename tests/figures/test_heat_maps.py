@@ -159,3 +159,28 @@ def test_numbers_with_three_decimals_stay_inside_their_cells(monkeypatch):
     boxes = boxes_of(monkeypatch, lambda: figures.difference_matrix(values, title="Gain", certain=values < 0))
     matrix = max((box for text, box in boxes if text == "axes"), key=lambda box: box.width)
     assert max(box.width for text, box in boxes if text == "−0.018") < 0.92 * matrix.width / 16
+
+
+def test_distances_print_three_digits_and_end_their_colours_at_a_number_to_read(words):
+    values = pd.DataFrame([[-0.0004, 0.4368], [0.4368, np.nan]], index=["real", "lama"], columns=["real", "lama"])
+    axes = ("generator", "generator")
+    figures.square(values, title="MMD²", value_name="MMD²", axis_names=axes, limits=None, remark="diagonal: halves")
+    for word in ["0.00", "0.44", "–", "0.25", "0.50", "diagonal: halves", "MMD²", "generator", "lama"]:
+        assert word in words
+    assert "−0.00" not in words
+    assert words.count("0.44") == 2
+
+
+@pytest.mark.parametrize(
+    ("largest", "printed", "end"), [(254.3, "254", "300"), (7.31, "7.3", "7.50"), (0.031, "0.031", "0.04")]
+)
+def test_distances_of_any_size_are_readable(largest, printed, end, words):
+    values = pd.DataFrame([[0.0, largest], [largest, 0.0]], index=["a", "b"], columns=["a", "b"])
+    figures.square(values, title="FD", value_name="FD", axis_names=("generator", "generator"), limits=None)
+    assert words.count(printed) == 2
+    assert end in words
+
+
+def test_nothing_but_zeros_and_nothing_at_all_are_drawn():
+    for values in (pd.DataFrame(0.0, index=["a"], columns=["a"]), pd.DataFrame()):
+        figures.square(values, title="FD", value_name="FD", axis_names=("a", "b"), limits=None)
