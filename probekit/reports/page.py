@@ -7,7 +7,7 @@ from probekit.errors import RunError
 from probekit.reports.chapters import chapters_of
 from probekit.reports.overview import overview
 from probekit.reports.provenance import provenance, seeds
-from probekit.reports.tables import rows_of
+from probekit.reports.rows import rows_of
 from probekit.reports.template import render
 
 

@@ -5,8 +5,8 @@ import pytest
 
 from probekit import reports
 from probekit.reports.provenance import provenance
+from probekit.reports.rows import pivot, rows_of
 from probekit.reports.runs import load
-from probekit.reports.tables import pivot, rows_of
 from probekit.reports.text import cell, parted, words
 
 from . import run_folders

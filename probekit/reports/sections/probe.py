@@ -6,9 +6,9 @@ from typing import Any
 from probekit.reports import probed
 from probekit.reports.matrices import metrics_of, pair_matrix, selection_lines, spread
 from probekit.reports.probed import Part
+from probekit.reports.rows import Rows, pivot
 from probekit.reports.runs import Run
 from probekit.reports.section import Alert, Headline, Section, sections
-from probekit.reports.tables import Rows, pivot
 from probekit.reports.text import number, words
 from probekit.reports.topics import Topic, told, untold
 

@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from probekit.reports.matrices import Matrix, confusion_matrix
+from probekit.reports.rows import Rows, pivot
 from probekit.reports.runs import Run
 from probekit.reports.section import Alert, Headline, Section, sections
-from probekit.reports.tables import Rows, pivot
 from probekit.reports.text import cell, count, is_number, number
 from probekit.reports.topics import Topic, told, untold
 
