@@ -87,6 +87,7 @@
         await navigator.clipboard.writeText(code.textContent);
         said.textContent = "Copied";
       } catch {
+        code.hidden = false;
         getSelection().selectAllChildren(code); // the browser keeps the clipboard to itself: one key press is left
         said.textContent = "Press Ctrl+C";
       }
