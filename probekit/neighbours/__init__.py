@@ -1,9 +1,11 @@
 """Nearest neighbours by cosine similarity, with FAISS.
 
 Exact, whatever groups exclude: `search`, `Gallery`, `search_blocks`, `similarity_blocks`; all pairs above a
-similarity: `pairs_above`, `across`; approximate, for galleries that are searched often: `Index`.
+similarity: `pairs_above`, `across`; near pairs of binary codes: `hamming_pairs`; approximate, for galleries that are
+searched often: `Index`.
 """
 
+from probekit.neighbours.binary import hamming_pairs
 from probekit.neighbours.engines import Index, choose_engine
 from probekit.neighbours.exact import Gallery, Neighbours, search, search_blocks, similarity_blocks
 from probekit.neighbours.ranges import across, pairs_above
@@ -17,6 +19,7 @@ __all__ = [
     "Neighbours",
     "across",
     "choose_engine",
+    "hamming_pairs",
     "pairs_above",
     "recall_at",
     "search",
