@@ -60,4 +60,3 @@ def matched_rows(
     found: Mask = np.zeros(len(rows), dtype=bool)
     found[own[kept.to_numpy()]] = True
     return found
-

@@ -111,5 +111,3 @@ def _luminances(
 
 def _compared(a: Luminance | None, b: Luminance | None) -> float:
     return correlation(a, b) if a is not None and b is not None else 0.0
-
-

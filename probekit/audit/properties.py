@@ -35,12 +35,12 @@ HEADER = ("format", "tables", "subsampling", "progressive", "exif", "icc", "qual
 SIZE = ("bytes", "bits_per_pixel")
 SETS = {
     "all": PROPERTIES,
-    "dimensions and format": (*DIMENSIONS, *HEADER),
+    "dimensions and header": (*DIMENSIONS, *HEADER),
     "dimensions": DIMENSIONS,
-    "format": HEADER,
-    "bytes": SIZE,
+    "header": HEADER,
+    "size of the file": SIZE,
 }
-"""Properties that are asked about together; each by itself is asked about besides."""
+"""Properties that are asked about together, under names that no property has; each is asked about by itself besides."""
 
 _SUBSAMPLINGS = {
     ((1, 1), (1, 1)): "4:4:4",

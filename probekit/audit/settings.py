@@ -20,7 +20,9 @@ class AuditSettings:
     bootstrap: int = 1000
     """Replicates of the group bootstrap; 0 gives no intervals."""
     trees: int = 500
-    """Of the forest on the file properties."""
+    """Of the forest on all file properties."""
+    trees_alone: int = 100
+    """Of each forest on some of them."""
     distance: int = DISTANCE
     """Bits in which the perceptual hashes of two pictures may differ to be compared."""
     alike: float = ALIKE
@@ -31,8 +33,8 @@ class AuditSettings:
             raise UsageError(f"--distance {self.distance}: hashes have 64 bits, give 0 to 64.")
         if not 0 < self.alike <= 1:
             raise UsageError(f"--alike {self.alike:g}: a correlation above 0, at most 1.")
-        if self.trees < 1:
-            raise UsageError(f"--trees {self.trees}: a forest has at least one.")
+        if min(self.trees, self.trees_alone) < 1:
+            raise UsageError(f"--trees {min(self.trees, self.trees_alone)}: a forest has at least one.")
         self.trial  # noqa: B018  # refuses what no probe can be asked with
 
     @cached_property

@@ -1,0 +1,284 @@
+"""The verdict: findings in plain words, each with its severity and numbers, worst first.
+
+bad     the numbers of this data set flatter every probe: mend it, or report nothing
+warn    worth a look before publishing
+good    looked for, and not found
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+
+from probekit.audit.distributions import BALANCE
+from probekit.audit.label_noise import LabelNoise
+from probekit.audit.leaks import ALIKE, COPY, FEATURES
+from probekit.audit.shortcuts import ALL_SAMPLES, MATCHED, Shortcuts
+from probekit.audit.study import ATTRIBUTION, PROPERTIES
+from probekit.fingerprint import JSONValue
+from probekit.metrics import json_row
+
+Severity = Literal["bad", "warn", "good"]
+SEVERITIES: tuple[Severity, ...] = ("bad", "warn", "good")
+
+BAD_AUC, WARN_AUC = 0.75, 0.6
+"""AUC of file properties alone from which on they give a class away, or may."""
+TELLING = 0.6
+"""AUC (or share of the way from chance to 1) from which on a single property is named."""
+NAMED = 3
+NOISY = 0.02
+"""Share of candidates for wrong labels from which on the labels deserve a look."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that an audit found, or did not find."""
+
+    severity: Severity
+    topic: str
+    """`leaks`, `shortcuts`, `labels`, `balance` or `files`."""
+    sentence: str
+    numbers: dict[str, JSONValue] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, JSONValue]:
+        """For `--json`."""
+        return {"severity": self.severity, "topic": self.topic, "sentence": self.sentence, "numbers": self.numbers}
+
+
+def in_order(findings: Iterable[Finding]) -> tuple[Finding, ...]:
+    """Worst first, else as they came."""
+    return tuple(sorted(findings, key=lambda finding: SEVERITIES.index(finding.severity)))
+
+
+def on_files(n: int, unreadable: pd.DataFrame, flat: int) -> list[Finding]:
+    """Files that cannot be read, and pictures of one colour."""
+    numbers: dict[str, JSONValue] = {"samples": n + len(unreadable), "unreadable": len(unreadable), "one_colour": flat}
+    found = []
+    if len(unreadable):
+        first = unreadable.iloc[0]
+        sentence = f"{len(unreadable)} of {n + len(unreadable)} samples cannot be read ({first.path}: {first.reason})"
+        found.append(Finding("bad", "files", sentence, numbers))
+    if flat:
+        found.append(
+            Finding("warn", "files", f"{flat} pictures are of one colour: they were compared with none.", numbers)
+        )
+    return found or [Finding("good", "files", f"All {n:,} samples can be read.", numbers)]
+
+
+def on_leaks(groups: pd.DataFrame, pairs: pd.DataFrame, table: pd.DataFrame, folds: int) -> list[Finding]:
+    """Groups, bytes and pictures on both sides."""
+    found = []
+    where = "two groups, which folds may divide" if folds else "two splits"
+    if len(groups):
+        first = groups.iloc[0]
+        names = f"{first.group}: {first.train} in train, {first.val} in val, {first.test} in test"
+        found.append(
+            Finding("bad", "leaks", f"{_count(len(groups), 'group')} in several splits ({names}). "
+                    "Give each group one split.", {"groups": len(groups), "samples": int(groups["samples"].sum())})
+        )  # fmt: skip
+    across = pairs[pairs["across"]]
+    words = {COPY: "the same bytes", ALIKE: "the same picture, in other bytes,"}
+    for kind, what in words.items():
+        own = across[across["kind"] == kind]
+        if len(own):
+            samples = len(np.unique(own[["a", "b"]].to_numpy()))
+            sentence = (
+                f"{_count(len(own), 'pair')} of {what} in {where}, {samples} of {len(table):,} samples "
+                f"({own.iloc[0].path_a} and {own.iloc[0].path_b}). Give both one group and split again."
+            )
+            found.append(Finding("bad", "leaks", sentence, {"kind": kind, "pairs": len(own), "samples": samples}))
+    new = across[across["kind"] == FEATURES]
+    if len(new):
+        sentence = f"{_count(len(new), 'more pair')} in {where} stand out as near in the features: look at them."
+        found.append(Finding("warn", "leaks", sentence, {"kind": FEATURES, "pairs": len(new)}))
+    if not found:
+        found.append(Finding("good", "leaks", f"No group, no bytes and no picture is found in {where}.", {"pairs": 0}))
+    return found + _copies_inside(pairs)
+
+
+def _copies_inside(pairs: pd.DataFrame) -> list[Finding]:
+    found = []
+    inside = pairs[(pairs["kind"] == COPY) & ~pairs["across"]]
+    if len(inside):
+        sentence = f"{_count(len(inside), 'sample')} repeat the bytes of another on the same side: they count twice."
+        found.append(Finding("warn", "leaks", sentence, {"kind": COPY, "pairs": len(inside)}))
+    other = pairs[(pairs["kind"] == COPY) & (pairs["generator_a"] != pairs["generator_b"])]
+    if len(other):
+        first = other.iloc[0]
+        sentence = (
+            f"{_count(len(other), 'pair')} of the same bytes with two classes ({first.path_a} is {first.generator_a}, "
+            f"{first.path_b} is {first.generator_b}): one of the two is wrong."
+        )
+        found.append(Finding("bad", "labels", sentence, {"pairs": len(other)}))
+    return found
+
+
+def on_shortcuts(shortcuts: Shortcuts) -> list[Finding]:
+    """What file properties alone say of each generator and of all classes, and what is left in a matched subset."""
+    found = [_on_generator(shortcuts, row) for row in _diagonal(shortcuts.pairs, ALL_SAMPLES, PROPERTIES)]
+    found += _on_attribution(shortcuts)
+    return found + _on_matching(shortcuts)
+
+
+def _on_generator(shortcuts: Shortcuts, row: dict[str, JSONValue]) -> Finding:
+    name, auc, low = str(row["train"]), _number(row["auc"]), _number(row["auc_lo"])
+    sure = np.isnan(low)
+    severity: Severity = "good"
+    if auc >= BAD_AUC and (sure or low > WARN_AUC):
+        severity = "bad"
+    elif auc >= WARN_AUC and (sure or low > 0.5):
+        severity = "warn"
+    tells = {"bad": "tell", "warn": "may tell", "good": "do not tell"}[severity]
+    sentence = f"File properties alone {tells} {name} from real: AUC {_spelled(row, 'auc')}"
+    sentence += _given_away(shortcuts.alone, name, 0.5) if severity != "good" else ""
+    beside = [
+        one
+        for one in _rows(shortcuts.pairs, ALL_SAMPLES)
+        if one["by"] != PROPERTIES and one["train"] == one["test"] == name
+    ]
+    for one in beside:
+        sentence += f"; {one['by']} {_spelled(one, 'auc')}{_no_better(one, severity)}"
+    numbers: dict[str, JSONValue] = {
+        "generator": name,
+        **json_row({key: row[key] for key in ("auc", "auc_lo", "auc_hi")}),
+    }
+    numbers["beside"] = [json_row({key: one[key] for key in _GAIN}) for one in beside]
+    return Finding(severity, "shortcuts", sentence + ".", numbers)
+
+
+_GAIN = ("by", "auc", "auc_lo", "auc_hi", "gain", "gain_lo", "gain_hi")
+
+
+def _no_better(row: dict[str, JSONValue], severity: Severity) -> str:
+    gain, low = _number(row["gain"]), _number(row["gain_lo"])
+    worse = gain <= 0 if np.isnan(low) else low <= 0
+    return ", not shown to be better" if worse and severity != "good" else ""
+
+
+def _on_attribution(shortcuts: Shortcuts) -> list[Finding]:
+    found = []
+    for row in _rows(shortcuts.attribution, ALL_SAMPLES):
+        if row["by"] != PROPERTIES:
+            continue
+        value, low, chance = (_number(row[key]) for key in ("balanced_acc", "balanced_acc_lo", "chance"))
+        above = (value - chance) / (1 - chance)
+        severity: Severity = "good"
+        if above >= 2 * BAD_AUC - 1 and (np.isnan(low) or low > chance):
+            severity = "bad"
+        elif above >= 2 * WARN_AUC - 1 and (np.isnan(low) or low > chance):
+            severity = "warn"
+        sentence = (
+            f"Which of {row['n_classes']} classes it is, file properties alone say rightly for "
+            f"{100 * _number(row['acc']):.1f} % of the images: balanced accuracy {_spelled(row, 'balanced_acc')}, "
+            f"chance {_short(chance)}"
+        )
+        sentence += _given_away(shortcuts.alone, ATTRIBUTION, chance) if severity != "good" else ""
+        for one in _rows(shortcuts.attribution, ALL_SAMPLES):
+            sentence += f"; {one['by']} {_spelled(one, 'balanced_acc')}" if one["by"] != PROPERTIES else ""
+        found.append(Finding(severity, "shortcuts", sentence + ".", json_row(row)))
+    return found
+
+
+def _on_matching(shortcuts: Shortcuts) -> list[Finding]:
+    found = []
+    table = shortcuts.matching
+    impossible = [str(name) for name, own in table.groupby("question", sort=False) if not own["asked"].any()]
+    if impossible:
+        overlap = [str(name) for name, own in table.groupby("question", sort=False) if own["matched"].sum() == 0]
+        few = [name for name in impossible if name not in overlap]
+        parts = [f"{', '.join(overlap)} cannot be matched: no file properties are shared"] if overlap else []
+        parts += [f"too few images of {', '.join(few)} match to ask again"] if few else []
+        numbers: dict[str, JSONValue] = {"cannot_be_matched": overlap, "too_few": few}
+        found.append(
+            Finding("warn", "shortcuts", f"By file properties {'; '.join(parts)}. Ask a normalised copy.", numbers)
+        )
+    for row in _diagonal(shortcuts.pairs, MATCHED, PROPERTIES):
+        left = table[(table["question"] == row["train"])]["matched"]
+        sentence = f"Matched by file properties, {row['train']} and real keep {int(left.min())} images each: properties then score AUC {_spelled(row, 'auc')}"
+        for one in _diagonal(shortcuts.pairs, MATCHED, None):
+            if one["train"] == row["train"] and one["by"] != PROPERTIES:
+                sentence += f", {one['by']} {_spelled(one, 'auc')}"
+        numbers = {"generator": row["train"], **json_row({key: row[key] for key in ("auc", "auc_lo", "auc_hi")})}
+        low = _number(row["auc_lo"])
+        left_over = _number(row["auc"]) >= WARN_AUC and (np.isnan(low) or low > 0.5)
+        found.append(Finding("warn" if left_over else "good", "shortcuts", sentence + ".", numbers))
+    return found
+
+
+def on_labels(noise: Sequence[LabelNoise]) -> list[Finding]:
+    """Candidates for wrong labels, for each kind of features."""
+    found = []
+    for one in noise:
+        own = one.candidates[one.candidates["trusted"]]
+        n, distrusted = int(one.classes["n"].sum()), one.classes["class"][one.classes["recall"] < 0.8]
+        severity: Severity = "warn" if len(own) >= max(1, NOISY * n) else "good"
+        sentence = f"{_count(len(own), 'candidate')} of {n:,} for a wrong label by {one.features}, {int(own['other_label'].sum())} of them between real and fake"
+        if len(distrusted):
+            sentence += f"; of {', '.join(distrusted)} the probe is too unsure to say"
+        found.append(Finding(severity, "labels", sentence + ".", one.to_json()))
+    return found
+
+
+def on_balance(classes: pd.DataFrame) -> list[Finding]:
+    """Classes that outweigh others."""
+    counts = classes.groupby("generator")["n"].sum()
+    small, large = counts.idxmin(), counts.idxmax()
+    numbers: dict[str, JSONValue] = {str(name): int(n) for name, n in counts.items()}
+    if counts[large] >= BALANCE * counts[small]:
+        sentence = (
+            f"{large} has {counts[large]:,} images, {small} {counts[small]:,}: look at balanced accuracy and AUC."
+        )
+        return [Finding("warn", "balance", sentence, numbers)]
+    return [Finding("good", "balance", f"Classes have {counts[small]:,} to {counts[large]:,} images.", numbers)]
+
+
+def _given_away(alone: pd.DataFrame, question: str, chance: float) -> str:
+    """`, given away by width (.952), height (.940)`."""
+    if alone.empty:
+        return ""
+    own = alone[
+        (alone["question"] == question)
+        & ~alone["properties"].str.contains(" ")
+        & (alone["properties"] != "dimensions")
+        & (alone["properties"] != "header")
+    ]
+    telling = own[(own["value"] - chance) / (1 - chance) >= 2 * TELLING - 1].sort_values(
+        "value", ascending=False, kind="stable"
+    )
+    words = [f"{row.properties.replace('_', ' ')} {_short(row.value)}" for row in telling.head(NAMED).itertuples()]
+    return f" (alone: {', '.join(words)})" if words else ""
+
+
+def _rows(table: pd.DataFrame, over: str) -> list[dict[str, JSONValue]]:
+    return table[table["over"] == over].to_dict("records") if len(table) else []  # type: ignore[return-value]
+
+
+def _diagonal(pairs: pd.DataFrame, over: str, by: str | None) -> list[dict[str, JSONValue]]:
+    return [row for row in _rows(pairs, over) if row["train"] == row["test"] and by in (None, row["by"])]
+
+
+def _number(value: JSONValue) -> float:
+    return float(value) if isinstance(value, int | float) else float("nan")
+
+
+def _spelled(row: dict[str, JSONValue], name: str) -> str:
+    """`.936 [.90, .97]`."""
+    low, high = _number(row[f"{name}_lo"]), _number(row[f"{name}_hi"])
+    interval = "" if np.isnan(low) else f" [{_short(low, 2)}, {_short(high, 2)}]"
+    return _short(_number(row[name])) + interval
+
+
+def _short(value: float, digits: int = 3) -> str:
+    return (
+        "undefined"
+        if np.isnan(value)
+        else f"{value:.{digits}f}".removeprefix("0")
+        if value < 1
+        else f"{value:.{digits}f}"
+    )
+
+
+def _count(n: int, noun: str) -> str:
+    return f"{n:,} {noun}" + ("" if n == 1 else "s")
