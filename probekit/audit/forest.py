@@ -1,7 +1,7 @@
 """Random forests on file properties, trained and scored as the project's probes are.
 
-A forest (Breiman 2001) because properties are categories, counts and sizes of every scale, and what gives a class away may be
-any combination of them. Each tree draws at most `DRAWN` samples, so that millions cost no more than that.
+A forest (Breiman 2001) because properties are categories, counts and sizes of every scale, and what gives a class away
+may be any combination of them. Each tree draws at most `DRAWN` samples, so that millions cost no more than that.
 """
 
 from collections.abc import Sequence

@@ -1,8 +1,8 @@
 """Candidates for wrong labels: samples that probes which never saw them call something else, and surely.
 
-Confident learning (Northcutt, Jiang and Chuang, "Confident learning: estimating uncertainty in dataset labels", JAIR 70,
-2021). With p̂(j | x) out of fold by group, the threshold of class j is what its own samples get on average, and x, labelled
-i, is a candidate for its most probable class among those that it reaches:
+Confident learning (Northcutt, Jiang and Chuang, "Confident learning: estimating uncertainty in dataset labels", JAIR
+70, 2021). With p̂(j | x) out of fold by group, the threshold of class j is what its own samples get on average, and x,
+labelled i, is a candidate for its most probable class among those that it reaches:
 
     t_j = mean of p̂(j | x) over x labelled j        candidate: argmax { p̂(j | x) : p̂(j | x) ≥ t_j } ≠ i
 
@@ -39,8 +39,8 @@ class LabelNoise:
     classes: pd.DataFrame
     """class, n, recall (out of fold), threshold, candidates."""
     candidates: pd.DataFrame
-    """row (of the samples), path, generator, label, predicted, p_given, p_predicted, other_label (whether it would be real
-    and not fake, or the other way round), trusted (whether both classes are told apart); the surest first."""
+    """row (of the samples), path, generator, label, predicted, p_given, p_predicted, other_label (whether it would be
+    real and not fake, or the other way round), trusted (whether both classes are told apart); the surest first."""
 
     def to_json(self) -> dict[str, JSONValue]:
         """For `--json`: the classes, and how many candidates there are."""

@@ -50,7 +50,7 @@ def matched_rows(
     kinds = np.unique(classes[own])
     stratum = np.unique(strata, return_inverse=True)[1]
     place = pd.DataFrame({"cell": cell[own], "stratum": stratum[own], "class": classes[own]})
-    place["turn"] = name_hashes([f"{seed}/{names[row]}" for row in own])[:, 0]
+    place["turn"] = name_hashes([f"{seed}/{names[row]}" for row in own.tolist()])[:, 0]
     place = place.sort_values("turn", kind="stable")
     by = ["cell", "stratum"]
     counts = place.groupby([*by, "class"]).size().unstack(fill_value=0).reindex(columns=kinds, fill_value=0)

@@ -1,7 +1,7 @@
 """What is remembered of files: their properties and hashes, by key, so that a second audit reads nothing.
 
-`cache/audit/` holds Parquet parts, each written whole and never changed; like the index of keys it is only a memory, and
-deleting it costs time. It is addressed by content: a file that changes, or moves, never has the properties of another.
+`cache/audit/` holds Parquet parts, each written whole and never changed; like the index of keys it is only a memory,
+and deleting it costs time. It is addressed by content: a file that changes or moves never has another's properties.
 """
 
 import math

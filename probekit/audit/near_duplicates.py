@@ -95,7 +95,8 @@ def _luminances(
 
     def read(row: int) -> Luminance | None:
         try:
-            return luminance(sources.read(files.sample(row)).decode())
+            pixels = sources.read(files.sample(row)).decode()
+            return luminance(pixels.permute(1, 2, 0).numpy())
         except ImageError:
             return None
 

@@ -54,7 +54,7 @@ _SUBSAMPLINGS = {
 
 @dataclass(frozen=True, slots=True)
 class FileProperties:
-    """What one file says of itself; of a box the width and height are the box's, of a frame all but those its video's."""
+    """What one file says of itself; width and height are those of the sample: of the frame, or of the box."""
 
     format: str
     """JPEG, PNG, WEBP, GIF, TIFF, BMP or AVIF; of a video the ending of its name."""

@@ -14,7 +14,7 @@ import numpy as np
 
 from probekit.arrays import Int
 
-LUMINANCE = (
+LUMINANCE: tuple[int, ...] = (
     16, 11, 10, 16, 24, 40, 51, 61,
     12, 12, 14, 19, 26, 58, 60, 55,
     14, 13, 16, 24, 40, 57, 69, 56,
@@ -24,7 +24,7 @@ LUMINANCE = (
     49, 64, 78, 87, 103, 121, 120, 101,
     72, 92, 95, 98, 112, 100, 103, 99,
 )  # fmt: skip
-CHROMINANCE = (
+CHROMINANCE: tuple[int, ...] = (
     17, 18, 24, 47, 99, 99, 99, 99,
     18, 21, 26, 66, 99, 99, 99, 99,
     24, 26, 56, 99, 99, 99, 99, 99,

@@ -59,8 +59,8 @@ class AuditResult:
             "unreadable": len(self.files.unreadable),
             "evaluation": f"{self.settings.folds}-fold out of fold by group" if self.settings.folds else "split",
             "divided_groups": len(self.groups),
-            "pairs": {str(kind): int(n) for kind, n in self.pairs["kind"].value_counts().items()},
-            "pairs_across": {str(kind): int(n) for kind, n in self.pairs[self.pairs["across"]]["kind"].value_counts().items()},
+            "pairs": _counts(self.pairs),
+            "pairs_across": _counts(self.pairs[self.pairs["across"]]),
             "shortcuts": None if shortcuts is None else {
                 name: [json_row(row) for row in table.to_dict("records")]
                 for name, table in (
@@ -146,6 +146,11 @@ def _shortcuts(
     except ProbeError as error:
         return None, [f"file properties were not asked: {error}"]
     return found, list(found.notes)
+
+
+def _counts(pairs: pd.DataFrame) -> dict[str, JSONValue]:
+    """Pairs of each kind."""
+    return {str(kind): int(n) for kind, n in pairs["kind"].value_counts().items()}
 
 
 def _in_files(pairs: pd.DataFrame, rows: Int[np.ndarray, " m"]) -> pd.DataFrame:

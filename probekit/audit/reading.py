@@ -121,7 +121,7 @@ def _read(sample: Sample) -> _Answer | str:
         if content.damage:
             return content.damage
         found = properties_of(content)
-        grey = luminance(content.decode())
+        grey = luminance(content.decode().permute(1, 2, 0).numpy())
     except ImageError as error:
         return str(error)
     return _Answer(sources.Content(sample, content.digest, content.stat, None), found, perceptual_hash(grey))

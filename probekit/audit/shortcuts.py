@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -22,6 +23,9 @@ FEWEST = 10
 
 ALL_SAMPLES, MATCHED = "all", "matched"
 
+Row = dict[str, Any]
+"""Of a table."""
+
 OnStep = Callable[[int, int], None]
 """Called with (steps done, all of them)."""
 
@@ -31,8 +35,9 @@ class Shortcuts:
     """What file properties alone give away."""
 
     pairs: pd.DataFrame
-    """One row a pair: over (`all` or `matched` samples), by (`file properties` or a name of features), train, test, seen,
-    n_train, n_real, n_fake, n_groups, auc, auc_lo, auc_hi, balanced_acc; of features also gain, gain_lo, gain_hi."""
+    """One row a pair: over (`all` or `matched` samples), by (`file properties` or a name of features), train, test,
+    seen, n_train, n_real, n_fake, n_groups, auc, auc_lo, auc_hi, balanced_acc; of features also gain, gain_lo,
+    gain_hi."""
     attribution: pd.DataFrame
     """over, by, n_classes, n_test, acc, balanced_acc with their intervals, chance, largest_class; may be empty."""
     alone: pd.DataFrame
@@ -59,11 +64,10 @@ class _Asked:
         matrix = design_matrix(properties, COLUMNS)
         return cls(properties, studies, {name: _forests(one, matrix) for name, one in studies.items()})
 
-    def rows(
-        self, by: str, found: Mapping[str, Mapping[str, AnyTrial]]
-    ) -> tuple[pd.DataFrame, list[dict[str, object]]]:
+    def rows(self, by: str, found: Mapping[str, Mapping[str, AnyTrial]]) -> tuple[pd.DataFrame, list[Row]]:
         """Pairs and attribution of these trials, over all samples and the matched ones."""
-        pairs, attribution = [], []
+        pairs: list[pd.DataFrame] = []
+        attribution: list[Row] = []
         for over, study in self.studies.items():
             beside = self.trials[over] if by != PROPERTIES else None
             if study.pools:
@@ -154,15 +158,15 @@ def _alone(study: Study, properties: pd.DataFrame, on_step: OnStep | None) -> pd
     return pd.DataFrame(found)
 
 
-def _diagonal(study: Study, trials: Mapping[str, ForestTrial]) -> list[dict[str, object]]:
-    found: list[dict[str, object]] = []
+def _diagonal(study: Study, trials: Mapping[str, ForestTrial]) -> list[Row]:
+    found: list[Row] = []
     table = study.pairs(trials, PROPERTIES) if study.pools else pd.DataFrame()
     for row in table.to_dict("records"):
         if row["train"] == row["test"]:
             value, low, high = row["auc"], row["auc_lo"], row["auc_hi"]
             found.append({"question": row["train"], "measure": "auc", "value": value, "low": low, "high": high})
     if ATTRIBUTION in study.rows:
-        row = study.attribution(trials, PROPERTIES)
-        value, low, high = (row[name] for name in ("balanced_acc", "balanced_acc_lo", "balanced_acc_hi"))
+        every = study.attribution(trials, PROPERTIES)
+        value, low, high = (every[name] for name in ("balanced_acc", "balanced_acc_lo", "balanced_acc_hi"))
         found.append({"question": ATTRIBUTION, "measure": "balanced_acc", "value": value, "low": low, "high": high})
     return found

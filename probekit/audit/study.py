@@ -7,6 +7,7 @@ the same for all samples and for a matched subset, which are two choices of rows
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -67,7 +68,7 @@ class Study:
         return cls(samples, settings, divided, pools, rows, tuple(notes))
 
     def within(self, rows: Mapping[str, Mask], fewest: int = 1) -> "Study":
-        """The same questions of these samples only, as far as every class can be learned and so many of it are scored."""
+        """The same questions of these samples only, where every class can be learned and so many of it are scored."""
         kept = {name: own for name, own in rows.items() if self._can_be_asked(name, own, fewest)}
         pools = [pool for pool in self.pools if pool.name in kept]
         return Study(self.samples, self.settings, self.divided, pools, kept)
@@ -89,7 +90,8 @@ class Study:
     def scored(self) -> Mask:
         """Samples whose scores any of the questions needs."""
         found: Mask = np.logical_or.reduce([*self.rows.values(), np.zeros(len(self.samples), dtype=bool)])
-        return found & tested(self.divided)
+        found &= tested(self.divided)
+        return found
 
     @property
     def training_sets(self) -> list[TrainingSet]:
@@ -121,7 +123,7 @@ class Study:
             beside: trials on the file properties: `gain` is how much higher the AUC is than theirs, with `gain_lo` and
                 `gain_hi` under the same draws of groups.
         """
-        found = []
+        found: list[dict[str, Any]] = []
         for test in self.pools:
             units = self.units(test.name)
             table, settings = units.table, self.settings

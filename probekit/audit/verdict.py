@@ -5,20 +5,24 @@ warn    worth a look before publishing
 good    looked for, and not found
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 
 from probekit.audit.distributions import BALANCE
-from probekit.audit.label_noise import LabelNoise
+from probekit.audit.label_noise import TRUSTED, LabelNoise
 from probekit.audit.leaks import ALIKE, COPY, FEATURES
+from probekit.audit.properties import PROPERTIES as COLUMNS
 from probekit.audit.shortcuts import ALL_SAMPLES, MATCHED, Shortcuts
 from probekit.audit.study import ATTRIBUTION, PROPERTIES
 from probekit.fingerprint import JSONValue
 from probekit.metrics import json_row
+
+Row = dict[str, Any]
+"""Of a table."""
 
 Severity = Literal["bad", "warn", "good"]
 SEVERITIES: tuple[Severity, ...] = ("bad", "warn", "good")
@@ -117,44 +121,45 @@ def _copies_inside(pairs: pd.DataFrame) -> list[Finding]:
 
 def on_shortcuts(shortcuts: Shortcuts) -> list[Finding]:
     """What file properties alone say of each generator and of all classes, and what is left in a matched subset."""
-    found = [_on_generator(shortcuts, row) for row in _diagonal(shortcuts.pairs, ALL_SAMPLES, PROPERTIES)]
+    found = [_on_generator(shortcuts, row) for row in _own(shortcuts.pairs, ALL_SAMPLES)]
     found += _on_attribution(shortcuts)
     return found + _on_matching(shortcuts)
 
 
-def _on_generator(shortcuts: Shortcuts, row: dict[str, JSONValue]) -> Finding:
-    name, auc, low = str(row["train"]), _number(row["auc"]), _number(row["auc_lo"])
-    sure = np.isnan(low)
-    severity: Severity = "good"
-    if auc >= BAD_AUC and (sure or low > WARN_AUC):
-        severity = "bad"
-    elif auc >= WARN_AUC and (sure or low > 0.5):
-        severity = "warn"
+def _on_generator(shortcuts: Shortcuts, row: Row) -> Finding:
+    name = str(row["train"])
+    severity = _severity(_number(row["auc"]), _number(row["auc_lo"]), 0.5)
     tells = {"bad": "tell", "warn": "may tell", "good": "do not tell"}[severity]
     sentence = f"File properties alone {tells} {name} from real: AUC {_spelled(row, 'auc')}"
     sentence += _given_away(shortcuts.alone, name, 0.5) if severity != "good" else ""
     beside = [
-        one
-        for one in _rows(shortcuts.pairs, ALL_SAMPLES)
-        if one["by"] != PROPERTIES and one["train"] == one["test"] == name
+        one for one in _diagonal(shortcuts.pairs, ALL_SAMPLES) if one["by"] != PROPERTIES and one["train"] == name
     ]
     for one in beside:
-        sentence += f"; {one['by']} {_spelled(one, 'auc')}{_no_better(one, severity)}"
-    numbers: dict[str, JSONValue] = {
-        "generator": name,
-        **json_row({key: row[key] for key in ("auc", "auc_lo", "auc_hi")}),
-    }
+        sentence += f"; {one['by']} {_spelled(one, 'auc')}{_no_better(one) if severity != 'good' else ''}"
+    numbers: dict[str, JSONValue] = {"generator": name, **json_row({key: row[key] for key in _AUC})}
     numbers["beside"] = [json_row({key: one[key] for key in _GAIN}) for one in beside]
     return Finding(severity, "shortcuts", sentence + ".", numbers)
 
 
-_GAIN = ("by", "auc", "auc_lo", "auc_hi", "gain", "gain_lo", "gain_hi")
+_AUC = ("auc", "auc_lo", "auc_hi")
+_GAIN = ("by", *_AUC, "gain", "gain_lo", "gain_hi")
 
 
-def _no_better(row: dict[str, JSONValue], severity: Severity) -> str:
+def _severity(value: float, low: float, chance: float) -> Severity:
+    """Of what file properties alone reach: by the value, and by whether its interval lies above guessing.
+
+    Balanced accuracies are put on the scale of an AUC, which is .5 for guessing.
+    """
+    value, low = (0.5 + 0.5 * (each - chance) / (1 - chance) for each in (value, low))
+    if value >= BAD_AUC and not low <= WARN_AUC:  # without an interval the value decides
+        return "bad"
+    return "warn" if value >= WARN_AUC and not low <= 0.5 else "good"
+
+
+def _no_better(row: Row) -> str:
     gain, low = _number(row["gain"]), _number(row["gain_lo"])
-    worse = gain <= 0 if np.isnan(low) else low <= 0
-    return ", not shown to be better" if worse and severity != "good" else ""
+    return ", not shown to be better" if (gain if np.isnan(low) else low) <= 0 else ""
 
 
 def _on_attribution(shortcuts: Shortcuts) -> list[Finding]:
@@ -163,12 +168,7 @@ def _on_attribution(shortcuts: Shortcuts) -> list[Finding]:
         if row["by"] != PROPERTIES:
             continue
         value, low, chance = (_number(row[key]) for key in ("balanced_acc", "balanced_acc_lo", "chance"))
-        above = (value - chance) / (1 - chance)
-        severity: Severity = "good"
-        if above >= 2 * BAD_AUC - 1 and (np.isnan(low) or low > chance):
-            severity = "bad"
-        elif above >= 2 * WARN_AUC - 1 and (np.isnan(low) or low > chance):
-            severity = "warn"
+        severity = _severity(value, low, chance)
         sentence = (
             f"Which of {row['n_classes']} classes it is, file properties alone say rightly for "
             f"{100 * _number(row['acc']):.1f} % of the images: balanced accuracy {_spelled(row, 'balanced_acc')}, "
@@ -194,15 +194,17 @@ def _on_matching(shortcuts: Shortcuts) -> list[Finding]:
         found.append(
             Finding("warn", "shortcuts", f"By file properties {'; '.join(parts)}. Ask a normalised copy.", numbers)
         )
-    for row in _diagonal(shortcuts.pairs, MATCHED, PROPERTIES):
+    for row in _own(shortcuts.pairs, MATCHED):
         left = table[(table["question"] == row["train"])]["matched"]
-        sentence = f"Matched by file properties, {row['train']} and real keep {int(left.min())} images each: properties then score AUC {_spelled(row, 'auc')}"
-        for one in _diagonal(shortcuts.pairs, MATCHED, None):
+        sentence = (
+            f"Matched by file properties, {row['train']} and real keep {int(left.min())} images each: "
+            f"properties then score AUC {_spelled(row, 'auc')}"
+        )
+        for one in _diagonal(shortcuts.pairs, MATCHED):
             if one["train"] == row["train"] and one["by"] != PROPERTIES:
                 sentence += f", {one['by']} {_spelled(one, 'auc')}"
-        numbers = {"generator": row["train"], **json_row({key: row[key] for key in ("auc", "auc_lo", "auc_hi")})}
-        low = _number(row["auc_lo"])
-        left_over = _number(row["auc"]) >= WARN_AUC and (np.isnan(low) or low > 0.5)
+        numbers = {"generator": row["train"], **json_row({key: row[key] for key in _AUC})}
+        left_over = _severity(_number(row["auc"]), _number(row["auc_lo"]), 0.5) != "good"
         found.append(Finding("warn" if left_over else "good", "shortcuts", sentence + ".", numbers))
     return found
 
@@ -212,9 +214,12 @@ def on_labels(noise: Sequence[LabelNoise]) -> list[Finding]:
     found = []
     for one in noise:
         own = one.candidates[one.candidates["trusted"]]
-        n, distrusted = int(one.classes["n"].sum()), one.classes["class"][one.classes["recall"] < 0.8]
+        n, distrusted = int(one.classes["n"].sum()), one.classes["class"][one.classes["recall"] < TRUSTED]
         severity: Severity = "warn" if len(own) >= max(1, NOISY * n) else "good"
-        sentence = f"{_count(len(own), 'candidate')} of {n:,} for a wrong label by {one.features}, {int(own['other_label'].sum())} of them between real and fake"
+        sentence = (
+            f"{_count(len(own), 'candidate')} of {n:,} for a wrong label by {one.features}, "
+            f"{int(own['other_label'].sum())} of them between real and fake"
+        )
         if len(distrusted):
             sentence += f"; of {', '.join(distrusted)} the probe is too unsure to say"
         found.append(Finding(severity, "labels", sentence + ".", one.to_json()))
@@ -223,9 +228,10 @@ def on_labels(noise: Sequence[LabelNoise]) -> list[Finding]:
 
 def on_balance(classes: pd.DataFrame) -> list[Finding]:
     """Classes that outweigh others."""
-    counts = classes.groupby("generator")["n"].sum()
-    small, large = counts.idxmin(), counts.idxmax()
-    numbers: dict[str, JSONValue] = {str(name): int(n) for name, n in counts.items()}
+    sums = classes.groupby("generator")["n"].sum()
+    counts = {str(name): int(n) for name, n in sums.items()}
+    small, large = min(counts, key=counts.__getitem__), max(counts, key=counts.__getitem__)
+    numbers: dict[str, JSONValue] = {**counts}
     if counts[large] >= BALANCE * counts[small]:
         sentence = (
             f"{large} has {counts[large]:,} images, {small} {counts[small]:,}: look at balanced accuracy and AUC."
@@ -235,35 +241,38 @@ def on_balance(classes: pd.DataFrame) -> list[Finding]:
 
 
 def _given_away(alone: pd.DataFrame, question: str, chance: float) -> str:
-    """`, given away by width (.952), height (.940)`."""
-    if alone.empty:
-        return ""
-    own = alone[
-        (alone["question"] == question)
-        & ~alone["properties"].str.contains(" ")
-        & (alone["properties"] != "dimensions")
-        & (alone["properties"] != "header")
-    ]
-    telling = own[(own["value"] - chance) / (1 - chance) >= 2 * TELLING - 1].sort_values(
-        "value", ascending=False, kind="stable"
-    )
-    words = [f"{row.properties.replace('_', ' ')} {_short(row.value)}" for row in telling.head(NAMED).itertuples()]
+    """` (alone: width .952, height .940)`: the single properties that say most."""
+    own = [row for row in map(_named, alone.to_dict("records")) if row["properties"] in COLUMNS]
+    own = [row for row in own if row["question"] == question]
+    telling = [row for row in own if (row["value"] - chance) / (1 - chance) >= 2 * TELLING - 1]
+    telling.sort(key=lambda row: -float(row["value"]))
+    words = [f"{str(row['properties']).replace('_', ' ')} {_short(row['value'])}" for row in telling[:NAMED]]
     return f" (alone: {', '.join(words)})" if words else ""
 
 
-def _rows(table: pd.DataFrame, over: str) -> list[dict[str, JSONValue]]:
-    return table[table["over"] == over].to_dict("records") if len(table) else []  # type: ignore[return-value]
+def _rows(table: pd.DataFrame, over: str) -> list[Row]:
+    return [_named(row) for row in table[table["over"] == over].to_dict("records")] if len(table) else []
 
 
-def _diagonal(pairs: pd.DataFrame, over: str, by: str | None) -> list[dict[str, JSONValue]]:
-    return [row for row in _rows(pairs, over) if row["train"] == row["test"] and by in (None, row["by"])]
+def _named(row: Mapping[Hashable, Any]) -> Row:
+    return {str(name): value for name, value in row.items()}
 
 
-def _number(value: JSONValue) -> float:
+def _diagonal(pairs: pd.DataFrame, over: str) -> list[Row]:
+    """Each generator on itself, by the file properties and by all features."""
+    return [row for row in _rows(pairs, over) if row["train"] == row["test"]]
+
+
+def _own(pairs: pd.DataFrame, over: str) -> list[Row]:
+    """Each generator on itself, by the file properties."""
+    return [row for row in _diagonal(pairs, over) if row["by"] == PROPERTIES]
+
+
+def _number(value: object) -> float:
     return float(value) if isinstance(value, int | float) else float("nan")
 
 
-def _spelled(row: dict[str, JSONValue], name: str) -> str:
+def _spelled(row: Row, name: str) -> str:
     """`.936 [.90, .97]`."""
     low, high = _number(row[f"{name}_lo"]), _number(row[f"{name}_hi"])
     interval = "" if np.isnan(low) else f" [{_short(low, 2)}, {_short(high, 2)}]"

@@ -1,7 +1,7 @@
 """Normalised copies: pictures of one size, one format, one quality and no metadata, on which to ask again.
 
-What told the classes of a data set apart by their files is gone from the copy; how well they are still told apart is the
-question. Framing, backgrounds and earlier compressions stay: they are in the pixels.
+What told the classes of a data set apart by their files is gone from the copy; how well they are still told apart is
+the question. Framing, backgrounds and earlier compressions stay: they are in the pixels.
 
 settings.py   what the copies are like
 pictures.py   pixels become the bytes of a copy

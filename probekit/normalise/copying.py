@@ -159,32 +159,31 @@ def _copy(task: _Task, to: Path, drafts: Path, settings: NormaliseSettings) -> _
         if task.box is None and _finished(task, to):
             return _Done(fresh=False)
         content = sources.read(task.sample)
-        pixels = content.decode()
-        window = Window.of(pixels.shape[2], pixels.shape[1], settings)
+        pixels = content.decode().permute(1, 2, 0).numpy()
+        height, width = pixels.shape[:2]
+        window = Window.of(width, height, settings)
         box = None if task.box is None else window.move(task.box)
         fresh = not _finished(task, to)
         if fresh:
             if task.mask is not None:
-                _write(
-                    _mask(task, tuple(pixels.shape[1:]), window), to / mask_name(task.name), drafts, task.mask.stat()
-                )
+                _write(_mask(task, (height, width), window), to / mask_name(task.name), drafts, task.mask.stat())
             _write(copy_of(pixels, window, settings), to / task.name, drafts, content.stat)
     except ImageError as error:
         return str(error)
     return _Done(fresh, box)
 
 
-def _mask(task: _Task, size: tuple[int, ...], window: Window) -> bytes:
+def _mask(task: _Task, size: tuple[int, int], window: Window) -> bytes:
     """The mask's copy; a mask of the whole picture is cut as the picture is."""
     assert task.mask is not None
-    pixels = images.load(task.mask)
-    if tuple(pixels.shape[1:]) != size and task.sample.box is not None:
+    mask = images.load(task.mask)[0].numpy()
+    if mask.shape != size and task.sample.box is not None:
         x0, y0, x1, y1 = task.sample.box
-        pixels = pixels[:, y0:y1, x0:x1]
-    if tuple(pixels.shape[1:]) != size:
-        sizes = f"{pixels.shape[2]} × {pixels.shape[1]}, the image {size[1]} × {size[0]}"
+        mask = mask[y0:y1, x0:x1]
+    if mask.shape != size:
+        sizes = f"{mask.shape[1]} × {mask.shape[0]}, the image {size[1]} × {size[0]}"
         raise ImageError(f"its mask {task.mask} is {sizes}: correct it.")
-    return mask_of(pixels, window)
+    return mask_of(mask, window)
 
 
 def _finished(task: _Task, to: Path) -> bool:

@@ -12,7 +12,7 @@ import os
 import re
 from collections import Counter
 from collections.abc import Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PurePath, PurePosixPath
 
 from probekit.sources import Sample
 
@@ -50,7 +50,7 @@ def _name(sample: Sample, root: str, suffix: str) -> str:
     if not inside:
         folder, _, file = sample.path.rpartition(os.sep)
         inside = f"{ELSEWHERE}/{_digits(folder)}/{file}"
-    parts = inside.split(os.sep) + [
+    parts = [*PurePath(inside).parts] + [
         _safe(part) for part in PurePosixPath(sample.member).parts if part not in ("/", "..")
     ]
     if sample.frame is not None:

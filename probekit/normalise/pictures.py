@@ -4,12 +4,14 @@ import io
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
+
+from probekit.arrays import UInt8
 from probekit.errors import ImageError
 from probekit.normalise.settings import NormaliseSettings
 
 if TYPE_CHECKING:
     from PIL.Image import Image
-    from torch import Tensor
 
 Box = tuple[int, int, int, int]
 """x0, y0, x1, y1, half-open, in pixels."""
@@ -66,17 +68,11 @@ class Window:
         return edge * self.size // self.side  # rounded down
 
 
-def copy_of(pixels: "Tensor", window: Window, settings: NormaliseSettings) -> bytes:
-    """The file of the copy: the same bytes for the same pixels and settings.
-
-    Args:
-        pixels: uint8 (3, H, W).
-        window: of this picture.
-        settings: format, quality and subsampling.
-    """
+def copy_of(pixels: UInt8[np.ndarray, "h w 3"], window: Window, settings: NormaliseSettings) -> bytes:
+    """The file of the copy: the same bytes for the same pixels, settings and version of Pillow."""
     from PIL import Image
 
-    copy, buffer = window.cut(Image.fromarray(pixels.permute(1, 2, 0).numpy())), io.BytesIO()
+    copy, buffer = window.cut(Image.fromarray(pixels)), io.BytesIO()
     if settings.format == "png":
         copy.save(buffer, "PNG")
     else:
@@ -84,15 +80,10 @@ def copy_of(pixels: "Tensor", window: Window, settings: NormaliseSettings) -> by
     return buffer.getvalue()
 
 
-def mask_of(pixels: "Tensor", window: Window) -> bytes:
-    """The PNG file of a mask's copy: only values that the mask has.
-
-    Args:
-        pixels: uint8 (3, H, W), all channels alike.
-        window: of the picture that the mask belongs to.
-    """
+def mask_of(mask: UInt8[np.ndarray, "h w"], window: Window) -> bytes:
+    """The PNG file of a mask's copy, which has only values that the mask has."""
     from PIL import Image
 
     buffer = io.BytesIO()
-    window.cut(Image.fromarray(pixels[0].numpy()), nearest=True).save(buffer, "PNG")
+    window.cut(Image.fromarray(mask), nearest=True).save(buffer, "PNG")
     return buffer.getvalue()

@@ -28,12 +28,13 @@ class NormaliseSettings:
     subsampling: str = "4:2:0"
     """Of the chroma of JPEG copies, a name in `SUBSAMPLINGS`."""
     resize: bool = True
-    """The largest central square is resized (antialiased, Lanczos); else the central `size` pixels are taken as they are,
-    which keeps the traces of single pixels."""
+    """The largest central square is resized (antialiased, Lanczos); else the central `size` pixels are taken as they
+    are, which keeps the traces of single pixels."""
     enlarge: bool = False
     """Pictures that are smaller are resized up; else they are left out, counted and listed."""
     boxes: str = "cut"
-    """`cut`: of a sample with a box, the box is the picture. `keep`: the whole picture is copied, the box moves along."""
+    """`cut`: of a sample with a box, the box is the picture. `keep`: the whole picture is copied, and the box moves
+    along."""
 
     def __post_init__(self) -> None:
         if not 1 <= self.size <= LARGEST:

@@ -46,9 +46,8 @@ def audit(
 
     Example: probekit audit --model srm --manifest demo
     """
-    from probekit.audit import AuditSettings
+    from probekit.audit import AuditSettings, read_files
     from probekit.audit import audit as look
-    from probekit.audit import read_files
     from probekit_cli.audit import pictures, shown
 
     where = Where(manifest, model, taps, selector(view, precision, store, perturb, "mean"), allow_missing, cache, runs)

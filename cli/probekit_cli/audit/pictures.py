@@ -57,7 +57,8 @@ _BARS = ("question", "series", "value", "low", "high", "chance")
 
 
 def _chance(result: "AuditResult", alone: "pd.DataFrame") -> "pd.Series":
-    attribution = result.shortcuts.attribution if result.shortcuts else []
+    assert result.shortcuts is not None
+    attribution = result.shortcuts.attribution
     chance = float(attribution["chance"].iloc[0]) if len(attribution) else 0.5
     return alone["question"].map(lambda question: chance if question == "attribution" else 0.5)
 

@@ -114,11 +114,10 @@ def _pairs(result: "AuditResult") -> None:
 
 def _shortened(pairs: "pd.DataFrame") -> "pd.DataFrame":
     """The paths without the folders that all of them share."""
-    import os
-
-    paths = [*pairs["path_a"], *pairs["path_b"]]
-    start = os.path.commonprefix([path.rpartition("/")[0] for path in paths])
-    cut = start.rfind("/") + 1
+    folders = [path.split("/")[:-1] for path in (*pairs["path_a"], *pairs["path_b"])]
+    shared = next((i for i, names in enumerate(zip(*folders, strict=False)) if len(set(names)) > 1), None)
+    depth = min(map(len, folders)) if shared is None else shared
+    cut = sum(len(name) + 1 for name in folders[0][: max(depth - 1, 0)])  # the last shared folder stays
     return pairs.assign(path_a=pairs["path_a"].str[cut:], path_b=pairs["path_b"].str[cut:])
 
 
