@@ -139,7 +139,8 @@ class Study:
                     more = {"gain": float(row["auc"]) - float(theirs["auc"]), "gain_lo": low, "gain_hi": high}
                 found.append({"by": by, **{name: row[name] for name in SHOWN}, **more})
         order = {pool.name: number for number, pool in enumerate(self.pools)}
-        return pd.DataFrame(sorted(found, key=lambda row: (order[row["train"]], order[row["test"]])))
+        found.sort(key=lambda row: (order[row["train"]], order[row["test"]]))
+        return pd.DataFrame(found)
 
     def attribution(self, trials: Mapping[str, AnyTrial], by: str) -> dict[str, str | int | float]:
         """Accuracy and balanced accuracy over all classes, with intervals, and what guessing gives."""

@@ -65,7 +65,7 @@ def build(run_folders: Sequence[Path], title: str | None = None) -> str:
     if not runs:
         raise RunError("there are no runs to report on: run a command first, for example probekit probe.")
     known = [(section_for(run.verb), run) for run in runs]
-    known.sort(key=lambda pair: (pair[0].order, str(pair[1].record.get("started")), pair[1].path.name))
+    known.sort(key=lambda pair: (pair[0].place(pair[1]), str(pair[1].record.get("started")), pair[1].path.name))
     titles, superseded = _titles(known), _superseded([run for _, run in known])
     chapters = [
         Chapter(f"run-{n}", n, run, section, section.context(run), title, old)

@@ -27,6 +27,10 @@ class Section:
     """Place in the page: the order of the work."""
     template = "any"
 
+    def place(self, run: Run) -> int:
+        """Where in the page this run stands, if not where its command does."""
+        return self.order
+
     def title(self, run: Run) -> str:
         """The section's heading."""
         return run.verb.capitalize()
