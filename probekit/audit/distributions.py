@@ -14,7 +14,6 @@ def classes(table: pd.DataFrame) -> pd.DataFrame:
     """One row a domain and generator: samples in each split, groups, commonest format and size, quality and bytes."""
     found = []
     for (domain, label, generator), own in table.groupby(["domain", "label", "generator"]):
-        quality = own["quality"].dropna()
         found.append(
             {
                 "generator": generator,
@@ -24,13 +23,24 @@ def classes(table: pd.DataFrame) -> pd.DataFrame:
                 "groups": own["group"].nunique(),
                 **{split: int((own["split"] == split).sum()) for split in SPLITS},
                 "format": _commonest(own["format"]),
-                "size": _commonest(own["width"].astype("str") + " × " + own["height"].astype("str")),
-                "quality": f"{quality.min():.0f}–{quality.max():.0f}" if len(quality) else "",
+                "size": _sizes(own["width"].astype("str") + " × " + own["height"].astype("str")),
+                "quality": _range(own["quality"].dropna()),
                 "subsampling": _commonest(own["subsampling"].where(own["subsampling"] != "", "none")),
                 "bytes": int(own["bytes"].median()),
             }
         )
     return pd.DataFrame(found)
+
+
+def _range(quality: pd.Series) -> str:
+    """`75–95`, `90`, or nothing without a JPEG."""
+    return "–".join(f"{value:.0f}" for value in sorted({quality.min(), quality.max()})) if len(quality) else ""
+
+
+def _sizes(sizes: pd.Series) -> str:
+    """The commonest if it is that of every second file; else how many there are."""
+    counts = sizes.value_counts()
+    return _commonest(sizes) if counts.iloc[0] > len(sizes) / 2 else f"{len(counts):,} sizes"
 
 
 def _commonest(values: pd.Series) -> str:

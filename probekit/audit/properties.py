@@ -33,9 +33,10 @@ PROPERTIES = (*CATEGORIES, *FLAGS, *NUMBERS)
 DIMENSIONS = ("width", "height")
 HEADER = ("format", "tables", "subsampling", "progressive", "exif", "icc", "quality", "quantiser")
 SIZE = ("bytes", "bits_per_pixel")
+ALL, BESIDES_BYTES = "all", "dimensions and header"
 SETS = {
-    "all": PROPERTIES,
-    "dimensions and header": (*DIMENSIONS, *HEADER),
+    ALL: PROPERTIES,
+    BESIDES_BYTES: (*DIMENSIONS, *HEADER),
     "dimensions": DIMENSIONS,
     "header": HEADER,
     "size of the file": SIZE,

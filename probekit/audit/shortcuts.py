@@ -10,8 +10,8 @@ import pandas as pd
 from probekit.arrays import Mask
 from probekit.audit.forest import ForestTrial, forest_trials
 from probekit.audit.matching import cells, matched_rows
+from probekit.audit.properties import ALL, SETS, design_matrix
 from probekit.audit.properties import PROPERTIES as COLUMNS
-from probekit.audit.properties import SETS, design_matrix
 from probekit.audit.settings import AuditSettings
 from probekit.audit.study import ATTRIBUTION, PROPERTIES, AnyTrial, Study
 from probekit.features import FeatureSet
@@ -140,11 +140,11 @@ def _matching(study: Study, matched: Study, rows: Mapping[str, Mask]) -> pd.Data
 def _alone(study: Study, properties: pd.DataFrame, on_step: OnStep | None) -> pd.DataFrame:
     """What single properties, and some together, say: AUC of each generator on itself, balanced accuracy of all.
 
-    What is the same in all files is not asked about.
+    Single properties that are the same in all files are not asked about.
     """
     differing = [name for name in COLUMNS if properties[name].nunique(dropna=False) > 1]
-    asked = {name: own for name, own in SETS.items() if set(own) & set(differing) and name != "all"}
-    asked |= {name: (name,) for name in differing}
+    asked = {**SETS, **{name: (name,) for name in differing}}
+    del asked[ALL]
     if len(study.pools) > MOST_ALONE:
         study = study.within({name: rows for name, rows in study.rows.items() if name == ATTRIBUTION})
     found: list[dict[str, object]] = []

@@ -15,6 +15,7 @@ import pandas as pd
 from probekit.audit.distributions import BALANCE
 from probekit.audit.label_noise import TRUSTED, LabelNoise
 from probekit.audit.leaks import ALIKE, COPY, FEATURES
+from probekit.audit.properties import BESIDES_BYTES
 from probekit.audit.properties import PROPERTIES as COLUMNS
 from probekit.audit.shortcuts import ALL_SAMPLES, MATCHED, Shortcuts
 from probekit.audit.study import ATTRIBUTION, PROPERTIES
@@ -32,6 +33,9 @@ BAD_AUC, WARN_AUC = 0.75, 0.6
 TELLING = 0.6
 """AUC (or share of the way from chance to 1) from which on a single property is named."""
 NAMED = 3
+BYTES = (
+    "; dimensions and header say nothing: bytes alone do, which in files of one kind are how much detail a picture has"
+)
 NOISY = 0.02
 """Share of candidates for wrong labels from which on the labels deserve a look."""
 
@@ -129,6 +133,8 @@ def on_shortcuts(shortcuts: Shortcuts) -> list[Finding]:
 def _on_generator(shortcuts: Shortcuts, row: Row) -> Finding:
     name = str(row["train"])
     severity = _severity(_number(row["auc"]), _number(row["auc_lo"]), 0.5)
+    only_bytes = severity != "good" and _besides_bytes(shortcuts.alone, name, 0.5) == "good"
+    severity = "warn" if only_bytes else severity
     tells = {"bad": "tell", "warn": "may tell", "good": "do not tell"}[severity]
     sentence = f"File properties alone {tells} {name} from real: AUC {_spelled(row, 'auc')}"
     sentence += _given_away(shortcuts.alone, name, 0.5) if severity != "good" else ""
@@ -137,6 +143,7 @@ def _on_generator(shortcuts: Shortcuts, row: Row) -> Finding:
     ]
     for one in beside:
         sentence += f"; {one['by']} {_spelled(one, 'auc')}{_no_better(one) if severity != 'good' else ''}"
+    sentence += BYTES if only_bytes else ""
     numbers: dict[str, JSONValue] = {"generator": name, **json_row({key: row[key] for key in _AUC})}
     numbers["beside"] = [json_row({key: one[key] for key in _GAIN}) for one in beside]
     return Finding(severity, "shortcuts", sentence + ".", numbers)
@@ -157,6 +164,14 @@ def _severity(value: float, low: float, chance: float) -> Severity:
     return "warn" if value >= WARN_AUC and not low <= 0.5 else "good"
 
 
+def _besides_bytes(alone: pd.DataFrame, question: str, chance: float) -> Severity | None:
+    """What dimensions and header say without the bytes; None where they were not asked about by themselves."""
+    for row in map(_named, alone.to_dict("records")):
+        if row["properties"] == BESIDES_BYTES and row["question"] == question:
+            return _severity(_number(row["value"]), _number(row["low"]), chance)
+    return None
+
+
 def _no_better(row: Row) -> str:
     gain, low = _number(row["gain"]), _number(row["gain_lo"])
     return ", not shown to be better" if (gain if np.isnan(low) else low) <= 0 else ""
@@ -169,6 +184,8 @@ def _on_attribution(shortcuts: Shortcuts) -> list[Finding]:
             continue
         value, low, chance = (_number(row[key]) for key in ("balanced_acc", "balanced_acc_lo", "chance"))
         severity = _severity(value, low, chance)
+        only_bytes = severity != "good" and _besides_bytes(shortcuts.alone, ATTRIBUTION, chance) == "good"
+        severity = "warn" if only_bytes else severity
         sentence = (
             f"Which of {row['n_classes']} classes it is, file properties alone say rightly for "
             f"{100 * _number(row['acc']):.1f} % of the images: balanced accuracy {_spelled(row, 'balanced_acc')}, "
@@ -177,6 +194,7 @@ def _on_attribution(shortcuts: Shortcuts) -> list[Finding]:
         sentence += _given_away(shortcuts.alone, ATTRIBUTION, chance) if severity != "good" else ""
         for one in _rows(shortcuts.attribution, ALL_SAMPLES):
             sentence += f"; {one['by']} {_spelled(one, 'balanced_acc')}" if one["by"] != PROPERTIES else ""
+        sentence += BYTES if only_bytes else ""
         found.append(Finding(severity, "shortcuts", sentence + ".", json_row(row)))
     return found
 
@@ -186,13 +204,16 @@ def _on_matching(shortcuts: Shortcuts) -> list[Finding]:
     table = shortcuts.matching
     impossible = [str(name) for name, own in table.groupby("question", sort=False) if not own["asked"].any()]
     if impossible:
-        overlap = [str(name) for name, own in table.groupby("question", sort=False) if own["matched"].sum() == 0]
+        impossible = [_question(name) for name in impossible]
+        overlap = [_question(name) for name, own in table.groupby("question", sort=False) if own["matched"].sum() == 0]
         few = [name for name in impossible if name not in overlap]
         parts = [f"{', '.join(overlap)} cannot be matched: no file properties are shared"] if overlap else []
         parts += [f"too few images of {', '.join(few)} match to ask again"] if few else []
         numbers: dict[str, JSONValue] = {"cannot_be_matched": overlap, "too_few": few}
         found.append(
-            Finding("warn", "shortcuts", f"By file properties {'; '.join(parts)}. Ask a normalised copy.", numbers)
+            Finding(
+                "warn", "shortcuts", f"By file properties {'; '.join(parts)}. Ask a normalised copy as well.", numbers
+            )
         )
     for row in _own(shortcuts.pairs, MATCHED):
         left = table[(table["question"] == row["train"])]["matched"]
@@ -209,6 +230,10 @@ def _on_matching(shortcuts: Shortcuts) -> list[Finding]:
     return found
 
 
+def _question(name: object) -> str:
+    return "all classes at once" if name == ATTRIBUTION else str(name)
+
+
 def on_labels(noise: Sequence[LabelNoise]) -> list[Finding]:
     """Candidates for wrong labels, for each kind of features."""
     found = []
@@ -216,9 +241,8 @@ def on_labels(noise: Sequence[LabelNoise]) -> list[Finding]:
         own = one.candidates[one.candidates["trusted"]]
         n, distrusted = int(one.classes["n"].sum()), one.classes["class"][one.classes["recall"] < TRUSTED]
         severity: Severity = "warn" if len(own) >= max(1, NOISY * n) else "good"
-        sentence = (
-            f"{_count(len(own), 'candidate')} of {n:,} for a wrong label by {one.features}, "
-            f"{int(own['other_label'].sum())} of them between real and fake"
+        sentence = f"{_count(len(own), 'candidate')} of {n:,} for a wrong label by {one.features}" + (
+            f", {int(own['other_label'].sum())} between real and fake" if len(own) else ""
         )
         if len(distrusted):
             sentence += f"; of {', '.join(distrusted)} the probe is too unsure to say"

@@ -59,7 +59,7 @@ def interval_bars(
             for place, row in enumerate(own.to_dict("records")):
                 _bar(axes, top + THICK * (place + 0.5), row, colour[row["series"]])
             chance = float(own["chance"].iloc[0])
-            axes.plot([chance, chance], [top, end], **GUIDE)
+            axes.plot([chance, chance], [top - 0.06, end + 0.06], **{**GUIDE, "color": INK})
             top = end + APART
         axes.set(
             xlim=(0, 1.12),

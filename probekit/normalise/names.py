@@ -49,7 +49,7 @@ def _name(sample: Sample, root: str, suffix: str) -> str:
     inside = os.path.relpath(sample.path, root) if sample.path.startswith(root.rstrip(os.sep) + os.sep) else ""
     if not inside:
         folder, _, file = sample.path.rpartition(os.sep)
-        inside = f"{ELSEWHERE}/{_digits(folder)}/{file}"
+        inside = f"{ELSEWHERE}/{PurePath(folder).name}-{_digits(folder)}/{file}"
     parts = [*PurePath(inside).parts] + [
         _safe(part) for part in PurePosixPath(sample.member).parts if part not in ("/", "..")
     ]

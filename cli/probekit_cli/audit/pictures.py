@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import numpy as np
-    import pandas as pd
 
     from probekit.audit import AuditResult
     from probekit.figures import Thumbnail
@@ -14,6 +13,11 @@ if TYPE_CHECKING:
 SIDE = 260  # pixels of a thumbnail
 MOST_PAIRS = 12
 MOST_CANDIDATES = 24
+TITLES = {
+    "identical bytes": "Identical bytes",
+    "near-duplicate": "Near-duplicates",
+    "near in the features": "Near in the features",
+}
 
 
 def draw(session: "Session", result: "AuditResult", sheets: bool) -> None:
@@ -27,8 +31,6 @@ def draw(session: "Session", result: "AuditResult", sheets: bool) -> None:
 
 
 def _bars(session: "Session", result: "AuditResult") -> None:
-    import pandas as pd
-
     from probekit import figures
 
     assert result.shortcuts is not None
@@ -41,26 +43,19 @@ def _bars(session: "Session", result: "AuditResult") -> None:
     session.run.figure("shortcuts", drawn, "A forest on file properties alone, and probes of the features beside it.")
     alone = result.shortcuts.alone
     if len(alone):
-        rows = alone.rename(columns={"properties": "series"}).assign(chance=_chance(result, alone))[[*_BARS]]
+        wide = alone.pivot(index="properties", columns="question", values="value")
+        wide = wide.loc[alone["properties"].unique(), alone["question"].unique()].rename_axis(None, axis=1)
         words = "AUC (attribution: balanced accuracy)"
-        top = rows.sort_values(["question", "value"], ascending=[True, False], kind="stable").groupby("question")
-        shown = pd.concat([part.head(5).rename(columns={"series": "name"}) for _, part in top])
-        shown = shown.assign(question=shown["question"] + ": " + shown.pop("name"), series="alone")
-        drawn = figures.interval_bars(shown, title=f"What gives the classes away · {session.where.manifest.name}",
-                                      value_name=words, grey=["alone"])  # fmt: skip
+        title = f"What gives the classes away · {session.where.manifest.name}"
+        drawn = figures.matrix(
+            wide, title=title, value_name=words, train_axis="file properties", test_axis="told from real"
+        )
         session.run.figure(
-            "properties", drawn, "Of each question the five file properties that say most by themselves."
+            "properties", drawn, "What single file properties, and some together, say of each generator."
         )
 
 
 _BARS = ("question", "series", "value", "low", "high", "chance")
-
-
-def _chance(result: "AuditResult", alone: "pd.DataFrame") -> "pd.Series":
-    assert result.shortcuts is not None
-    attribution = result.shortcuts.attribution
-    chance = float(attribution["chance"].iloc[0]) if len(attribution) else 0.5
-    return alone["question"].map(lambda question: chance if question == "attribution" else 0.5)
 
 
 def _histograms(session: "Session", result: "AuditResult") -> None:
@@ -87,7 +82,7 @@ def _pairs(session: "Session", result: "AuditResult") -> None:
              for side, note in (("a", str(row["side_a"])), ("b", f"{row['side_b']} · {row['value']:.3f}"))]
             for row in own.head(MOST_PAIRS).to_dict("records")
         ]  # fmt: skip
-        title = f"{str(kind).capitalize()} on both sides · {session.where.manifest.name}"
+        title = f"{TITLES[str(kind)]} on both sides · {session.where.manifest.name}"
         remark = f"{len(sets)} of {len(own):,} pairs; beneath each its side, at the right how alike the two are"
         drawn = figures.picture_sheet(sets, title=title, remark=remark)
         session.run.figure(f"pairs-{str(kind).replace(' ', '-')}", drawn, f"{title}: {remark}.")
@@ -102,13 +97,15 @@ def _candidates(session: "Session", result: "AuditResult") -> None:
             continue
         place = dict(zip(result.files.table["path"], range(len(result.files.table)), strict=True))
         sets = [
-            [_thumbnail(result, place[row["path"]], row["generator"], f"{row['p_predicted']:.2f} {row['predicted']}")]
+            [
+                _thumbnail(
+                    result, place[row["path"]], f"{row['generator']} → {row['predicted']}", f"{row['p_predicted']:.2f}"
+                )
+            ]
             for row in own.to_dict("records")
         ]
         title = f"Candidates for wrong labels · {one.features}"
-        remark = (
-            f"{len(sets)} of {len(one.candidates):,}; beneath each its label, then what the probe says and how surely"
-        )
+        remark = f"{len(sets)} of {len(one.candidates):,}; beneath each its label, what the probe says instead, and how surely"
         drawn = figures.picture_sheet(sets, title=title, remark=remark)
         session.run.figure(f"label-noise-{number + 1}", drawn, f"{title}: {remark}.")
 

@@ -80,7 +80,9 @@ def _shortcuts(result: "AuditResult") -> None:
 
     assert result.shortcuts is not None
     found = result.shortcuts.pairs
-    for (over, by), own in found.groupby(["over", "by"], sort=False):
+    for place, ((over, by), own) in enumerate(found.groupby(["over", "by"], sort=False)):
+        if place:
+            output.blank_line()
         wide = own.pivot(index="train", columns="test", values="auc")
         names = [name for name in own["train"].unique() if name in wide.columns]
         matched = ", samples matched by file properties" if over == "matched" else ""
@@ -88,6 +90,7 @@ def _shortcuts(result: "AuditResult") -> None:
         tables.print_matrix(wide, "train ↓  test →", title=f"AUC · {by}{matched}", styles=tables.score_style)
     attribution = result.shortcuts.attribution
     if len(attribution):
+        output.blank_line()
         shown = attribution[
             ["by", "over", "n_test", "acc", "balanced_acc", "balanced_acc_lo", "balanced_acc_hi", "chance"]
         ]
@@ -122,6 +125,8 @@ def _shortened(pairs: "pd.DataFrame") -> "pd.DataFrame":
 
 
 def _noise(result: "AuditResult") -> None:
-    for one in result.noise:
+    for place, one in enumerate(result.noise):
+        if place:
+            output.blank_line()
         title = f"Candidates for wrong labels · {one.features} · 5 folds by group"
         tables.print_table(one.classes, title=title)
