@@ -102,7 +102,9 @@ def audit(
         near = near_in_features(aligned.matrix, aligned.samples, settings.folds)
         pairs.append(_new(_in_files(near, np.flatnonzero(has)), pairs).assign(features=one.name))
         try:
-            noise.append(label_noise(aligned, settings))
+            against = label_noise(aligned, settings)
+            own = against.candidates.assign(row=np.flatnonzero(has)[against.candidates["row"].to_numpy(np.int64)])
+            noise.append(replace(against, candidates=own))
         except ProbeError as error:
             notes.append(f"no candidates for wrong labels by {one.name}: {error}")
     shortcuts, more = _shortcuts(table, settings, beside, say)

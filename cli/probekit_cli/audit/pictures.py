@@ -50,9 +50,7 @@ def _bars(session: "Session", result: "AuditResult") -> None:
         drawn = figures.matrix(
             wide, title=title, value_name=words, train_axis="file properties", test_axis="told from real"
         )
-        session.run.figure(
-            "properties", drawn, "What single file properties, and some together, say of each generator."
-        )
+        session.run.figure("properties", drawn, "What single file properties, and some together, say.")
 
 
 _BARS = ("question", "series", "value", "low", "high", "chance")
@@ -95,17 +93,12 @@ def _candidates(session: "Session", result: "AuditResult") -> None:
         own = one.candidates.sort_values("trusted", ascending=False, kind="stable").head(MOST_CANDIDATES)
         if own.empty:
             continue
-        place = dict(zip(result.files.table["path"], range(len(result.files.table)), strict=True))
         sets = [
-            [
-                _thumbnail(
-                    result, place[row["path"]], f"{row['generator']} → {row['predicted']}", f"{row['p_predicted']:.2f}"
-                )
-            ]
+            [_thumbnail(result, row["row"], f"{row['generator']} → {row['predicted']}", f"{row['p_predicted']:.2f}")]
             for row in own.to_dict("records")
         ]
         title = f"Candidates for wrong labels · {one.features}"
-        remark = f"{len(sets)} of {len(one.candidates):,}; beneath each its label, what the probe says instead, and how surely"
+        remark = f"{len(sets)} of {len(one.candidates):,}; beneath each its label → what the probe says, and how surely"
         drawn = figures.picture_sheet(sets, title=title, remark=remark)
         session.run.figure(f"label-noise-{number + 1}", drawn, f"{title}: {remark}.")
 
