@@ -78,7 +78,7 @@ def on_files(n: int, unreadable: pd.DataFrame, flat: int) -> list[Finding]:
 def on_leaks(groups: pd.DataFrame, pairs: pd.DataFrame, table: pd.DataFrame, folds: int) -> list[Finding]:
     """Groups, bytes and pictures on both sides."""
     found = []
-    where = "two groups, which folds may divide" if folds else "two splits"
+    where = "two groups (folds may divide them)" if folds else "two splits"
     if len(groups):
         first = groups.iloc[0]
         names = f"{first.group}: {first.train} in train, {first.val} in val, {first.test} in test"
@@ -99,7 +99,7 @@ def on_leaks(groups: pd.DataFrame, pairs: pd.DataFrame, table: pd.DataFrame, fol
             found.append(Finding("bad", "leaks", sentence, {"kind": kind, "pairs": len(own), "samples": samples}))
     new = across[across["kind"] == FEATURES]
     if len(new):
-        sentence = f"{_count(len(new), 'more pair')} in {where} stand out as near in the features: look at them."
+        sentence = f"{_count(len(new), 'more pair')} of near features in {where}: look at them."
         found.append(Finding("warn", "leaks", sentence, {"kind": FEATURES, "pairs": len(new)}))
     if not found:
         found.append(Finding("good", "leaks", f"No group, no bytes and no picture is found in {where}.", {"pairs": 0}))
@@ -216,7 +216,10 @@ def _on_matching(shortcuts: Shortcuts) -> list[Finding]:
             )
         )
     for row in _own(shortcuts.pairs, MATCHED):
-        left = table[(table["question"] == row["train"])]["matched"]
+        own = table[table["question"] == row["train"]]
+        if (own["matched"] == own["n"]).all():
+            continue  # they had the same properties from the beginning
+        left = own["matched"]
         sentence = (
             f"Matched by file properties, {row['train']} and real keep {int(left.min())} images each: "
             f"properties then score AUC {_spelled(row, 'auc')}"
@@ -261,7 +264,8 @@ def on_balance(classes: pd.DataFrame) -> list[Finding]:
             f"{large} has {counts[large]:,} images, {small} {counts[small]:,}: look at balanced accuracy and AUC."
         )
         return [Finding("warn", "balance", sentence, numbers)]
-    return [Finding("good", "balance", f"Classes have {counts[small]:,} to {counts[large]:,} images.", numbers)]
+    have = " to ".join(f"{n:,}" for n in sorted({counts[small], counts[large]}))
+    return [Finding("good", "balance", f"Classes have {have} images.", numbers)]
 
 
 def _given_away(alone: pd.DataFrame, question: str, chance: float) -> str:
