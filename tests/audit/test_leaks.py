@@ -162,6 +162,14 @@ def test_identical_features_are_found_even_where_every_sample_has_a_copy():
     assert len(near_in_features(twice.astype(np.float32), both, 0)) == 100
 
 
+def test_features_that_do_not_know_pictures_apart_accuse_nobody_but_copies():
+    features, table = clouds(d=3)
+    features[8] = features[9] + 0.001 * features[10]
+    assert len(near_in_features(features.astype(np.float32), table, 0)) == 0
+    features[8] = features[9]
+    assert near_in_features(features.astype(np.float32), table, 0)[["a", "b"]].to_numpy().tolist() == [[8, 9]]
+
+
 def test_constant_features_and_a_single_side_give_no_pair():
     _, table = clouds(50)
     assert len(near_in_features(np.full((50, 4), 0.1, np.float32), table, 0)) == 0
