@@ -171,7 +171,7 @@ def normalise(
 
     Exit code 1 when images were left out: unreadable, or smaller than the copies.
 
-    Example: probekit manifest normalise faces --name faces-even --to faces-even --size 96
+    Example: probekit manifest normalise faces --name faces-96 --to faces-96 --size 96
     """
     from probekit.manifest import Manifest
     from probekit.normalise import NormaliseSettings

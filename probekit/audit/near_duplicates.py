@@ -75,15 +75,15 @@ def near_in_features(features: Features, table: pd.DataFrame, folds: int) -> pd.
 def standing_out(nearest: Float[np.ndarray, " n"]) -> float:
     """The cosine from which on a pair is nearer than different pictures are in these features.
 
-    Features differ in how alike they find different pictures, so the bar is set by the nearest neighbours themselves, in
-    Fisher's z = atanh(cosine):
+    Features differ in how alike they find different pictures, so the bar is set by the nearest neighbours themselves,
+    in Fisher's z = atanh(cosine):
 
         max(LEAST, tanh(median + SPREADS · (median − 10 % quantile)))         at most SAME
 
     The lower half is not moved by copies unless every second sample has one. On 1,116 faces the bar was .970 for a
     ViT-Tiny (median .68), and no different pictures came above it. Forensic features are made to ignore what a picture
-    shows: their medians were .87–.91, and in some data different plain surfaces agree to .999. Beyond a median of `BLUNT`
-    only features that are the same count.
+    shows: their medians were .87–.91, and different plain surfaces may agree to .999. Beyond a median of `BLUNT` only
+    features that are the same count.
     """
     if not len(nearest):
         return SAME
