@@ -10,9 +10,9 @@ if TYPE_CHECKING:
     from probekit.figures import Thumbnail
     from probekit_cli.questions import Session
 
-SIDE = 260  # pixels of a thumbnail
+SIDE = 160  # pixels of a thumbnail: more would make reports heavy
 MOST_PAIRS = 12
-MOST_CANDIDATES = 24
+MOST_CANDIDATES = 12
 TITLES = {
     "identical bytes": "Identical bytes",
     "near-duplicate": "Near-duplicates",

@@ -42,9 +42,10 @@ class AuditSection(Section):
         return "Can the numbers of this data set be believed?"
 
     def answers(self, run: Run) -> list[str]:
-        """The verdict, and every finding that is not good."""
-        found = [part for part in _findings(run) if part.get("severity") != "good"]
-        return [VERDICTS.get(_verdict(run), "")] * bool(_findings(run)) + [str(each.get("sentence")) for each in found]
+        """The verdict, and the findings that made it so, unless it is good."""
+        verdict = _verdict(run)
+        found = [part for part in _findings(run) if part.get("severity") == verdict != "good"]
+        return [VERDICTS[verdict]] * (verdict in VERDICTS) + [str(each.get("sentence")) for each in found]
 
     def headlines(self, run: Run) -> list[Headline]:
         """What file properties alone score, under the names that the numbers of probes have."""
