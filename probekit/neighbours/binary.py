@@ -1,6 +1,6 @@
 """Near pairs of binary codes by Hamming distance, exact: perceptual hashes of pictures that look alike.
 
-FAISS compares a block of codes with a block, some 10⁹ pairs of 64 bits a second and core. Of each code only the
+FAISS compares a block of codes with a block, up to 10⁹ pairs of 64 bits a second and core. Of each code only the
 nearest few are kept, so that a set in which everything is alike takes no more memory than any other.
 """
 
