@@ -41,15 +41,13 @@ def _bars(session: "Session", result: "AuditResult") -> None:
     title = f"AUC of each generator against real · {session.where.manifest.name}"
     drawn = figures.interval_bars(rows, title=title, value_name="AUC", grey=["file properties"])
     session.run.figure("shortcuts", drawn, "A forest on file properties alone, and probes of the features beside it.")
-    alone = result.shortcuts.alone
-    if len(alone):
+    alone = result.shortcuts.alone[result.shortcuts.alone["measure"] == "auc"]
+    if len(alone):  # a balanced accuracy of many classes has another level of guessing: it stands in the tables
+        alone = alone.assign(properties=alone["properties"].str.replace("_", " "))
         wide = alone.pivot(index="properties", columns="question", values="value")
         wide = wide.loc[alone["properties"].unique(), alone["question"].unique()].rename_axis(None, axis=1)
-        words = "AUC (attribution: balanced accuracy)"
         title = f"What gives the classes away · {session.where.manifest.name}"
-        drawn = figures.matrix(
-            wide, title=title, value_name=words, train_axis="file properties", test_axis="told from real"
-        )
+        drawn = figures.matrix(wide, title=title, train_axis="file properties", test_axis="told from real")
         session.run.figure("properties", drawn, "What single file properties, and some together, say.")
 
 
@@ -65,9 +63,13 @@ def _histograms(session: "Session", result: "AuditResult") -> None:
     for column, words in RAW.items():
         pools = {name: table.loc[table["generator"] == name, column].dropna().to_numpy(float) for name in names}
         if sum(len(pool) for pool in pools.values()):
-            title = f"{words.partition(',')[0].capitalize()} of the files · {session.where.manifest.name}"
+            title = f"{_titled(words.partition(',')[0])} of the files · {session.where.manifest.name}"
             drawn = figures.histograms(pools, title=title, score_name=words)
-            session.run.figure(f"histogram-{column}", drawn, f"{words.capitalize()}, by generator.")
+            session.run.figure(f"histogram-{column}", drawn, f"{_titled(words)}, by generator.")
+
+
+def _titled(words: str) -> str:
+    return words[0].upper() + words[1:]
 
 
 def _pairs(session: "Session", result: "AuditResult") -> None:
