@@ -84,7 +84,7 @@ def audit(
     Args:
         files: of a manifest, see `read_files`.
         settings: what counts as a finding.
-        features: of the same manifest; those of one kind after another are asked, each held once.
+        features: of the same manifest.
         on_step: told about the longer steps.
 
     Raises:

@@ -133,7 +133,7 @@ def _claim(manifest: Manifest, to: Path, settings: NormaliseSettings) -> None:
     if manifest.root.absolute().is_relative_to(to):
         raise UsageError(f"--to {to} holds the images of {manifest.name} themselves: choose another folder.")
     if record.is_file():
-        if json.loads(record.read_text(encoding="utf-8")) != asked:
+        if _read_record(record) != asked:
             raise UsageError(
                 f"{to} has copies of another manifest or with other settings ({record}): choose another folder."
             )
@@ -143,6 +143,14 @@ def _claim(manifest: Manifest, to: Path, settings: NormaliseSettings) -> None:
     to.mkdir(parents=True, exist_ok=True)
     with whole(record) as draft:
         draft.write_text(json.dumps(asked, indent=2) + "\n", encoding="utf-8")
+
+
+def _read_record(path: Path) -> object:
+    """What the record says; None where it is damaged."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except ValueError:
+        return None
 
 
 def _drafts(to: Path) -> "tempfile.TemporaryDirectory[str]":

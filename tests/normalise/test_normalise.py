@@ -226,6 +226,9 @@ def test_folders_that_hold_something_else_are_refused(mixed, tmp_path):
     normalise(mixed, "even", tmp_path / "even", SMALL)
     with pytest.raises(UsageError, match="other settings"):
         normalise(mixed, "even", tmp_path / "even", NormaliseSettings(size=31))
+    (tmp_path / "even" / "normalised.json").write_text("{")
+    with pytest.raises(UsageError, match="other settings"):
+        normalise(mixed, "even", tmp_path / "even", SMALL)
 
 
 @pytest.mark.parametrize("wrong", [{"size": 0}, {"quality": 101}])
