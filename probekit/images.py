@@ -109,7 +109,7 @@ def decode(data: bytes, max_pixels: int = MAX_PIXELS, gpu: str | None = None) ->
         ImageError: the bytes are no image, are truncated or damaged, or exceed `max_pixels`. The message
             names no path and reads well after one.
     """
-    with _open(io.BytesIO(data), max_pixels) as image:
+    with opened(io.BytesIO(data), max_pixels) as image:
         if image.format == "JPEG" and image.mode in ("RGB", "L"):
             pixels = _decode_jpeg(image, data, gpu)
         elif _is_16_bit(image, data):
@@ -174,12 +174,12 @@ def why_unreadable(error: OSError) -> str:
 
 
 def _header(file: IO[bytes], max_pixels: int) -> ImageHeader:
-    with _open(file, max_pixels) as image:
+    with opened(file, max_pixels) as image:
         return ImageHeader(image.format or "", image.mode, *image.size)
 
 
 @contextlib.contextmanager
-def _open(file: IO[bytes], max_pixels: int) -> "Iterator[ImageFile]":
+def opened(file: IO[bytes], max_pixels: int) -> "Iterator[ImageFile]":
     """The image with its header read.
 
     PIL's readers are called directly: `Image.open` has a limit on pixels that is global, and warns below it.
@@ -189,8 +189,8 @@ def _open(file: IO[bytes], max_pixels: int) -> "Iterator[ImageFile]":
     reader = getattr(importlib.import_module(f"PIL.{plugin}ImagePlugin"), f"{plugin}ImageFile")
     _hush()
     with _damage():
-        opened = reader(file)
-    with opened as image:
+        unread = reader(file)
+    with unread as image:
         if image.width * image.height > max_pixels:
             size = f"{image.width} × {image.height}"
             raise ImageError(f"{size} pixels exceed the limit of {max_pixels:,}: make the image smaller.")

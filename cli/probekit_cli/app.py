@@ -9,7 +9,9 @@ import sys
 import typer
 
 from probekit.errors import ProbekitError
-from probekit_cli import blacklist, cache, compare, demo, extract, manifest, map_, predict, probe, report, retrieve
+from probekit_cli import (
+    audit, blacklist, cache, compare, demo, extract, manifest, map_, predict, probe, report, retrieve
+)
 
 app = typer.Typer(
     name="probekit",
@@ -32,6 +34,7 @@ app.add_typer(blacklist.app, name="blacklist")
 app.command("map")(map_.map_)
 app.command("tsne", hidden=True)(map_.map_)
 app.command()(compare.compare)
+app.command()(audit.audit)
 app.command()(report.report)
 
 

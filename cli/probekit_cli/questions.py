@@ -32,6 +32,8 @@ class Session:
     """Answers about all features together, by name: they stand beside `runs`."""
     excluded: dict[str, str] = field(default_factory=dict)
     """Path → reason, of samples without features."""
+    left_out: str = "without features left out"
+    """What is said of the excluded samples."""
     _stores: list[Any] = field(default_factory=list)
     _tables: "dict[str, list[pd.DataFrame]]" = field(default_factory=dict)
     _pictures: set[str] = field(default_factory=set)
@@ -152,7 +154,7 @@ class Session:
                     show()
             output.remark(f"tables and figures: {self.run.path}")
         if self.excluded:
-            output.remark(f"{output.count(len(self.excluded), 'sample')} without features left out:")
+            output.remark(f"{output.count(len(self.excluded), 'sample')} {self.left_out}:")
             lines = list(self.excluded.items())
             output.listing(lines, rest=str(self.run.path / "tables" / "failed.csv"))
             raise typer.Exit(1)
@@ -174,8 +176,8 @@ class Session:
 
 
 @contextmanager
-def session(verb: str, settings: object, where: Where) -> Iterator[Session]:
-    """Features and run record, opened for a question; at the end what was found is recorded."""
+def session(verb: str, settings: object, where: Where, *, features_needed: bool = True) -> Iterator[Session]:
+    """Features and run record, opened for a question, which may do without any; at the end all is recorded."""
     from probekit import records
     from probekit.features import Join
     from probekit.fingerprint import plain
@@ -185,7 +187,7 @@ def session(verb: str, settings: object, where: Where) -> Iterator[Session]:
         output.remark(f"note: a store is left out: {problem}")
     if where.selector.crops == "all":
         output.remark("note: every crop counts as a sample; those of one image share its group, and are alike.")
-    asked = where.references(join)
+    asked = where.references(join) if features_needed or where.model is not None else _what_there_is(where, join)
     identity = {
         "question": plain(settings),
         "features": [plain(part) for part in asked],
@@ -195,6 +197,17 @@ def session(verb: str, settings: object, where: Where) -> Iterator[Session]:
         opened = Session(where, run, join, asked)
         yield opened
         opened.record()
+
+
+def _what_there_is(where: Where, join: "Join") -> "list[tuple[str, Selector]]":
+    """Every store that covers the manifest; without any, why, and nothing."""
+    from probekit.errors import MissingFeaturesError, UsageError
+
+    try:
+        return where.references(join)
+    except (MissingFeaturesError, UsageError) as error:
+        output.remark(f"note: asked without features: {error}")
+        return []
 
 
 def describe_manifest(manifest: "Manifest") -> dict[str, Any]:

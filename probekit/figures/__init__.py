@@ -5,7 +5,8 @@
     distributions.py   histograms of scores
     curves.py          a value against the block it was read from, or against the number of examples
     rank_curves.py     the share of queries found by rank
-    contact_sheets.py  queries and their neighbours, to look at
+    contact_sheets.py  queries and their neighbours, pairs of pictures, to look at
+    bars.py            values side by side with their intervals
     rates.py           ROC and DET curves
     calibration.py     reliability diagrams
     style.py           what all of them share: canvas, colours, titles, legends
@@ -17,8 +18,9 @@ common colour blindness, and even steps in a value are even steps in perceived c
 Every picture is PNG, or SVG with `extension="svg"`; `oracle=True` stamps one whose numbers were chosen on test data.
 """
 
+from probekit.figures.bars import interval_bars
 from probekit.figures.calibration import reliability
-from probekit.figures.contact_sheets import Thumbnail, contact_sheet
+from probekit.figures.contact_sheets import Thumbnail, contact_sheet, picture_sheet
 from probekit.figures.curves import layer_curves, shot_curves
 from probekit.figures.distributions import histograms
 from probekit.figures.heat_maps import confusion, difference_matrix, matrix, robustness, square
@@ -50,8 +52,10 @@ __all__ = [
     "det_curves",
     "difference_matrix",
     "histograms",
+    "interval_bars",
     "layer_curves",
     "matrix",
+    "picture_sheet",
     "rank_curves",
     "reliability",
     "robustness",

@@ -1,4 +1,4 @@
-"""Contact sheets: queries and the registered examples that were found for them.
+"""Contact sheets: queries and the registered examples that were found for them; pairs and single pictures.
 
 Right and wrong are told by the colour of a frame, by its line and by a mark in the words beneath: none of them is
 needed where another can be seen.
@@ -78,6 +78,38 @@ def contact_sheet(
             for column, thumbnail in enumerate(row):
                 _draw(axes, thumbnail, column * (SIDE + GAP) + (APART if column else 0), line * (SIDE + WORDS))
         if not rows:
+            say_empty(axes)
+        headline(figure, title, width, remark=remark)
+        return picture(figure, extension)
+
+
+def picture_sheet(
+    sets: Sequence[Sequence[Thumbnail]], *, title: str, remark: str = "", across: int = 6, extension: Extension = "png"
+) -> bytes:
+    """Pictures that belong together, such as the two of a pair, side by side; several sets in a row.
+
+    Args:
+        sets: of one length; read from left to right and from top to bottom.
+        title: stands above the picture.
+        remark: a line beneath it.
+        across: pictures in a row.
+        extension: `png` or `svg`.
+    """
+    each = max((len(one) for one in sets), default=1)
+    in_row = max(1, across // each)
+    used = min(in_row, max(len(sets), 1))
+    width = max(used * (each * (SIDE + GAP) + APART) - APART, 4.5)
+    rows = max(-(-len(sets) // in_row), 1)
+    with figure_of(width, rows * (SIDE + WORDS) + 0.6) as figure:
+        axes = figure.add_subplot()
+        axes.set(xlim=(-EDGE, width), ylim=(rows * (SIDE + WORDS), -EDGE), aspect="equal")
+        axes.axis("off")
+        for number, one in enumerate(sets):
+            line, place = divmod(number, in_row)
+            for column, thumbnail in enumerate(one):
+                left = place * (each * (SIDE + GAP) + APART) + column * (SIDE + GAP)
+                _draw(axes, thumbnail, left, line * (SIDE + WORDS))
+        if not sets:
             say_empty(axes)
         headline(figure, title, width, remark=remark)
         return picture(figure, extension)

@@ -1,10 +1,11 @@
 """Nearest neighbours by cosine similarity, with FAISS.
 
 Exact, whatever groups exclude: `search`, `Gallery`, `search_blocks`, `similarity_blocks`; all pairs above a
-similarity: `pairs_above`, `across`; approximate, for galleries that are large or searched often: `Index`, and
-`IndexedRows` where groups exclude.
+similarity: `pairs_above`, `across`; near pairs of binary codes: `hamming_pairs`; approximate, for galleries that are
+large or searched often: `Index`, and `IndexedRows` where groups exclude.
 """
 
+from probekit.neighbours.binary import hamming_pairs
 from probekit.neighbours.engines import Index, choose_engine
 from probekit.neighbours.exact import Gallery, Neighbours, merged, search, search_blocks, similarity_blocks
 from probekit.neighbours.indexed import IndexedRows, in_order
@@ -20,6 +21,7 @@ __all__ = [
     "Neighbours",
     "across",
     "choose_engine",
+    "hamming_pairs",
     "in_order",
     "merged",
     "pairs_above",

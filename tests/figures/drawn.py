@@ -32,6 +32,11 @@ SHOTS = pd.DataFrame(
     columns=["series", "shots", "value", "spread"],
 )
 BINS = pd.DataFrame({"predicted": [0.1, 0.5, 0.8], "share": [0.2, 0.5, 0.9], "n": [10, 0, 30]})
+BARS = pd.DataFrame(
+    [(name, series, value, value - 0.05, np.nan if series == "files" else value + 0.02, 0.5)
+     for name in NAMES for series, value in (("files", 0.9), ("clip", 0.7))],
+    columns=["question", "series", "value", "low", "high", "chance"],
+)  # fmt: skip
 RATES = np.array([0.0, 0.0, 0.5, 1.0])
 
 RANKS = pd.DataFrame(
@@ -68,6 +73,10 @@ def every_figure():
         "det_curves": lambda **how: figures.det_curves(det, title="DET", notes={"lama": "EER 40 %"}, **how),
         "rank_curves": lambda **how: figures.rank_curves(RANKS, title="Rank curves", **how),
         "contact_sheet": lambda **how: figures.contact_sheet(SHEET, title="Neighbours", **how),
+        "picture_sheet": lambda **how: figures.picture_sheet([SHEET[0][:2]] * 4, title="Pairs", remark="2 of 9", **how),
+        "interval_bars": lambda **how: figures.interval_bars(
+            BARS, title="AUC", value_name="AUC", grey=["files"], **how
+        ),
         "reliability": lambda **how: figures.reliability({"lama": BINS}, title="Reliability", **how),
     }
 

@@ -1,0 +1,60 @@
+"""Leaks: what stands on both sides of an evaluation, whole groups or single pictures.
+
+The *side* of a sample is its split; where questions evaluate out of fold by group, it is its group.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from probekit.arrays import Groups, Int, Keys
+from probekit.manifest import SPLITS
+
+PAIR_COLUMNS = ("kind", "a", "b", "across", "value", "path_a", "path_b", "generator_a", "generator_b",
+                "label_a", "label_b", "side_a", "side_b")  # fmt: skip
+
+COPY, ALIKE, FEATURES = "identical bytes", "near-duplicate", "near in the features"
+
+
+def sides(table: pd.DataFrame, folds: int) -> Groups:
+    """The side of each sample; two samples of one side are never learned from and scored on."""
+    found: Groups = table["group" if folds else "split"].astype("str").to_numpy(object)
+    return found
+
+
+def divided_groups(table: pd.DataFrame, folds: int) -> pd.DataFrame:
+    """Groups with samples in several splits: group, samples, and how many are in train, val and test.
+
+    There are none where evaluation is out of fold by group.
+    """
+    counts = pd.crosstab(table["group"], table["split"]).reindex(columns=list(SPLITS), fill_value=0)
+    divided = counts[(counts > 0).sum(axis=1) > 1] if not folds else counts[:0]
+    found = divided.rename_axis(index="group", columns=None).reset_index()
+    found.insert(1, "samples", found[list(SPLITS)].sum(axis=1))
+    return found.sort_values(["samples", "group"], ascending=[False, True], ignore_index=True)
+
+
+def copies(table: pd.DataFrame, keys: Keys, folds: int) -> pd.DataFrame:
+    """Each repetition of a picture's bytes with their first occurrence, as a table of pairs."""
+    _, first, which = np.unique(keys, axis=0, return_index=True, return_inverse=True)
+    original = first[which.ravel()]
+    again = np.flatnonzero(original != np.arange(len(keys)))
+    return pair_table(table, sides(table, folds), COPY, original[again], again, np.ones(len(again)))
+
+
+def pair_table(
+    table: pd.DataFrame,
+    side: Groups,
+    kind: str,
+    a: Int[np.ndarray, " p"],
+    b: Int[np.ndarray, " p"],
+    value: Sequence[float] | np.ndarray,
+) -> pd.DataFrame:
+    """One row a pair: row numbers a and b, whether their sides differ, and what a reader must know of both."""
+    columns: dict[str, object] = {"kind": kind, "a": a, "b": b, "across": side[a] != side[b], "value": value}
+    for name in ("path", "generator", "label"):
+        cells = table[name].to_numpy()
+        columns |= {f"{name}_a": cells[a], f"{name}_b": cells[b]}
+    columns |= {"side_a": side[a], "side_b": side[b]}
+    return pd.DataFrame(columns, columns=list(PAIR_COLUMNS), index=range(len(a)))
