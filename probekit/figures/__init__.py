@@ -1,7 +1,7 @@
 """Figures: arrays and tables become pictures, the same bytes for the same input.
 
     heat_maps.py       train/test matrices, differences, robustness, confusion
-    scatter.py         maps of samples
+    scatter.py         maps of samples, by class or by value
     distributions.py   histograms of scores
     curves.py          a value against the block it was read from, or against the number of examples
     rank_curves.py     the share of queries found by rank
@@ -24,7 +24,7 @@ from probekit.figures.distributions import histograms
 from probekit.figures.heat_maps import confusion, difference_matrix, matrix, robustness
 from probekit.figures.rank_curves import rank_curves
 from probekit.figures.rates import IDENTIFICATION, det_curves, roc_curves
-from probekit.figures.scatter import scatter_map
+from probekit.figures.scatter import scatter_map, scatter_values
 from probekit.figures.style import (
     CLASS_COLOURS,
     CLASS_MARKERS,
@@ -57,5 +57,6 @@ __all__ = [
     "robustness",
     "roc_curves",
     "scatter_map",
+    "scatter_values",
     "shot_curves",
 ]

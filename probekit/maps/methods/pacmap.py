@@ -1,0 +1,70 @@
+"""PaCMAP (Wang, Huang, Rudin and Shaposhnik 2021, Journal of Machine Learning Research 22) by pacmap."""
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from probekit.arrays import Features
+from probekit.maps import methods
+from probekit.maps.methods import Layout, Plane, Progress
+
+if TYPE_CHECKING:
+    import pacmap
+
+
+@methods.add("pacmap")
+@dataclass(frozen=True)
+class PaCMAP(methods.Method):
+    """Pulls near and mid-near pairs together, the latter in the beginning only, and pushes further pairs apart."""
+
+    title: ClassVar[str] = "PaCMAP"
+    tells_progress: ClassVar[bool] = False
+
+    def fit(self, x: Features, seed: int, progress: Progress | None = None) -> Layout:  # it tells none
+        """As `Method.fit`; 10 neighbours, or by its authors' formula more for more than 10,000 samples."""
+        with _quietly():
+            model = self._model(len(x), seed)
+            coordinates = model.fit_transform(x, init=methods.principal_axes(x, seed)).astype(np.float64)
+        k = int(model.n_neighbors)
+        return Layout(coordinates, f"{k} neighbours", parameters={"n_neighbors": k})
+
+    def place(
+        self,
+        x: Features,
+        coordinates: Plane,
+        new: Features,
+        seed: int,
+        progress: Progress | None,  # it tells none
+    ) -> Plane:
+        """Pacmap's `transform`: pulled towards its nearest samples' places from its own along the principal axes.
+
+        The pairs of the old samples are made anew, with no step of optimisation; their places are those of the map.
+        """
+        with _quietly():
+            model = self._model(len(x), seed, num_iters=(0, 0, 0))
+            model.fit(x)
+            model.embedding_ = coordinates.astype(np.float32)
+            model.num_iters = (100, 100, 250)
+            placed: Plane = model.transform(new, basis=x).astype(np.float64)
+        return placed
+
+    def _model(self, n: int, seed: int, **more: Any) -> "pacmap.PaCMAP":  # noqa: ANN401  # pacmap's
+        library = methods.require("pacmap", self.title, "pacmap")
+        few = (n - 1) // 2 if n < 22 else None  # its own 10 neighbours leave fewer samples no further pairs
+        return library.PaCMAP(n_neighbors=few, apply_pca=False, random_state=seed, **more)
+
+
+@contextmanager
+def _quietly() -> Iterator[None]:
+    """Without the notes that pacmap logs on what it was asked for: that there is a seed, and no PCA of its own."""
+    logger = logging.getLogger("pacmap.pacmap")
+    before = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
