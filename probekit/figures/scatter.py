@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from probekit.arrays import Float, Groups, Mask
+from probekit.arrays import Float, Groups, Int, Mask
 from probekit.figures.style import (
     FAINT,
     INK,
@@ -61,24 +61,26 @@ def scatter_map(
         seed: of the drawing order.
         extension: `png` or `svg`.
     """
-    label, behind = np.asarray(classes, dtype=object).astype(str).astype(object), _behind(muted, len(classes))
-    names, rest = _largest(label[~behind])
-    label[np.isin(label, rest)] = None  # a class may have any name
-    counts = {name: int(np.sum((label == name) & ~behind)) for name in names}
-    numbers = {name: f"{place}  " if len(names) > NUMBERED else "" for place, name in enumerate(names, start=1)}
-    words = [f"{numbers[name]}{name}  ({counts[name]})" for name in names]
-    others = [f"{len(rest)} other classes  ({int(np.sum(np.equal(label, None) & ~behind))})"] if rest else []
-    with _plane(coordinates, title, caption, legend_width([*words, *others]), extension) as (figure, axes):
+    every, behind = np.asarray(classes, dtype=object).astype(str), _behind(muted, len(classes))
+    names, rest = _largest(every[~behind])
+    code = _codes(every, names, behind)
+    counts = np.bincount(code[~behind], minlength=len(names) + 1).tolist()
+    numbered = len(names) > NUMBERED
+    words = [
+        f"{place}  {name}  ({n})" if numbered else f"{name}  ({n})"
+        for place, (name, n) in enumerate(zip(names, counts, strict=False), start=1)
+    ]
+    words += [f"{len(rest)} other classes  ({counts[-1]})"] if rest else []
+    looks = [class_style(names, name) for name in names] + [{"color": OTHER, "linewidths": 0}]
+    with _plane(coordinates, title, caption, legend_width(words), extension) as (figure, axes):
         _background(axes, coordinates, behind)
-        _points(axes, coordinates, label, np.flatnonzero(~behind), names, seed)
-        handles = [
-            axes.scatter([], [], s=42, label=word, **class_style(names, name))
-            for name, word in zip(names, words, strict=True)
-        ]
-        handles += [axes.scatter([], [], s=42, label=word, color=OTHER, linewidths=0) for word in others]
-        legend(figure, handles)
-        if len(names) > NUMBERED:
-            _number(axes, coordinates, np.where(behind, None, label), names)
+        _points(axes, coordinates, code, looks, seed)
+        legend(
+            figure,
+            [axes.scatter([], [], s=42, label=word, **look) for word, look in zip(words, looks, strict=False)],
+        )
+        if numbered:
+            _number(axes, coordinates, code, len(names))
         return picture(figure, extension)
 
 
@@ -111,13 +113,11 @@ def scatter_values(
     with _plane(coordinates, title, caption, 1.0, extension) as (figure, axes):
         _background(axes, coordinates, ~known)
         order = np.random.default_rng(seed).permutation(np.flatnonzero(known))
-        drawn = axes.scatter(
-            *coordinates[order].T, c=values[order], s=_size(len(values)), cmap="viridis", linewidths=0, alpha=0.85
-        )
+        x, y = coordinates[order].T
+        drawn = axes.scatter(x, y, c=values[order], s=_size(len(values)), cmap="viridis", linewidths=0)
         bar = figure.colorbar(drawn, ax=axes, fraction=0.05, pad=0.03, aspect=30)
         bar.set_label(f"{name}  ({missing} without)" if missing else name)
-        bar.solids.set_alpha(1)
-        bar.outline.set_visible(False)
+        bar.outline.set_visible(False)  # type: ignore[operator]  # a Spine, which its stubs do not know
         return picture(figure, extension)
 
 
@@ -154,37 +154,43 @@ def _largest(label: Groups) -> tuple[list[str], list[str]]:
     return [name for name in names if name in kept], [name for name in names if name not in kept]
 
 
+def _codes(label: Groups, names: Sequence[str], behind: Mask) -> Int[np.ndarray, " n"]:
+    """The number of each sample's class, one more for the other classes, −1 for the background."""
+    number = {name: place for place, name in enumerate(names)}
+    code = np.array([number.get(name, len(names)) for name in label.tolist()], dtype=np.int64)
+    code[behind] = -1
+    return code
+
+
 def _points(
     axes: "Axes",
     coordinates: Float[np.ndarray, "n 2"],
-    label: Groups,
-    rows: Groups,
-    names: Sequence[str],
+    code: Int[np.ndarray, " n"],
+    looks: Sequence[dict[str, Any]],
     seed: int,
 ) -> None:
     """All classes in turn, a share of the points at a time."""
-    order = np.random.default_rng(seed).permutation(rows)
-    size = _size(len(label))
-    looks: dict[str | None, dict[str, Any]] = {None: {"color": OTHER, "linewidths": 0}}
-    looks |= {name: class_style(names, name) for name in names}
+    order = np.random.default_rng(seed).permutation(np.flatnonzero(code >= 0))
     for chunk in np.array_split(order, min(24, max(1, len(order)))):
-        for name, look in looks.items():
-            own = chunk[np.equal(label[chunk], name)]
+        for number, look in enumerate(looks):
+            own = chunk[code[chunk] == number]
             if len(own):
-                axes.scatter(*coordinates[own].T, s=size, alpha=0.8, zorder=1.5, **look)
+                x, y = coordinates[own].T
+                axes.scatter(x, y, s=_size(len(code)), alpha=0.8, zorder=1.5, **look)
 
 
 def _background(axes: "Axes", coordinates: Float[np.ndarray, "n 2"], behind: Mask) -> None:
-    axes.scatter(*coordinates[behind].T, s=_size(len(behind)), color=MUTED, linewidths=0, zorder=1)
+    x, y = coordinates[behind].T
+    axes.scatter(x, y, s=_size(len(behind)), color=MUTED, linewidths=0, zorder=1)
 
 
-def _number(axes: "Axes", coordinates: Float[np.ndarray, "n 2"], label: Groups, names: Sequence[str]) -> None:
+def _number(axes: "Axes", coordinates: Float[np.ndarray, "n 2"], code: Int[np.ndarray, " n"], classes: int) -> None:
     """The number of each class at the middle of its points."""
     from matplotlib.patheffects import withStroke
 
-    for place, name in enumerate(names, start=1):
-        x, y = np.median(coordinates[label == name], axis=0)
-        axes.text(x, y, str(place), fontsize=8, weight="bold", color=INK, ha="center", va="center", zorder=3,
+    for number in range(classes):
+        x, y = np.median(coordinates[code == number], axis=0)
+        axes.text(x, y, str(number + 1), fontsize=8, weight="bold", color=INK, ha="center", va="center", zorder=3,
                   path_effects=[withStroke(linewidth=2.2, foreground="white")])  # fmt: skip
 
 

@@ -36,7 +36,7 @@ class PlacedMap:
     """The same were the generators of the old samples shuffled."""
     purity_neighbours: int
     method: str
-    components: Features | None = field(default=None, repr=False, compare=False)
+    components: Features = field(default_factory=lambda: np.zeros((0, 0)), repr=False, compare=False)
     """What the layout was made of, old samples first."""
 
     @property

@@ -10,7 +10,7 @@ from probekit.arrays import Features, Float
 from probekit.fingerprint import JSONValue, plain
 from probekit.maps.settings import MapSettings
 
-OWN = ("x", "y", "placed", "neighbors", "outcome", "attribution")
+OWN = ("x", "y", "placed", "neighbors")
 """Columns of a map; a manifest's column of such a name stands in it as `manifest_NAME`."""
 
 
@@ -48,7 +48,7 @@ class MapResult:
     """What the method chose, for the caption."""
     of: int = 0
     """Samples that the mapped ones were drawn from, under `size`."""
-    components: Features | None = field(default=None, repr=False, compare=False)
+    components: Features = field(default_factory=lambda: np.zeros((0, 0)), repr=False, compare=False)
     """What the layout was made of."""
 
     @property

@@ -48,6 +48,13 @@ class Asked:
             raise unknown_name("--colour", self.colour, known)
 
     @property
+    def column(self) -> str:
+        """The column of the map's points that is meant: a manifest's `x` stands there under another name."""
+        from probekit.maps.result import OWN
+
+        return f"manifest_{self.colour}" if self.colour in OWN else self.colour
+
+    @property
     def attributes(self) -> bool:
         """Whether the attribution probe is asked for."""
         return self.accuracy or self.colour == ATTRIBUTION
@@ -56,7 +63,10 @@ class Asked:
         """All that the answers depend on, for the record."""
         from probekit.fingerprint import plain, plain_object
 
-        more = {"colour": self.colour if self.colour in (OUTCOME, ATTRIBUTION) else None, "accuracy": self.accuracy}
+        more: dict[str, Any] = {
+            "colour": self.colour if self.colour in (OUTCOME, ATTRIBUTION) else None,
+            "accuracy": self.accuracy,
+        }
         more |= {"folds": self.folds, "onto": self.onto.name if self.onto else None}
         return plain_object(self.settings) | {name: plain(value) for name, value in more.items() if value}
 

@@ -69,10 +69,10 @@ class EarlierMap:
                 f"--onto {self.path}: it has no map of {features.title} in {source['precision']} but of {known}: "
                 "choose the same with --model, --view and --precision."
             )
-        selector = Selector(store=features.sources[0].address) if len(features.sources) == 1 else Selector()
-        crops = "all" if "crop" in features.samples else "mean"
+        address = features.sources[0].address if len(features.sources) == 1 else None
+        selector = Selector(store=address, crops="all" if "crop" in features.samples else "mean")
         join = Join(self.manifest, self.cache)
-        old = join.load(answer["reference"], replace(selector, crops=crops), allow_missing=True)
+        old = join.load(answer["reference"], selector, allow_missing=True)
         points = self._points(source)
         return _at(old, points, self.path), points[["x", "y"]].to_numpy(), _settings(answer["settings"], self.path)
 
@@ -118,7 +118,7 @@ def _settings(found: Mapping[str, Any], path: Path) -> "MapSettings":
     from probekit.errors import RunError
     from probekit.maps import MapSettings
 
-    given = {name: tuple(value) if isinstance(value, list) else value for name, value in found.items()}
+    given: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in found.items()}
     try:
         return MapSettings(**given)
     except TypeError as error:

@@ -33,7 +33,7 @@ def draw(
     paths = zip(samples, points["path"], strict=True)
     named = points.assign(path=[sample._replace(path=path).name for sample, path in paths])
     thumbnails = _thumbnails(samples) if len(points) <= THUMBNAILS else None
-    page = reports.map_page(named, title, thumbnails, caption, colour=asked.colour, seed=asked.settings.seed)
+    page = reports.map_page(named, title, thumbnails, caption, colour=asked.column, seed=asked.settings.seed)
     session.figure("map", page.encode(), words, features, extension="html")
 
 
@@ -41,7 +41,7 @@ def _picture(asked: Asked, points: "pd.DataFrame", title: str, caption: str, ext
     from probekit import figures
     from probekit.reports.maps import classes_of, is_scale
 
-    places, column = points[["x", "y"]].to_numpy(), points[asked.colour]
+    places, column = points[["x", "y"]].to_numpy(), points[asked.column]
     muted = ~points["placed"].to_numpy(dtype=bool) if "placed" in points else None
     if is_scale(column):
         return figures.scatter_values(

@@ -90,7 +90,8 @@ class TSNE(methods.Method):
         placed = old.transform(new, perplexity=perplexity, k=min(25, int(3 * perplexity)), n_iter=PLACING)
         if progress is not None:
             progress(PLACING, PLACING)
-        return np.array(placed, dtype=np.float64) + middle
+        places: Plane = np.array(placed, dtype=np.float64) + middle
+        return places
 
     def perplexities(self, n: int) -> tuple[float, ...]:
         """The perplexities for so many samples, ascending.
