@@ -24,7 +24,7 @@ from probekit.figures.distributions import histograms
 from probekit.figures.heat_maps import confusion, difference_matrix, matrix, robustness
 from probekit.figures.rank_curves import rank_curves
 from probekit.figures.rates import IDENTIFICATION, det_curves, roc_curves
-from probekit.figures.scatter import scatter_map, scatter_values
+from probekit.figures.scatter import OUTCOME_COLOURS, scatter_map, scatter_values
 from probekit.figures.style import (
     CLASS_COLOURS,
     CLASS_MARKERS,
@@ -40,6 +40,7 @@ __all__ = [
     "CLASS_MARKERS",
     "IDENTIFICATION",
     "ORANGE_TO_BLUE",
+    "OUTCOME_COLOURS",
     "POOL_COLOURS",
     "REAL_COLOUR",
     "WHITE_TO_BLUE",

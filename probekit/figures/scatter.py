@@ -1,6 +1,6 @@
 """Maps of samples on a plane, coloured by class or by value."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +31,10 @@ if TYPE_CHECKING:
 MOST_CLASSES = 60
 """Further classes, the smallest ones, are drawn as one."""
 OTHER, MUTED = "#c9ccd1", "#dfe2e6"
+OUTCOME_COLOURS = {
+    "right": "#a9adb5", "wrong": "#d55e00", "missed": "#d55e00", "false alarm": "#0072b2", "not tested": "#dfe2e6",
+}  # fmt: skip
+"""What a probe made of a sample: mistakes stand out."""
 NUMBERED = 12  # classes beyond which each is numbered in the legend and on the map
 MOST_PATHS = 20_000  # points of an SVG that are shapes; of more a picture is made, and words stay words
 SIDE = 6.0  # inches
@@ -43,6 +47,7 @@ def scatter_map(
     *,
     title: str,
     caption: str = "",
+    colours: Mapping[str, str] | None = None,
     muted: Mask | None = None,
     seed: int = 0,
     extension: Extension = "png",
@@ -57,6 +62,7 @@ def scatter_map(
         classes: the class of each sample; `real` is grey, the others get colours in alphabetical order.
         title: stands above the picture.
         caption: smaller lines beneath the title: trustworthiness, purity, perplexity.
+        colours: of classes that have one of their own.
         muted: samples that are only background, of no class.
         seed: of the drawing order.
         extension: `png` or `svg`.
@@ -71,7 +77,9 @@ def scatter_map(
         for place, (name, n) in enumerate(zip(names, counts, strict=False), start=1)
     ]
     words += [f"{len(rest)} other classes  ({counts[-1]})"] if rest else []
-    looks = [class_style(names, name) for name in names] + [{"color": OTHER, "linewidths": 0}]
+    looks = [class_style(names, name) | _own_colour(name, colours) for name in names] + [
+        {"color": OTHER, "linewidths": 0}
+    ]
     with _plane(coordinates, title, caption, legend_width(words), extension) as (figure, axes):
         _background(axes, coordinates, behind)
         _points(axes, coordinates, code, looks, seed)
@@ -117,7 +125,7 @@ def scatter_values(
         drawn = axes.scatter(x, y, c=values[order], s=_size(len(values)), cmap="viridis", linewidths=0)
         bar = figure.colorbar(drawn, ax=axes, fraction=0.05, pad=0.03, aspect=30)
         bar.set_label(f"{name}  ({missing} without)" if missing else name)
-        bar.outline.set_visible(False)  # type: ignore[operator]  # a Spine, which its stubs do not know
+        bar.outline.set_visible(False)
         return picture(figure, extension)
 
 
@@ -177,6 +185,10 @@ def _points(
             if len(own):
                 x, y = coordinates[own].T
                 axes.scatter(x, y, s=_size(len(code)), alpha=0.8, zorder=1.5, **look)
+
+
+def _own_colour(name: str, colours: Mapping[str, str] | None) -> dict[str, str]:
+    return {"color": colours[name]} if colours and name in colours else {}
 
 
 def _background(axes: "Axes", coordinates: Float[np.ndarray, "n 2"], behind: Mask) -> None:

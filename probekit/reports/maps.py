@@ -9,6 +9,7 @@ import pandas as pd
 
 from probekit.arrays import Groups
 from probekit.errors import RunError
+from probekit.figures import OUTCOME_COLOURS
 from probekit.maps.sampling import stratified
 from probekit.reports.template import render
 
@@ -135,7 +136,8 @@ def _colouring(name: str, column: pd.Series) -> dict[str, Any]:
     place = np.full(len(found), len(order))
     place[order] = np.arange(len(order))
     classes = [str(found[number]) for number in order] + [f"{len(rest)} other classes"] * bool(rest)
-    return {"name": name, "classes": classes, "codes": place[codes].tolist(), "rest": bool(rest)}
+    colours = {each: OUTCOME_COLOURS[each] for each in classes} if set(classes) <= OUTCOME_COLOURS.keys() else {}
+    return {"name": name, "classes": classes, "codes": place[codes].tolist(), "rest": bool(rest), "colours": colours}
 
 
 def _digits(column: pd.Series, n: int) -> list[float | None]:

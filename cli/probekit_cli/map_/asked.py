@@ -63,10 +63,7 @@ class Asked:
         """All that the answers depend on, for the record."""
         from probekit.fingerprint import plain, plain_object
 
-        more: dict[str, Any] = {
-            "colour": self.colour if self.colour in (OUTCOME, ATTRIBUTION) else None,
-            "accuracy": self.accuracy,
-        }
+        more: dict[str, Any] = {"outcome": self.colour == OUTCOME, "attribution": self.attributes}
         more |= {"folds": self.folds, "onto": self.onto.name if self.onto else None}
         return plain_object(self.settings) | {name: plain(value) for name, value in more.items() if value}
 

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from probekit_cli.map_.asked import Asked
+from probekit_cli.map_.asked import ATTRIBUTION, OUTCOME, Asked
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -59,6 +59,7 @@ def _picture(asked: Asked, points: "pd.DataFrame", title: str, caption: str, ext
         classes_of(column),
         title=title,
         caption=caption,
+        colours=figures.OUTCOME_COLOURS if asked.colour in (OUTCOME, ATTRIBUTION) else None,
         muted=muted,
         seed=asked.settings.seed,
         extension=extension,

@@ -39,9 +39,10 @@
     context.closePath();
   }
 
-  function looks({ classes, rest }) {
+  function looks({ classes, rest, colours }) {
     let next = 0;
     return classes.map((name, code) => {
+      if (colours[name]) return { colour: colours[name], shape: "circle" };
       if (name === "real") return { colour: REAL, shape: "circle" };
       if (rest && code === classes.length - 1) return REST;
       const i = next++;
