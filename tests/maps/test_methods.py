@@ -14,7 +14,11 @@ from tests.maps.clouds import clouds, feature_set
 EXTRAS = {"umap": "umap", "pacmap": "pacmap"}
 
 
-@pytest.fixture(params=methods.names())
+SLOW = {"umap": pytest.mark.slow}
+"""Its library is compiled anew in each process, which takes half a minute."""
+
+
+@pytest.fixture(params=[pytest.param(name, marks=SLOW.get(name, ())) for name in methods.names()])
 def method(request):
     if request.param in EXTRAS:
         pytest.importorskip(EXTRAS[request.param], reason="an extra", exc_type=ImportError)

@@ -24,47 +24,44 @@ class PaCMAP(methods.Method):
     title: ClassVar[str] = "PaCMAP"
     tells_progress: ClassVar[bool] = False
 
-    def fit(self, x: Features, seed: int, progress: Progress | None = None) -> Layout:  # it tells none
+    def fit(self, x: Features, seed: int, progress: Progress | None = None) -> Layout:
         """As `Method.fit`; 10 neighbours, or by its authors' formula more for more than 10,000 samples."""
-        with _quietly():
-            model = self._model(len(x), seed)
+        with self._library() as library:
+            model = _model(library, len(x), seed)
             coordinates = model.fit_transform(x, init=methods.principal_axes(x, seed)).astype(np.float64)
         k = int(model.n_neighbors)
         return Layout(coordinates, f"{k} neighbours", parameters={"n_neighbors": k})
 
-    def place(
-        self,
-        x: Features,
-        coordinates: Plane,
-        new: Features,
-        seed: int,
-        progress: Progress | None,  # it tells none
-    ) -> Plane:
+    def place(self, x: Features, coordinates: Plane, new: Features, seed: int, progress: Progress | None) -> Plane:
         """Pacmap's `transform`: pulled towards its nearest samples' places from its own along the principal axes.
 
         The pairs of the old samples are made anew, with no step of optimisation; their places are those of the map.
         """
-        with _quietly():
-            model = self._model(len(x), seed, num_iters=(0, 0, 0))
+        with self._library() as library:
+            model = _model(library, len(x), seed, num_iters=(0, 0, 0))
             model.fit(x)
-            model.embedding_ = coordinates.astype(np.float32)
-            model.num_iters = (100, 100, 250)
+            model.embedding_ = np.ascontiguousarray(coordinates, dtype=np.float32)
+            model.num_iters = (100, 100, 250)  # its own
             placed: Plane = model.transform(new, basis=x).astype(np.float64)
         return placed
 
-    def _model(self, n: int, seed: int, **more: Any) -> "pacmap.PaCMAP":  # noqa: ANN401  # pacmap's
+    @contextmanager
+    def _library(self) -> Iterator[Any]:
+        """The module, in one thread and without its notes: that there is a seed, and no PCA of its own."""
         library = methods.require("pacmap", self.title, "pacmap")
-        few = (n - 1) // 2 if n < 22 else None  # its own 10 neighbours leave fewer samples no further pairs
-        return library.PaCMAP(n_neighbors=few, apply_pca=False, random_state=seed, **more)
+        import numba
+
+        logger = logging.getLogger("pacmap.pacmap")
+        level, threads = logger.level, numba.get_num_threads()
+        logger.setLevel(logging.ERROR)
+        numba.set_num_threads(1)
+        try:
+            yield library
+        finally:
+            logger.setLevel(level)
+            numba.set_num_threads(threads)
 
 
-@contextmanager
-def _quietly() -> Iterator[None]:
-    """Without the notes that pacmap logs on what it was asked for: that there is a seed, and no PCA of its own."""
-    logger = logging.getLogger("pacmap.pacmap")
-    before = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        logger.setLevel(before)
+def _model(library: Any, n: int, seed: int, **more: Any) -> "pacmap.PaCMAP":  # noqa: ANN401  # pacmap's
+    few = (n - 1) // 2 if n < 22 else None  # its own 10 neighbours leave fewer samples no further pairs
+    return library.PaCMAP(n_neighbors=few, apply_pca=False, random_state=seed, **more)

@@ -1,7 +1,6 @@
 """UMAP (McInnes, Healy and Melville 2018, arXiv:1802.03426) by umap-learn."""
 
 import io
-import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -41,11 +40,9 @@ class UMAP(methods.Method):
         """
         model = self._model(len(x), seed, progress, init=coordinates, n_epochs=0)
         model.fit(x)
-        model.embedding_ = coordinates.astype(np.float32)
+        model.embedding_ = np.ascontiguousarray(coordinates, dtype=np.float32)
         model.n_epochs = None
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message=".*n_jobs value")
-            placed: Plane = model.transform(new).astype(np.float64)
+        placed: Plane = model.transform(new).astype(np.float64)
         return placed
 
     def _model(self, n: int, seed: int, progress: Progress | None, **more: Any) -> "umap.UMAP":  # noqa: ANN401  # umap's
