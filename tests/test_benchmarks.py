@@ -31,6 +31,7 @@ PROMISED = {
     "layer-sweep",
     "load-features",
     "logistic-sweep",
+    "map",
     "memory-flat",
     "multinomial-sweep",
     "rerun-million",
