@@ -9,11 +9,14 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from probekit.arrays import Features
+from probekit.errors import UsageError
 from probekit.maps import methods
 from probekit.maps.methods import Layout, Plane, Progress
 
 if TYPE_CHECKING:
     import pacmap
+
+FEWEST = 8  # samples
 
 
 @methods.add("pacmap")
@@ -63,5 +66,7 @@ class PaCMAP(methods.Method):
 
 
 def _model(library: Any, n: int, seed: int, **more: Any) -> "pacmap.PaCMAP":  # noqa: ANN401  # pacmap's
+    if n < FEWEST:  # it would look for six others of each sample without an end
+        raise UsageError(f"PaCMAP needs at least {FEWEST} samples, and there are {n}: use --method tsne.")
     few = (n - 1) // 2 if n < 22 else None  # its own 10 neighbours leave fewer samples no further pairs
     return library.PaCMAP(n_neighbors=few, apply_pca=False, random_state=seed, **more)
