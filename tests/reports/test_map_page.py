@@ -105,3 +105,18 @@ def test_a_sample_of_the_points_keeps_its_own_thumbnails_and_says_how_many_there
 def test_the_same_points_give_the_same_bytes():
     page = reports.map_page(run_folders.points(40), "t-SNE", [run_folders.picture("JPEG")] * 40)
     assert page == reports.map_page(run_folders.points(40), "t-SNE", [run_folders.picture("JPEG")] * 40)
+
+
+def test_a_report_says_what_was_placed_and_how_well_the_attribution_probe_does(tmp_path):
+    placed = {**run_folders.SUBJECT, "n_placed": 9, "n_old": 1036, "purity_map": 0.5, "purity_chance": 0.25}
+    accuracy = {"balanced_acc": 0.83, "evaluation": "5-fold out of fold by group"}
+    mapped = {**run_folders.SUBJECT, "trustworthiness": 0.96, "purity_map": 0.61, "accuracy": accuracy}
+    table = run_folders.points(20).assign(placed=[False] * 11 + [True] * 9)
+    runs = [
+        run_folders.write_run(tmp_path, "map", {"runs": [part]}, tables={"map": table}) for part in (placed, mapped)
+    ]
+    page = check(reports.build(runs))
+    words = " ".join(page.text.split())
+    assert "9 images placed among 1,036; of their nearest, 0.500 are of their generator (chance 0.250)." in words
+    assert "k-NN purity 0.610; attribution probe 0.830 (5-fold out of fold by group)." in words
+    assert "the earlier map’s 11 images, pale" in words
