@@ -61,6 +61,8 @@ def test_samples_of_another_manifest_are_placed_on_an_earlier_map(type_, faces):
     own = after[:36].set_index("path").loc[after["path"][36:], ["x", "y"]].to_numpy()
     away = abs(after[["x", "y"]][36:].to_numpy() - own).max()
     assert away < (before[["x", "y"]].max() - before[["x", "y"]].min()).max() / 2
+    assert "--size is of a new map" in type_(f"probekit map --manifest new --onto {old} --size 9").err
+    assert "--colour outcome is about" in type_(f"probekit map --manifest new --onto {old} --colour outcome").err
     placed_run = max(Path("runs").glob("*-map-*"), key=lambda path: path.stat().st_mtime_ns)
     assert "were placed themselves" in type_(f"probekit map --manifest new --onto {placed_run}").err
     table[:30].to_csv("manifests/faces.csv", index=False)
