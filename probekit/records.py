@@ -32,8 +32,8 @@ from probekit.fingerprint import fingerprint, plain
 SCHEMA = 1
 
 _LIBRARIES = (
-    "faiss-cpu", "faiss-gpu", "numpy", "open_clip_torch", "openTSNE", "pandas", "scikit-learn", "scipy",
-    "segment-anything", "timm", "torch", "torchvision", "transformers", "zarr",
+    "faiss-cpu", "faiss-gpu", "numpy", "open_clip_torch", "openTSNE", "pacmap", "pandas", "scikit-learn", "scipy",
+    "segment-anything", "timm", "torch", "torchvision", "transformers", "umap-learn", "zarr",
 )  # fmt: skip
 
 

@@ -32,6 +32,7 @@ PROMISED = {
     "layer-sweep",
     "load-features",
     "logistic-sweep",
+    "map",
     "memory-flat",
     "multinomial-sweep",
     "rerun-million",

@@ -10,7 +10,18 @@ import typer
 
 from probekit.errors import ProbekitError
 from probekit_cli import (
-    audit, blacklist, cache, compare, demo, extract, manifest, map_, predict, probe, report, retrieve
+    audit,
+    blacklist,
+    cache,
+    compare,
+    demo,
+    extract,
+    manifest,
+    map_,
+    predict,
+    probe,
+    report,
+    retrieve,
 )
 
 app = typer.Typer(

@@ -64,12 +64,30 @@ def count(number: int, noun: str) -> str:
 
 
 @contextlib.contextmanager
-def progress(what: str) -> "Iterator[Callable[[int, int], None]]":
-    """A bar with rate and time left on standard error, fed with (done, total); plain lines without a terminal."""
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+def progress(what: str, *, told: bool = True) -> "Iterator[Callable[[int, int], None]]":
+    """A bar with rate and time left on standard error, fed with (done, total); plain lines without a terminal.
+
+    Args:
+        what: is going on.
+        told: whether anything is fed; else the time that has passed is all that can be shown.
+    """
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        SpinnerColumn,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
 
     if not sys.stderr.isatty():
         yield _plain_progress(what)
+        return
+    if not told:
+        with Progress(SpinnerColumn(), TextColumn(what), TimeElapsedColumn(), console=stderr()) as bar:
+            bar.add_task(what, total=None)
+            yield lambda _done, _total: None
         return
     rate = TextColumn("{task.fields[rate]}")
     columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), rate, TextColumn("left"), TimeRemainingColumn())

@@ -1,7 +1,7 @@
 """Figures: arrays and tables become pictures, the same bytes for the same input.
 
     heat_maps.py       train/test matrices, differences, robustness, confusion, likenesses and distances
-    scatter.py         maps of samples
+    scatter.py         maps of samples, by class or by value
     distributions.py   histograms of scores
     curves.py          a value against the block it was read from, or against the number of examples
     rank_curves.py     the share of queries found by rank
@@ -26,7 +26,7 @@ from probekit.figures.distributions import histograms
 from probekit.figures.heat_maps import confusion, difference_matrix, matrix, robustness, square
 from probekit.figures.rank_curves import rank_curves
 from probekit.figures.rates import IDENTIFICATION, det_curves, roc_curves
-from probekit.figures.scatter import scatter_map
+from probekit.figures.scatter import OUTCOME_COLOURS, scatter_map, scatter_values
 from probekit.figures.style import (
     CLASS_COLOURS,
     CLASS_MARKERS,
@@ -42,6 +42,7 @@ __all__ = [
     "CLASS_MARKERS",
     "IDENTIFICATION",
     "ORANGE_TO_BLUE",
+    "OUTCOME_COLOURS",
     "POOL_COLOURS",
     "REAL_COLOUR",
     "WHITE_TO_BLUE",
@@ -61,6 +62,7 @@ __all__ = [
     "robustness",
     "roc_curves",
     "scatter_map",
+    "scatter_values",
     "shot_curves",
     "square",
 ]

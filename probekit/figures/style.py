@@ -37,7 +37,7 @@ WHITE_TO_BLUE = ORANGE_TO_BLUE[5:]
 REAL_COLOUR = "#6b7280"  # also in reports/static/map.js: seen on white and on black
 CLASS_COLOURS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#d55e00", "#56b4e9", "#8c6bb1")  # Okabe and Ito
 POOL_COLOURS = {"mated": CLASS_COLOURS[0], "unregistered": CLASS_COLOURS[4], REAL: REAL_COLOUR}  # in every picture
-CLASS_MARKERS = ("o", "^", "s", "D", "v", "P", "X", "*")  # a new one each time the colours have been used up
+CLASS_MARKERS = ("o", "^", "s", "D", "v", "P", "X", "*", "<")  # a new one each time the colours have been used up
 DASHES: "tuple[Dashes, ...]" = (
     "-", (0, (5, 1.5)), (0, (1.2, 1.2)), (0, (6, 1.5, 1.2, 1.5)), (0, (2.5, 2.5)), (0, (8, 2, 1, 1, 1, 2)),
 )  # fmt: skip

@@ -25,7 +25,9 @@ def render(template: str, *, scripts: Sequence[str], **context: object) -> str:
         f"script-src 'sha256-{digest}'"
     )
     page = environment().get_template(template)
-    return page.render(**context, style=Markup(_asset("style.css")), script=Markup(script), policy=policy)
+    return page.render(
+        **context, style=Markup(_asset("style.css") + _asset("map.css")), script=Markup(script), policy=policy
+    )
 
 
 @cache

@@ -20,6 +20,8 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 ROOT = Path(__file__).parents[2]
 NEEDS_A_HUB = ("clip", "dinov2", "sam", "hf:", "open_clip:")
 A_RUN = "runs/2026-03-01T12-00-00-probe-1a2b3c4d"  # in the documents: the run of the next command
+A_MAP = "runs/2026-03-01T12-00-00-map-5e6f7a8b"  # likewise
+MAKES_A_MAP = "probekit map --model srm --manifest demo"
 KEEPS_ITS_PROBE = "probekit probe --train telea --folds 0 --model srm --manifest demo"
 DIFFUSING = ("telea", "navier-stokes", "biharmonic")
 
@@ -104,7 +106,8 @@ def test_plain_zarr_reads_what_the_demo_extracted(newcomer):
 def test_every_documented_command_runs(newcomer):
     commands = [command for _, command in documented_commands()]
     saved = [command for command in commands if A_RUN in command]
-    last = [*saved, *(command for command in commands if command.startswith("probekit cache rm"))]
+    placed = [command for command in commands if A_MAP in command]
+    last = [*placed, *saved, *(command for command in commands if command.startswith("probekit cache rm"))]
     skipped = ("probekit demo",)
     with_one_manifest = [command for command in commands if "faces" not in command and command not in last]
     with_two = [command for command in commands if "faces" in command and command not in last]
@@ -117,7 +120,8 @@ def test_every_documented_command_runs(newcomer):
             for file in (newcomer.home / "manifests").glob(f"{name}.*"):
                 file.unlink()
         run = newcomer.last_run_of(KEEPS_ITS_PROBE) if command in saved else A_RUN
-        done = newcomer.type(command.replace(A_RUN, run))
+        map_run = newcomer.last_run_of(MAKES_A_MAP) if command in placed else A_MAP
+        done = newcomer.type(command.replace(A_RUN, run).replace(A_MAP, map_run))
         hub = any(f"--model {name}" in command for name in NEEDS_A_HUB)
         features = "--probe fc_weights.pth" in command and "Run: probekit extract --model clip" in done.stderr
         hub = hub or "--probe fc_weights.pth" in command

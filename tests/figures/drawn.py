@@ -66,6 +66,7 @@ def every_figure():
         ),
         "confusion": lambda **how: figures.confusion(COUNTS, title="Attribution", **how),
         "scatter_map": lambda **how: figures.scatter_map(PLANE, LABELS, title="Map", caption="purity 0.9", **how),
+        "scatter_values": lambda **how: figures.scatter_values(PLANE, PLANE[:, 0], name="age", title="Map", **how),
         "histograms": lambda **how: figures.histograms({"mated": PLANE[:, 0], "real": PLANE[:9, 1]}, title="P", **how),
         "layer_curves": lambda **how: figures.layer_curves(LAYERS, title="AUC by block", **how),
         "shot_curves": lambda **how: figures.shot_curves(SHOTS, title="AUC by shots", **how),

@@ -19,6 +19,60 @@ def test_a_map_prints_its_quality_and_the_count_of_each_class(words):
         assert word in words
 
 
+def test_the_legend_of_sixty_classes_covers_neither_points_nor_title(monkeypatch):
+    names = np.array([f"generator-with-a-name-{i % 60}" for i in range(240)])
+    plane = np.random.default_rng(0).normal(size=(240, 2))
+    boxes = boxes_of(monkeypatch, lambda: figures.scatter_map(plane, names, title="t-SNE", caption="purity 0.9"))
+    (axes,) = [box for text, box in boxes if text == "axes"]
+    entries = [box for text, box in boxes if "generator-with-a-name" in text]
+    assert len(entries) == 60
+    assert not any(axes.overlaps(box) for box in entries)
+    texts = dict(boxes)
+    numbers = [texts[str(i)] for i in range(1, 61)]
+    assert all(axes.overlaps(box) for box in numbers)
+    assert texts["t-SNE"].y0 > texts["purity 0.9"].y1
+    assert texts["purity 0.9"].y0 > axes.y1
+
+
+def test_of_more_classes_than_can_be_told_apart_the_rarest_are_one(words):
+    names = np.array([f"g{i}" for i in range(70)] + [f"g{i}" for i in range(59)] * 2)
+    figures.scatter_map(np.random.default_rng(0).normal(size=(len(names), 2)), names, title="")
+    assert "11 other classes  (11)" in words
+    assert sum(word.endswith("(3)") for word in words) == 59
+
+
+def test_a_long_caption_is_folded_over_the_map_and_keeps_clear_of_the_title(monkeypatch):
+    caption = "trustworthiness 0.9\n" + ", ".join(f"generator-{i} 0.91 (n 120)" for i in range(12))
+    boxes = boxes_of(monkeypatch, lambda: figures.scatter_map(PLANE, LABELS, title="t-SNE", caption=caption))
+    (axes,) = [box for text, box in boxes if text == "axes"]
+    ((words, beneath),) = [(text, box) for text, box in boxes if text.startswith("trustworthiness")]
+    (title,) = [box for text, box in boxes if text == "t-SNE"]
+    assert words.count("\n") > 2
+    assert beneath.x1 <= axes.x1 * 1.05
+    assert title.y0 > beneath.y1
+    assert beneath.y0 > axes.y1
+
+
+def test_background_has_no_class_and_a_scale_counts_what_has_no_value(words):
+    figures.scatter_map(PLANE, LABELS, title="", muted=LABELS == "real")
+    assert not any(word.startswith("real") for word in words)
+    values = PLANE[:, 0].copy()
+    values[:4] = np.nan
+    figures.scatter_values(PLANE, values, name="age", title="")
+    assert "age  (4 without)" in words
+
+
+def test_many_points_of_an_svg_are_one_picture_and_its_words_stay_text_shapes():
+    plane = np.random.default_rng(0).normal(size=(20_001, 2))
+    names = np.array(["lama"] * len(plane))
+    many = figures.scatter_map(plane, names, title="t-SNE", extension="svg")
+    few = figures.scatter_map(plane[:50], names[:50], title="t-SNE", extension="svg")
+    assert len(many) < 2e6
+    assert b"<image" in many
+    assert b"<image" not in few
+    assert many == figures.scatter_map(plane, names, title="t-SNE", extension="svg")
+
+
 def colours_of(monkeypatch, scores):
     found = {}
     save = Figure.savefig

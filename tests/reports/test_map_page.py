@@ -2,11 +2,14 @@
 
 import json
 import math
+from base64 import b64decode
 
 import pytest
 
 from probekit import reports
 from probekit.errors import RunError
+from probekit.reports import maps
+from probekit.reports.maps import MOST_CLASSES, map_data
 
 from . import run_folders
 from .page_checks import check
@@ -28,6 +31,7 @@ def test_a_map_page_holds_every_point_and_nothing_from_elsewhere():
     assert colouring["classes"][0] == "real"
     assert [colouring["classes"][code] for code in colouring["codes"]] == list(points["generator"])
     assert [entry["name"] for entry in data["colourings"]] == ["generator", "split"]
+    assert (data["total"], data["muted"]) == (40, 0)
     assert data["thumbnails"][39] is None
     assert data["thumbnails"][0].startswith("/9j/")
 
@@ -61,3 +65,58 @@ def test_a_point_without_a_place_is_an_error_that_names_it():
 def test_a_missing_column_is_named():
     with pytest.raises(RunError, match="no column generator, x"):
         reports.map_page(run_folders.points(5).drop(columns=["x", "generator"]), "broken")
+
+
+def test_the_chosen_column_comes_first_and_of_many_texts_the_rarest_are_one():
+    points = run_folders.points(400).assign(camera=[f"camera {i}" for i in [*range(100)] * 3 + [*range(10)] * 10])
+    data = map_data(points, colour="camera")
+    camera = data["colourings"][0]
+    assert [entry["name"] for entry in data["colourings"]] == ["camera", "generator", "split"]
+    assert len(camera["classes"]) == MOST_CLASSES
+    assert camera["classes"][-1] == f"{100 - MOST_CLASSES + 1} other classes"
+    assert {f"camera {i}" for i in range(10)} < set(camera["classes"])
+    assert [camera["classes"][code] for code in camera["codes"][:3]] == ["camera 0", "camera 1", "camera 2"]
+    assert camera["rest"]
+    assert "camera" not in [entry["name"] for entry in map_data(points)["colourings"]]
+
+
+def test_many_different_numbers_are_a_scale_and_few_are_classes():
+    points = run_folders.points(40).assign(quality=[None, *range(39)], steps=[1, 2, 3, 4] * 10, none="")
+    found = {entry["name"]: entry for entry in map_data(points)["colourings"]}
+    assert found["quality"]["values"][:3] == [None, 0, 1]
+    assert found["steps"]["classes"] == ["1", "2", "3", "4"]
+    assert "none" not in found
+
+
+def test_a_sample_of_the_points_keeps_its_own_thumbnails_and_says_how_many_there_are(monkeypatch):
+    monkeypatch.setattr(maps, "MOST_POINTS", 30)
+    points = run_folders.points(100).assign(placed=[i % 2 == 0 for i in range(100)])
+    data = map_data(points, [str(i).encode() for i in range(100)], seed=4)
+    assert data["total"] == 100
+    assert len(data["paths"]) == len(data["thumbnails"]) == 30
+    for path, thumbnail in zip(data["paths"], data["thumbnails"], strict=True):
+        assert path.endswith(f"{int(b64decode(thumbnail)):05d}.png")
+    numbers = [int(b64decode(thumbnail)) for thumbnail in data["thumbnails"]]
+    assert [number % 2 for number in numbers] == [1] * data["muted"] + [0] * (30 - data["muted"])
+    assert map_data(points, seed=4) | {"thumbnails": data["thumbnails"]} == data
+    assert map_data(points, seed=5)["paths"] != data["paths"]
+
+
+def test_the_same_points_give_the_same_bytes():
+    page = reports.map_page(run_folders.points(40), "t-SNE", [run_folders.picture("JPEG")] * 40)
+    assert page == reports.map_page(run_folders.points(40), "t-SNE", [run_folders.picture("JPEG")] * 40)
+
+
+def test_a_report_says_what_was_placed_and_how_well_the_attribution_probe_does(tmp_path):
+    placed = {**run_folders.SUBJECT, "n_placed": 9, "n_old": 1036, "purity_map": 0.5, "purity_chance": 0.25}
+    accuracy = {"balanced_acc": 0.83, "evaluation": "5-fold out of fold by group"}
+    mapped = {**run_folders.SUBJECT, "trustworthiness": 0.96, "purity_map": 0.61, "accuracy": accuracy}
+    table = run_folders.points(20).assign(placed=[False] * 11 + [True] * 9)
+    runs = [
+        run_folders.write_run(tmp_path, "map", {"runs": [part]}, tables={"map": table}) for part in (placed, mapped)
+    ]
+    page = check(reports.build(runs))
+    words = " ".join(page.text.split())
+    assert "9 images placed among 1,036; of their nearest, 0.500 are of their generator (chance 0.250)." in words
+    assert "k-NN purity 0.610; attribution probe 0.830 (5-fold out of fold by group)." in words
+    assert "the earlier map’s 11 images, pale" in words

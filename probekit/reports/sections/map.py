@@ -28,11 +28,7 @@ class MapSection(Section):
 
     def answers(self, run: Run) -> list[str]:
         """Quality of the map and purity of its neighbourhoods."""
-        return [
-            f"{run.subject(part)}: trustworthiness {number(part.get('trustworthiness'))}, "
-            f"k-NN purity {number(_purity(part))}{_chance(part)}."
-            for part in run.parts
-        ]
+        return [f"{run.subject(part)}: {_words(part)}" for part in run.parts]
 
     def headlines(self, run: Run) -> list[Headline]:
         """Purity of the neighbourhoods."""
@@ -44,6 +40,19 @@ class MapSection(Section):
     def context(self, run: Run) -> Mapping[str, Any]:
         """Every table of points, split by model where one table holds several."""
         return {"maps": [entry for name, table in run.tables.items() for entry in _maps(name, table)]}
+
+
+def _words(part: Mapping[str, Any]) -> str:
+    if "n_placed" in part:
+        return (
+            f"{part['n_placed']:,} images placed among {part['n_old']:,}; of their nearest, "
+            f"{number(_purity(part))} are of their generator{_chance(part)}."
+        )
+    found = f"trustworthiness {number(part.get('trustworthiness'))}, k-NN purity {number(_purity(part))}{_chance(part)}"
+    accuracy = part.get("accuracy")
+    if isinstance(accuracy, Mapping):
+        found += f"; attribution probe {number(accuracy.get('balanced_acc'))} ({accuracy.get('evaluation')})"
+    return f"{found}."
 
 
 def _purity(part: Mapping[str, Any]) -> float | None:

@@ -1,9 +1,30 @@
 // Maps: points drawn from one small picture per class; 10,000 of them take a few milliseconds a frame.
 (() => {
   // Okabe and Ito's colours, told apart by most eyes; real images grey; further classes repeat them in other shapes.
-  const REAL = "#6b7280"; // as in the figures
-  const COLOURS = ["#0072b2", "#e69f00", "#009e73", "#cc79a7", "#d55e00", "#56b4e9", "#b8a900", "#7a5fd0"];
-  const SHAPES = ["circle", "square", "triangle", "diamond"];
+  const REAL = "#6b7280"; // as in the figures, and so are the others
+  const COLOURS = ["#0072b2", "#e69f00", "#009e73", "#cc79a7", "#d55e00", "#56b4e9", "#8c6bb1"];
+  const REST = { colour: "#a9adb5", shape: "circle" };
+  const PALE = { colour: "#9ca3af", shape: "circle" };
+  const VIRIDIS = ["#440154", "#472d7b", "#3b528b", "#2c728e", "#21918c", "#28ae80", "#5ec962", "#addc30", "#fde725"];
+  const STEPS = 64; // of a scale
+  // Corners, in radii; the circle has none.
+  const star = (n, inner, outer, turn) => Array.from({ length: 2 * n }, (_, i) => {
+    const r = i % 2 ? inner : outer, angle = Math.PI * (i / n - .5 + turn);
+    return [r * Math.cos(angle), r * Math.sin(angle)];
+  });
+  const plus = [[-1, -3], [1, -3], [1, -1], [3, -1], [3, 1], [1, 1], [1, 3], [-1, 3], [-1, 1], [-3, 1], [-3, -1], [-1, -1]].map(([x, y]) => [x * .4, y * .4]);
+  const SHAPES = {
+    circle: null,
+    up: [[0, -1.2], [1.05, .75], [-1.05, .75]],
+    square: [[-.88, -.88], [.88, -.88], [.88, .88], [-.88, .88]],
+    diamond: [[0, -1.25], [1.25, 0], [0, 1.25], [-1.25, 0]],
+    down: [[0, 1.2], [1.05, -.75], [-1.05, -.75]],
+    plus,
+    cross: plus.map(([x, y]) => [(x - y) * Math.SQRT1_2, (x + y) * Math.SQRT1_2]),
+    star: star(5, .55, 1.35, 0),
+    left: [[-1.2, 0], [.75, 1.05], [.75, -1.05]],
+  };
+  const SHAPE_NAMES = Object.keys(SHAPES);
   const REACH = 14; // px from the pointer to the nearest point
   const WIDEST = 400; // times the zoom that shows all
 
@@ -12,23 +33,42 @@
 
   function draw(context, shape, x, y, r) {
     context.beginPath();
-    if (shape === "circle") context.arc(x, y, r, 0, 2 * Math.PI);
-    else if (shape === "square") context.rect(x - r * .88, y - r * .88, r * 1.76, r * 1.76);
-    else {
-      const corners = shape === "triangle" ? [[0, -1.2], [1.05, .75], [-1.05, .75]] : [[0, -1.25], [1.25, 0], [0, 1.25], [-1.25, 0]];
-      for (const [dx, dy] of corners) context.lineTo(x + dx * r, y + dy * r);
-      context.closePath();
-    }
+    const corners = SHAPES[shape];
+    if (!corners) return context.arc(x, y, r, 0, 2 * Math.PI);
+    for (const [dx, dy] of corners) context.lineTo(x + dx * r, y + dy * r);
+    context.closePath();
   }
 
-  function looks(classes) {
+  function looks({ classes, rest, colours }) {
     let next = 0;
-    return classes.map((name) => {
-      if (name === "real") return { colour: REAL, shape: SHAPES[0] };
+    return classes.map((name, code) => {
+      if (colours[name]) return { colour: colours[name], shape: "circle" };
+      if (name === "real") return { colour: REAL, shape: "circle" };
+      if (rest && code === classes.length - 1) return REST;
       const i = next++;
-      return { colour: COLOURS[i % COLOURS.length], shape: SHAPES[Math.floor(i / COLOURS.length) % SHAPES.length] };
+      return { colour: COLOURS[i % COLOURS.length], shape: SHAPE_NAMES[Math.floor(i / COLOURS.length) % SHAPE_NAMES.length] };
     });
   }
+
+  function mixed(share) {
+    const at = share * (VIRIDIS.length - 1), i = Math.min(Math.floor(at), VIRIDIS.length - 2);
+    const [a, b] = [VIRIDIS[i], VIRIDIS[i + 1]].map((hex) => [1, 3, 5].map((k) => parseInt(hex.slice(k, k + 2), 16)));
+    return `rgb(${a.map((from, k) => Math.round(from + (b[k] - from) * (at - i))).join(" ")})`;
+  }
+
+  // A scale as classes: so many steps, and one for points without a value.
+  function stepped(colouring) {
+    const known = colouring.values.filter((value) => value !== null);
+    const [low, high] = extent(known);
+    const step = (value) => Math.min(STEPS - 1, Math.floor(STEPS * (value - low) / (high - low || 1)));
+    return Object.assign(colouring, {
+      low, high, without: colouring.values.length - known.length,
+      codes: colouring.values.map((value) => value === null ? STEPS : step(value)),
+      looks: [...Array.from({ length: STEPS }, (_, i) => ({ colour: mixed((i + .5) / STEPS), shape: "circle" })), REST],
+    });
+  }
+
+  const extent = (values) => values.reduce(([low, high], v) => [Math.min(low, v), Math.max(high, v)], [Infinity, -Infinity]);
 
   function sprite(look, radius, ratio) {
     const side = Math.ceil((radius * 2.6 + 2) * ratio);
@@ -58,9 +98,11 @@
     const [canvas, stage, card] = ["canvas", ".map-stage", "[data-card]"].map((css) => root.querySelector(css));
     const [search, found, classList] = ["[data-search]", "[data-found]", "[data-classes]"].map((css) => root.querySelector(css));
     const context = canvas.getContext("2d");
-    const lowered = data.paths.map((path) => (data.prefix + path).toLowerCase());
+    const generators = data.colourings.find(({ name }) => name === "generator");
+    const generator = (i) => generators?.classes?.[generators.codes[i]] ?? "";
+    const lowered = data.paths.map((path, i) => `${data.prefix}${path}\n${generator(i)}`.toLowerCase());
     const order = shuffled(n);
-    const extent = (values) => values.reduce(([low, high], v) => [Math.min(low, v), Math.max(high, v)], [Infinity, -Infinity]);
+    const earlier = root.querySelector("[data-earlier]"); // the switch of the first points, which are background
     const [[x0, x1], [y0, y1]] = n ? [extent(data.x), extent(data.y)] : [[0, 1], [0, 1]];
 
     const state = { colouring: data.colourings[0], looks: [], hidden: new Set(), matches: null, picked: -1, pinned: false, step: -1 };
@@ -68,7 +110,9 @@
     let waiting = false;
 
     const screen = (i) => [data.x[i] * view.scale + view.x, -data.y[i] * view.scale + view.y];
-    const visible = (i) => !state.hidden.has(state.colouring.codes[i]);
+    const muted = (i) => i < data.muted;
+    const visible = (i) => muted(i) ? earlier.checked : !state.hidden.has(state.colouring.codes[i]);
+    const value = ({ classes, codes, values }, i) => classes ? classes[codes[i]] : values[i] === null ? "–" : String(values[i]);
 
     function redraw() {
       if (waiting) return;
@@ -80,17 +124,17 @@
       const { ratio, width, height } = view;
       const radius = Math.max(1.6, Math.min(4.2, 90 / Math.sqrt(n || 1))) * Math.min(2, (view.scale / view.fit) ** .25);
       const sprites = state.looks.map((look) => sprite(look, radius, ratio));
+      const pale = sprite(PALE, radius * .8, ratio);
       context.setTransform(1, 0, 0, 1, 0, 0);
       context.clearRect(0, 0, canvas.width, canvas.height);
-      for (const bright of state.matches ? [false, true] : [true]) {
-        context.globalAlpha = bright ? .8 : .1;
+      for (const layer of layers()) {
+        context.globalAlpha = layer.alpha;
         for (const i of order) {
-          const code = state.colouring.codes[i];
-          if (state.hidden.has(code) || (state.matches && state.matches.has(i) !== bright)) continue;
+          if (muted(i) !== layer.muted || !visible(i) || (state.matches && state.matches.has(i) !== layer.found)) continue;
           const x = data.x[i] * view.scale + view.x;
           const y = -data.y[i] * view.scale + view.y;
           if (x < -9 || y < -9 || x > width + 9 || y > height + 9) continue;
-          const picture = sprites[code];
+          const picture = layer.muted ? pale : sprites[state.colouring.codes[i]];
           context.drawImage(picture, Math.round(x * ratio - picture.width / 2), Math.round(y * ratio - picture.height / 2));
         }
       }
@@ -105,6 +149,16 @@
       }
     }
 
+    // From the bottom: the background, what does not match a search, what is looked for.
+    function layers() {
+      const every = [];
+      for (const found of state.matches ? [false, true] : [undefined]) {
+        if (data.muted) every.push({ muted: true, found, alpha: found === false ? .05 : found ? .8 : .3 });
+        every.push({ muted: false, found, alpha: found === false ? .1 : .8 });
+      }
+      return every;
+    }
+
     function placeCard(x, y) {
       const left = x + 16 + card.offsetWidth > view.width ? x - 16 - card.offsetWidth : x + 16;
       card.style.left = `${Math.max(4, Math.min(left, view.width - card.offsetWidth - 4))}px`;
@@ -116,11 +170,8 @@
       Object.assign(state, { picked: i, pinned });
       card.hidden = i < 0;
       if (i >= 0) {
-        const lines = data.colourings.map(({ name, classes, codes }) => {
-          const line = element("div");
-          line.append(element(name === "generator" ? "strong" : "span", name === "generator" ? classes[codes[i]] : `${name}: ${classes[codes[i]]}`));
-          return line;
-        });
+        const others = data.colourings.filter((each) => each !== generators);
+        const lines = [element("strong", generator(i)), ...others.map((each) => element("div", `${each.name}: ${value(each, i)}`))];
         const thumbnail = data.thumbnails[i];
         const picture = thumbnail ? [Object.assign(new Image(), { src: `data:image/jpeg;base64,${thumbnail}`, alt: "" })] : [];
         if (picture.length) picture[0].addEventListener("load", redraw);
@@ -130,8 +181,8 @@
       redraw();
     }
 
-    function nearest(x, y) {
-      let [best, distance] = [-1, REACH ** 2];
+    function nearest(x, y, reach = REACH) {
+      let [best, distance] = [-1, reach ** 2];
       for (let i = 0; i < n; i++) {
         const dx = data.x[i] * view.scale + view.x - x;
         const dy = -data.y[i] * view.scale + view.y - y;
@@ -178,21 +229,42 @@
     }
 
     function colourBy(colouring) {
-      Object.assign(state, { colouring, hidden: new Set(), looks: looks(colouring.classes) });
-      const counts = colouring.classes.map(() => 0);
-      for (const code of colouring.codes) counts[code]++;
-      classList.replaceChildren(...colouring.classes.map((name, code) => {
+      if (colouring.values && !colouring.codes) stepped(colouring);
+      Object.assign(state, { colouring, hidden: new Set(), looks: colouring.looks ?? looks(colouring) });
+      root.querySelector("[data-all]").hidden = !colouring.classes;
+      classList.replaceChildren(...colouring.classes ? switches(colouring) : [bar(colouring)]);
+      report();
+      redraw();
+    }
+
+    function switches({ classes, codes }) {
+      const counts = classes.map(() => 0);
+      for (let i = data.muted; i < n; i++) counts[codes[i]]++;
+      return classes.map((name, code) => {
         const label = element("label");
         const box = Object.assign(element("input"), { type: "checkbox", checked: true, value: name });
-        box.addEventListener("change", () => {
-          state.hidden[box.checked ? "delete" : "add"](code);
-          if (state.picked >= 0 && !visible(state.picked)) pick(-1);
-          report();
-          redraw();
-        });
+        box.addEventListener("change", () => toggle(box, code));
         label.append(box, sprite(state.looks[code], 5, 2), Object.assign(element("span", name), { title: name }), element("span", numeral.format(counts[code])));
         return label;
-      }));
+      });
+    }
+
+    function bar({ low, high, without }) {
+      const scale = Object.assign(element("div"), { className: "map-bar" });
+      const colours = element("i");
+      colours.style.background = `linear-gradient(to right, ${VIRIDIS.join(", ")})`;
+      scale.append(element("span", String(low)), colours, element("span", String(high)));
+      if (without) scale.append(element("p", `${numeral.format(without)} without a value, grey`));
+      return scale;
+    }
+
+    function toggle(box, code) {
+      state.hidden[box.checked ? "delete" : "add"](code);
+      changed();
+    }
+
+    function changed() {
+      if (state.picked >= 0 && !visible(state.picked)) pick(-1);
       report();
       redraw();
     }
@@ -217,11 +289,30 @@
       const candidates = state.matches ? [...state.matches].filter(visible) : [];
       if (!candidates.length) return;
       state.step = (state.step + 1) % candidates.length;
-      const i = candidates[state.step];
+      keep(candidates[state.step], `${numeral.format(state.step + 1)} of ${numeral.format(candidates.length)}: `);
+    }
+
+    // Shows a point that was chosen without a pointer, and says which.
+    function keep(i, lead = "") {
+      if (i < 0) return;
       const [x, y] = screen(i);
       if (x < 0 || y < 0 || x > view.width || y > view.height) move(view.width / 2 - x, view.height / 2 - y);
       pick(i, true);
-      found.textContent = `${numeral.format(state.step + 1)} of ${numeral.format(candidates.length)}: ${data.prefix + data.paths[i]}`;
+      found.textContent = `${lead}${data.prefix + data.paths[i]} (${generator(i)})`;
+    }
+
+    // The nearest point within a right angle around the direction.
+    function step(dx, dy) {
+      const [x0, y0] = state.picked >= 0 ? screen(state.picked) : [view.width / 2, view.height / 2];
+      let [best, distance] = [-1, Infinity];
+      for (let i = 0; i < n; i++) {
+        if (i === state.picked || !visible(i) || (state.matches && !state.matches.has(i))) continue;
+        const [x, y] = screen(i);
+        const along = (x - x0) * dx + (y - y0) * dy, across = Math.abs((x - x0) * dy) + Math.abs((y - y0) * dx);
+        if (along <= 0 || across > along) continue;
+        if (along + across < distance) [best, distance] = [i, along + across];
+      }
+      keep(best);
     }
 
     const pointers = new Map();
@@ -270,14 +361,25 @@
     const keys = {
       ArrowLeft: () => move(60, 0), ArrowRight: () => move(-60, 0), ArrowUp: () => move(0, 60), ArrowDown: () => move(0, -60),
       "+": () => zoom(1.4), "=": () => zoom(1.4), "-": () => zoom(1 / 1.4), 0: showAll, Escape: () => pick(-1),
+      Enter: () => keep(nearest(view.width / 2, view.height / 2, Infinity)),
     };
+    const steps = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
     canvas.addEventListener("keydown", (event) => {
       if (!keys[event.key] || event.ctrlKey || event.metaKey || event.altKey) return;
       event.preventDefault();
-      keys[event.key]();
+      if (event.shiftKey && steps[event.key]) step(...steps[event.key]);
+      else keys[event.key]();
     });
     const buttons = { in: () => zoom(1.6), out: () => zoom(1 / 1.6), reset: showAll };
     for (const button of root.querySelectorAll("[data-zoom]")) button.addEventListener("click", buttons[button.dataset.zoom]);
+    for (const button of root.querySelectorAll("[data-show]")) {
+      button.addEventListener("click", () => {
+        state.hidden = new Set(button.dataset.show === "none" ? state.colouring.classes.keys() : []);
+        for (const box of classList.querySelectorAll("input")) box.checked = button.dataset.show === "all";
+        changed();
+      });
+    }
+    earlier?.addEventListener("change", changed);
     search.addEventListener("input", () => lookFor(search.value));
     search.addEventListener("keydown", (event) => { if (event.key === "Enter") nextMatch(); });
 

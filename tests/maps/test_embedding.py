@@ -4,40 +4,18 @@ import json
 from dataclasses import replace
 
 import numpy as np
-import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.manifold import trustworthiness
+from threadpoolctl import threadpool_limits
 
 from probekit.errors import ModelError, UnknownNameError, UsageError
-from probekit.features import FeatureSet, Source
+from probekit.fingerprint import plain
 from probekit.maps import MapSettings, embed_map
-
-
-def feature_set(generator, *blocks):
-    n = len(generator)
-    samples = pd.DataFrame(
-        {
-            "path": [f"{row}.png" for row in range(n)],
-            "label": (np.asarray(generator) != "real").astype(int),
-            "generator": generator,
-            "domain": "",
-            "split": "train",
-            "group": [f"g{row}" for row in range(n)],
-        }
-    )
-    source = Source("cloud", "raw", "none", "float32", "0" * 64)
-    arrays = tuple(np.asarray(block, dtype=np.float32) for block in blocks)
-    return FeatureSet("cloud", (source,) * len(arrays), samples, arrays, pd.DataFrame({"path": []}))
-
-
-def clouds(n=120, d=70, apart=4.0, seed=0):
-    rng = np.random.default_rng(seed)
-    generator = rng.choice(["real", "telea", "shiftmap"], n)
-    centres = {name: apart * rng.normal(size=d) for name in ("real", "telea", "shiftmap")}
-    return feature_set(generator, np.stack([centres[name] for name in generator]) + rng.normal(size=(n, d)))
+from probekit.maps.methods.tsne import TSNE
+from tests.maps.clouds import clouds, feature_set
 
 
 def purity(x, generator, k):
@@ -143,10 +121,75 @@ def test_progress_rises_to_the_end():
         (clouds(n=4), {}, UsageError, "at least 5 samples"),
         (clouds(n=20), {"perplexity": 30.0}, UsageError, "up to 6.3"),
         (clouds(n=20), {"condition": "cosine"}, UnknownNameError, "zscore"),
+        (clouds(n=20), {"perplexity": (2.0, 30.0)}, UsageError, "--perplexity 30 does not fit 20 samples"),
+        (clouds(n=20), {"perplexity": "multi"}, UsageError, "multiscale"),
+        (clouds(n=20), {"method": "usne"}, UnknownNameError, "tsne"),
+        (clouds(n=20), {"method": "umap", "perplexity": 5.0}, UsageError, "UMAP has none"),
+        (clouds(n=20), {"size": 4}, UsageError, "at least 5 samples"),
         (feature_set(["real"] * 9, np.full((9, 4), 0.1)), {}, UsageError, "nothing to map"),
         (feature_set(["real"] * 9, np.full((9, 4), np.nan)), {}, ModelError, "0.png: its features are not finite"),
     ],
 )
 def test_what_cannot_be_mapped_says_why(fs, change, error, message):
     with pytest.raises(error, match=message):
-        embed_map(fs, replace(MapSettings(), **change))
+        embed_map(fs, MapSettings(**change))
+
+
+@pytest.mark.parametrize(("n", "expected"), [(5, 4 / 3), (90, 89 / 3), (91, 30), (60_000, 30)])
+def test_the_perplexity_is_30_or_what_few_samples_can_take(n, expected):
+    assert TSNE().perplexities(n) == (pytest.approx(expected),)
+
+
+def test_multiscale_is_30_and_a_hundredth_of_the_samples():
+    assert TSNE("multiscale").perplexities(5000) == (30, 50)
+    with pytest.raises(UsageError, match="no more than 30 for 3000 samples: name two"):
+        TSNE("multiscale").perplexities(3000)
+    with pytest.raises(UsageError, match="map 50,000 of them with --size"):
+        TSNE("multiscale").perplexities(60_000)
+
+
+def test_several_perplexities_are_averaged_and_named():
+    several = embed_map(clouds(), MapSettings(perplexity=(30.0, 5.0)))
+    assert several.perplexity == (5, 30)
+    assert several.caption.endswith("perplexities 5 and 30")
+    assert json.loads(json.dumps(several.to_json()))["perplexity"] == [5, 30]
+    for one in (5.0, 30.0):
+        alone = embed_map(clouds(), MapSettings(perplexity=one))
+        assert not np.allclose(alone.coordinates, several.coordinates)
+
+
+def test_a_part_of_the_samples_keeps_the_proportions_and_says_so():
+    fs = clouds()
+    result = embed_map(fs, MapSettings(size=60))
+    assert len(result.points) == 60
+    assert result.caption.endswith("60 of 120 images")
+    whole, part = (each["generator"].value_counts(normalize=True) for each in (fs.samples, result.points))
+    assert_allclose(part[whole.index], whole, atol=1 / 60)
+    assert set(result.points["path"]) < set(fs.samples["path"])
+    assert result.points["path"].is_monotonic_increasing == fs.samples["path"].is_monotonic_increasing
+    everything = embed_map(fs, MapSettings(size=500))
+    assert_array_equal(everything.coordinates, embed_map(fs, MapSettings()).coordinates)
+
+
+def test_a_map_does_not_depend_on_the_number_of_threads():
+    fs = clouds(n=300)
+    found = []
+    for threads in (1, 2):
+        with threadpool_limits(limits=threads):
+            found.append(embed_map(fs, MapSettings()).coordinates)
+    assert_array_equal(*found)
+
+
+def test_columns_of_the_manifest_are_carried_along_and_those_of_the_map_kept_apart():
+    fs = clouds(n=20)
+    fs = replace(fs, samples=fs.samples.assign(x=1, quality=np.arange(20), neighbors="n"))
+    points = embed_map(fs, MapSettings()).points
+    assert (points["quality"] == np.arange(20)).all()
+    assert (points["manifest_x"] == 1).all()
+    assert (points["manifest_neighbors"] == "n").all()
+    assert points["x"].nunique() > 10
+
+
+def test_settings_of_before_have_the_fingerprint_of_before():
+    assert "method" not in plain(MapSettings())
+    assert plain(MapSettings(method="umap"))["method"] == "umap"
