@@ -99,7 +99,12 @@ class ProbeScore:
 
 
 def fold(
-    condition: Condition, classifier: Classifier, calibration: Calibration | None, names: Sequence[str], probe: str
+    condition: Condition,
+    classifier: Classifier,
+    calibration: Calibration | None,
+    names: Sequence[str],
+    probe: str,
+    of: int | None = None,
 ) -> ProbeScore:
     """The scores of a fitted probe.
 
@@ -109,6 +114,7 @@ def fold(
         calibration: slope and offset of its decisions, if any.
         names: of the classes, `real` first.
         probe: its name, for the error.
+        of: number of the class that is explained; None for the predicted one.
 
     Raises:
         ProbeError: the probe is not linear, or its condition cannot be folded.
@@ -131,4 +137,4 @@ def fold(
     scores = tuple(
         LinearScore(condition.name, column, float(bias)) for column, bias in zip(columns.T, biases, strict=True)
     )
-    return ProbeScore(scores, tuple(names[1:]) if len(names) == 2 else tuple(names))
+    return ProbeScore(scores, tuple(names[1:]) if len(names) == 2 else tuple(names), of)
