@@ -9,7 +9,7 @@ import sys
 import typer
 
 from probekit.errors import ProbekitError
-from probekit_cli import blacklist, cache, demo, extract, manifest, map_, predict, probe, report, retrieve
+from probekit_cli import blacklist, cache, demo, extract, manifest, map_, predict, probe, report, retrieve, saliency
 
 app = typer.Typer(
     name="probekit",
@@ -31,6 +31,7 @@ app.command()(retrieve.retrieve)
 app.add_typer(blacklist.app, name="blacklist")
 app.command("map")(map_.map_)
 app.command("tsne", hidden=True)(map_.map_)
+app.command()(saliency.saliency)
 app.command()(report.report)
 
 

@@ -6,6 +6,7 @@
     curves.py          a value against the block it was read from, or against the number of examples
     rank_curves.py     the share of queries found by rank
     contact_sheets.py  queries and their neighbours, to look at
+    overlays.py        images under the colours of a map
     rates.py           ROC and DET curves
     calibration.py     reliability diagrams
     style.py           what all of them share: canvas, colours, titles, legends
@@ -22,6 +23,7 @@ from probekit.figures.contact_sheets import Thumbnail, contact_sheet
 from probekit.figures.curves import layer_curves, shot_curves
 from probekit.figures.distributions import histograms
 from probekit.figures.heat_maps import confusion, difference_matrix, matrix, robustness
+from probekit.figures.overlays import Overlay, overlay, overlay_sheet
 from probekit.figures.rank_curves import rank_curves
 from probekit.figures.rates import IDENTIFICATION, det_curves, roc_curves
 from probekit.figures.scatter import scatter_map
@@ -44,6 +46,7 @@ __all__ = [
     "REAL_COLOUR",
     "WHITE_TO_BLUE",
     "Extension",
+    "Overlay",
     "Thumbnail",
     "confusion",
     "contact_sheet",
@@ -52,6 +55,8 @@ __all__ = [
     "histograms",
     "layer_curves",
     "matrix",
+    "overlay",
+    "overlay_sheet",
     "rank_curves",
     "reliability",
     "robustness",

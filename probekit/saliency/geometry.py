@@ -109,9 +109,7 @@ def _tencrop(view: View, image: "Tensor") -> list[Placement]:
     corners = [(0, 0), (0, width - side), (height - side, 0), (height - side, width - side), centre]
     return [
         # mirrored padding: what is left of the image when it is mirrored was right of it before
-        Placement(
-            (side, side), resized, (y - top, x - (width - resized[1] - left if mirrored else left)), mirrored
-        )
+        Placement((side, side), resized, (y - top, x - (width - resized[1] - left if mirrored else left)), mirrored)
         for mirrored in (False, True)
         for y, x in corners
     ]
@@ -139,10 +137,12 @@ def _cut(image: "Tensor", place: Placement) -> "Tensor":
     """The crop, with zeros where it reaches beyond the image."""
     from torch.nn.functional import pad
 
-    (height, width), (y, x), (h, w) = place.crop, place.corner, _size(image)
+    (height, width), (y, x) = place.crop, place.corner
     inside = image[:, max(y, 0) : y + height, max(x, 0) : x + width]
     before = (max(-y, 0), max(-x, 0))
-    return pad(inside, (before[1], width - before[1] - inside.shape[2], before[0], height - before[0] - inside.shape[1]))
+    return pad(
+        inside, (before[1], width - before[1] - inside.shape[2], before[0], height - before[0] - inside.shape[1])
+    )
 
 
 def _centre(resized: Size, crop: Size) -> Placement:

@@ -50,9 +50,9 @@ class LinearScore:
         if self.condition not in ("l2", "layernorm"):
             return g
         u, scale = self._normalised(x[None])[0], self._scale(x)
-        if self.condition == "l2":
-            return (g - u * (u @ g)) / scale
-        return (g - g.mean() - u * (u @ g) / len(x)) / scale
+        across: Vector = u * (u @ g) if self.condition == "l2" else g.mean() + u * (u @ g) / len(x)
+        slope: Vector = (g - across) / scale
+        return slope
 
     def shares(self, tokens: Float[np.ndarray, "p d"], x: Vector) -> Float[np.ndarray, " p"]:
         """What each token adds to the score of their mean x: `mean(shares) + bias` is that score."""
@@ -120,7 +120,9 @@ def fold(
         ProbeError: the probe is not linear, or its condition cannot be folded.
     """
     if not isinstance(classifier, LinearClassifier):
-        raise ProbeError(f"probe {probe} is not linear: nothing says where it looks. Train logistic, svm, ridge or lda.")
+        raise ProbeError(
+            f"probe {probe} is not linear: nothing says where it looks. Train logistic, svm, ridge or lda."
+        )
     if condition.name not in EXACT or len(condition.widths) > 1:
         raise ProbeError(
             f"condition {condition.name!r} of {len(condition.widths)} blocks cannot be folded into weights: train on "

@@ -5,8 +5,8 @@ All are of the pixels that the view showed to the model and that have a value; m
     ap         average precision of the values against the mask, tie-aware as scikit-learn's
     iou        |S ∩ M| / |S ∪ M|, S the pixels whose value, scaled to 0–1 between least and greatest, is at least .5
                (the threshold of Dolos, Țânțaru et al. 2024, arXiv:2311.04584); a constant map selects nothing
-    pointing   the pointing game (Zhang et al. 2018, arXiv:1608.00507) without tolerance: whether the greatest value lies
-               in the mask; of several equal ones the share that does
+    pointing   the pointing game (Zhang et al. 2018, arXiv:1608.00507) without tolerance: whether the greatest value
+               lies in the mask; of several equal ones the share that does
 
 The centre prior is a Gaussian about the middle of the image with a standard deviation of a quarter of each side. Chance
 is the expected value of a map of independent uniform noise: with H the n-th harmonic number and a = m / n,

@@ -29,7 +29,9 @@ def read_mask(path: Path, size: tuple[int, int]) -> Bool[np.ndarray, "h w"]:
         return mask
     (h, w), (height, width) = mask.shape, size
     if abs(h * width - w * height) > max(h, w, height, width):
-        raise ImageError(f"{path}: the mask is {w} × {h} pixels, its image {width} × {height}: cut it to the same part.")
+        raise ImageError(
+            f"{path}: the mask is {w} × {h} pixels, its image {width} × {height}: cut it to the same part."
+        )
     rows, columns = np.arange(height) * h // height, np.arange(width) * w // width
     stretched: Bool[np.ndarray, "h w"] = mask[np.ix_(rows, columns)]
     return stretched

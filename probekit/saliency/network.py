@@ -253,7 +253,7 @@ def _maps(network: Network, pixels: "Tensor", shown: Shown) -> list[Layer]:
         shape = last if last in shapes else (b * c, a) if last is None and b == c > 1 else None
         if shape:
             found.pop(module, None)
-            found[module] = Layer(module, "output", *shape, f"output of {type(module).__name__}")  # type: ignore[misc]  # two numbers
+            found[module] = Layer(module, "output", *shape, f"output of {type(module).__name__}")
 
     hooks = [module.register_forward_hook(record) for module in network.net.network.modules()]
     try:
@@ -279,7 +279,9 @@ def _matters(network: Network, layer: Layer, pixels: "Tensor", shown: Shown) -> 
         with torch.enable_grad():
             crop = pixels[:1].detach().clone().requires_grad_()
             features = network.net.run(crop, shown.batch.sizes[:1], [network.tap])[network.tap]
-            across = torch.linspace(-1, 1, features.shape[-1], device=features.device) ** 3  # no sum: a norm's is constant
+            across = (
+                torch.linspace(-1, 1, features.shape[-1], device=features.device) ** 3
+            )  # no sum: a norm's is constant
             (gradient,) = torch.autograd.grad((features * across).sum(), seen[-1:], allow_unused=True)
     finally:
         hook.remove()

@@ -115,10 +115,14 @@ def saved_probe(head: Head, manifest: Manifest, settings: SaliencySettings) -> t
         UnknownNameError: a generator or class that does not exist.
     """
     if not isinstance(head, SavedHead):
-        raise ProbeError(f"{head.path}: {head.title} is not one of probekit's saved probes: save one with probekit probe.")
+        raise ProbeError(
+            f"{head.path}: {head.title} is not one of probekit's saved probes: save one with probekit probe."
+        )
     probe = head.probe
     if probe.task not in ("binary", "one-vs-real", "attribution"):
-        raise ProbeError(f"{head.path}: a {probe.task} probe does not speak of fakes: give a binary or attribution one.")
+        raise ProbeError(
+            f"{head.path}: a {probe.task} probe does not speak of fakes: give a binary or attribution one."
+        )
     if probe.crops != "mean":
         raise ProbeError(f"{head.path}: it scores single crops, and a map is of a whole image: train on their mean.")
     task = "attribution" if probe.task == "attribution" else "binary"

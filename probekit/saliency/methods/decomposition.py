@@ -16,7 +16,9 @@ from probekit.saliency.linear import ProbeScore
 from probekit.saliency.methods import Maps, Method, Scored
 from probekit.saliency.network import Network, Shown, grid_side
 
-TOLERANCE = 1e-3  # of the largest feature: how far the mean of the tokens may be from the tap; float32 sums are far nearer
+TOLERANCE = (
+    1e-3  # of the largest feature: how far the mean of the tokens may be from the tap; float32 sums are far nearer
+)
 
 
 @methods.add("decomposition")

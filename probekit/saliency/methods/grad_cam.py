@@ -3,7 +3,8 @@
     α_c = mean over positions of ∂ score / ∂ A_c        map = max(0, Σ_c α_c A_c)
 
 A is the last map that the score depends on (`network.find_layer`), with class tokens and registers left out. For a
-binary probe the score is the log-odds of fake, whatever the image is called; for attribution that of the explained class.
+binary probe the score is the log-odds of fake, whatever the image is called; for attribution that of the class that is
+explained.
 """
 
 from collections.abc import Sequence
@@ -26,7 +27,9 @@ class GradCam(Method):
     """Channels of the last map, weighted by how much the score grows with each."""
 
     title = "Grad-CAM"
-    about = "Channels of the last map weighted by how the score grows with each; what speaks against it is cut off at 0."
+    about = (
+        "Channels of the last map weighted by how the score grows with each; what speaks against it is cut off at 0."
+    )
 
     def explain(self, network: Network, shown: Shown, probes: Sequence[Sequence[ProbeScore]]) -> Maps:
         """Maps of at least 0.

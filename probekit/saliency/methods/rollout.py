@@ -81,7 +81,7 @@ def _attention(network: Network, pixels: "Tensor", shown: Shown) -> "tuple[list[
         hooks.append(block.register_forward_pre_hook(lambda *_, number=number: now.append(number)))
         hooks.append(block.register_forward_hook(lambda *_: now.clear()))
     try:
-        with torch.no_grad(), _watching(lambda weights: found[now[-1]].append(weights) if now else None):
+        with torch.no_grad(), _watching(lambda weights: found[now[-1]].append(weights.float()) if now else None):
             features = network.net.run(pixels, shown.batch.sizes, [network.tap])[network.tap]
     finally:
         for hook in hooks:
@@ -108,7 +108,7 @@ def _watching(keep: Any) -> "TorchFunctionMode":  # noqa: ANN401  # a callable t
             given = dict(kwargs or {})
             if function is functional.multi_head_attention_forward:
                 out, weights = function(*args, **given | {"need_weights": True, "average_attn_weights": True})
-                keep(weights.float())
+                keep(weights)
                 return out, None
             if function is functional.scaled_dot_product_attention:
                 keep(_weights(*args, **given))
