@@ -53,8 +53,8 @@ def overlay(shown: Overlay, *, title: str, remark: str = "", extension: Extensio
         bar = figure.colorbar(_mappable(), ax=right, shrink=0.72, pad=0.02, ticks=[0, 1])
         bar.ax.set_yticklabels(["least", "most"])
         bar.outline.set_visible(False)  # type: ignore[operator]  # its stubs call it an array
-        left.set_title(shown.name, fontsize=10, loc="left", color=INK)
-        right.set_title(shown.note, fontsize=10, loc="left", color=FAINT)
+        left.set_title(shown.name, fontsize=10, loc="left", color=INK, y=-0.1)
+        right.set_title(shown.note, fontsize=10, loc="left", color=FAINT, y=-0.1)
         headline(figure, title, 8.0, remark=remark)
         return picture(figure, extension)
 

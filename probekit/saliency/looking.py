@@ -281,8 +281,8 @@ class _Looker:
             if unseen := int((per_image["seen"] < 1).sum()):
                 least = per_image["seen"].min()
                 notes.append(
-                    f"of {unseen} of {len(per_image)} images the view shows the model a part only (at least "
-                    f"{least:.0%}): what lies outside counts in no localisation score."
+                    f"the view shows the model only a part of {unseen} of {len(per_image)} images, of one only "
+                    f"{least:.0%}: what lies outside counts in no localisation score."
                 )
             fake = per_image[per_image["mask"].notna()]
             if len(fake) and (useless := int(fake["ap"].isna().sum())):

@@ -58,13 +58,11 @@ def _sheet(session: "Session", features: "FeatureSet", result: "SaliencyResult",
     from probekit import figures
     from probekit.saliency.sheets import FAKES, REALS
 
-    method, train, test = pair
     shown = _pictures(session, result, pair, FAKES, REALS, SMALL)
-    name = _name(pair)
     title = f"{_title(pair)} · {features.title}"
-    remark = f"{_about(result, method)} White outline: the mask."
+    remark = f"{_about(result, pair[0])} White outline: the mask."
     drawn = figures.overlay_sheet(shown, title=title, remark=remark, oracle=result.oracle)
-    session.figure(f"sheet-{name}", drawn, f"{title}. {remark}", features)
+    session.figure(f"sheet-{_name(pair)}", drawn, f"{title}. {remark}", features)
 
 
 def _overlays(

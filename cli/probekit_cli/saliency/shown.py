@@ -1,5 +1,6 @@
 """What `probekit saliency` prints of its answers."""
 
+import math
 from typing import TYPE_CHECKING
 
 from probekit_cli import tables
@@ -17,7 +18,7 @@ def localisation(session: "Session", features: "FeatureSet", result: "SaliencyRe
     if len(found):
         table = found[["method", "train", "test", "n", "n_groups", "ap", "ap_centre", "ap_random"]].copy()
         table["gain over centre"] = [
-            f"{gain:+.3f} [{low:+.3f}, {high:+.3f}]" if low == low else f"{gain:+.3f}"
+            f"{gain:+.3f} [{low:+.3f}, {high:+.3f}]" if math.isfinite(low) else f"{gain:+.3f}"
             for gain, low, high in zip(found["ap_gain"], found["ap_gain_lo"], found["ap_gain_hi"], strict=True)
         ]
         table["iou"], table["pointing"] = found["iou"], found["pointing"]

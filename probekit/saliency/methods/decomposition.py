@@ -25,7 +25,7 @@ TOLERANCE = (
 class Decomposition(Method):
     """What each patch adds to the score."""
 
-    title = "patch decomposition"
+    title = "Patch decomposition"
     about = "What each patch adds to the score: the map and the bias sum to it exactly."
     additive = True
 

@@ -29,7 +29,7 @@ RESIDUAL = 0.5
 class Rollout(Method):
     """How attention could have carried patches to the token that is read."""
 
-    title = "attention rollout"
+    title = "Attention rollout"
     about = "How much of each patch attention passes on to the tokens that are read: the same for every probe."
     of_the_probe = False
 
