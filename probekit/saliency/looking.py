@@ -240,7 +240,7 @@ class _Looker:
         order = sorted(self.rows, key=lambda key: self.settings.methods.index(key[0]))
         images = pd.DataFrame([row for key in order for row in self.rows[key]])
         settings = block.settings
-        failed = pd.DataFrame(dict.fromkeys(self.failed), columns=["path", "reason"])
+        failed = pd.DataFrame(list(dict.fromkeys(self.failed)), columns=["path", "reason"])
         return SaliencyResult(
             self.settings,
             {"model": settings.model, "tap": block.tap, "view": settings.view_name, "precision": settings.precision},

@@ -18,7 +18,13 @@ from skimage.color import rgb2lab
 from probekit import figures
 from tests.figures.drawn import BINS, PLANE, boxes_of, every_figure
 
-UNSTAMPED = ("scatter_map", "histograms", "rank_curves", "contact_sheet")  # nothing in them is chosen on data
+UNSTAMPED = (
+    "scatter_map",
+    "histograms",
+    "rank_curves",
+    "contact_sheet",
+    "overlay",
+)  # nothing in them is chosen on data
 STAMPED = [name for name in every_figure() if name not in UNSTAMPED]
 
 
