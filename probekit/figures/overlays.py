@@ -52,7 +52,7 @@ def overlay(shown: Overlay, *, title: str, remark: str = "", extension: Extensio
             axes.set(xlim=(0, 1), ylim=(1, 0), aspect="equal")
         bar = figure.colorbar(_mappable(), ax=right, shrink=0.72, pad=0.02, ticks=[0, 1])
         bar.ax.set_yticklabels(["least", "most"])
-        bar.outline.set_visible(False)  # type: ignore[operator]  # its stubs call it an array
+        bar.outline.set_visible(False)
         left.set_title(shown.name, fontsize=10, loc="left", color=INK, y=-0.1)
         right.set_title(shown.note, fontsize=10, loc="left", color=FAINT, y=-0.1)
         headline(figure, title, 8.0, remark=remark)

@@ -71,7 +71,7 @@ def look(
         WeightsError: the model's weights cannot be had.
     """
     chosen = settings or SaliencySettings()
-    probing = train_probes(features, chosen, compute.devices(device)[0])
+    probing = train_probes(features, chosen)
     block = blocks_of(features.sources, features.widths, cache)[0]
     return _look(probing, block, manifest, chosen, weights or {}, device, batch_size, on_progress)
 

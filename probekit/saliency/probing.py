@@ -31,7 +31,7 @@ from probekit.protocols import (
 from probekit.registry import unknown_name
 from probekit.saliency.linear import ProbeScore, fold
 from probekit.saliency.settings import SaliencySettings
-from probekit.trials import TrainingSet, run_trials
+from probekit.trials import TrainingSet, remarks_on_probes, run_trials
 
 FAKE = "fake"
 
@@ -65,7 +65,7 @@ class Probing:
     notes: tuple[str, ...] = ()
 
 
-def train_probes(features: FeatureSet, settings: SaliencySettings, device: str = "cpu") -> Probing:
+def train_probes(features: FeatureSet, settings: SaliencySettings) -> Probing:
     """Probes trained as `probekit probe` trains them, each for samples outside its own training groups.
 
     Raises:
@@ -86,8 +86,10 @@ def train_probes(features: FeatureSet, settings: SaliencySettings, device: str =
     asked, names = _training_sets(samples, pools, settings)
     of = _number_of(settings.of, names)
     explained, trained = [], {}
-    for trial in run_trials(asked, features, divided, rows, settings, device=device):
+    for trial in run_trials(asked, features, divided, rows, settings):
         trained[trial.name] = trial.probes
+        if leaks := samples.loc[trial.leaked, "group"].nunique():
+            notes.append(f"trained on {trial.name}: {leaks} groups of the images looked at were trained on too: a leak.")
         folded = [
             fold(one.condition, one.classifier, one.calibration, names, settings.probe, of) for one in trial.probes
         ]
@@ -102,7 +104,7 @@ def train_probes(features: FeatureSet, settings: SaliencySettings, device: str =
         tuple(explained),
         settings.task,
         record,
-        tuple(notes),
+        (*notes, *remarks_on_probes(trained)),
     )
 
 

@@ -1,4 +1,4 @@
-"""`probekit saliency` as a person types it: a planted signal is found, every map beats the centre prior, nothing leaks."""
+"""`probekit saliency` as a person types it: a planted signal is found, and nothing that was learned from is shown."""
 
 import json
 import shutil

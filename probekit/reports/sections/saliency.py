@@ -34,11 +34,12 @@ class SaliencySection(Section):
         ] or ["No image that was looked at has a mask: there are pictures, but nothing to score them against."]
 
     def headlines(self, run: Run) -> list[Headline]:
-        """The largest and the smallest gain over the centre prior."""
+        """The pair with the largest gain over the centre prior."""
         found = []
         for part in run.parts:
             known = [row for row in _rows(part) if row.get("ap_gain") is not None]
-            for row in sorted(known, key=lambda row: row["ap_gain"])[-1:]:
+            if known:
+                row = max(known, key=lambda row: float(row["ap_gain"]))
                 name = f"Saliency, AP of {row['method']}"
                 note = f"{row['train']} → {row['test']}, centre prior {number(row['ap_centre'])}"
                 found.append(Headline(run.subject(part), name, row["ap"], note))
@@ -46,7 +47,7 @@ class SaliencySection(Section):
 
     def context(self, run: Run) -> Mapping[str, Any]:
         """The localisation of each part; what each method means; sheets before single overlays."""
-        parts = [
+        parts: list[dict[str, Any]] = [
             {
                 "subject": run.subject(part),
                 "evaluation": part.get("evaluation"),
