@@ -89,7 +89,9 @@ def train_probes(features: FeatureSet, settings: SaliencySettings) -> Probing:
     for trial in run_trials(asked, features, divided, rows, settings):
         trained[trial.name] = trial.probes
         if leaks := samples.loc[trial.leaked, "group"].nunique():
-            notes.append(f"trained on {trial.name}: {leaks} groups of the images looked at were trained on too: a leak.")
+            notes.append(
+                f"trained on {trial.name}: {leaks} groups of the images looked at were trained on too: a leak."
+            )
         folded = [
             fold(one.condition, one.classifier, one.calibration, names, settings.probe, of) for one in trial.probes
         ]

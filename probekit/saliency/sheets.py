@@ -19,7 +19,7 @@ from probekit.samples import Samples
 if TYPE_CHECKING:
     from torch import Tensor
 
-FAKES, REALS = 6, 3
+FAKES, REALS = 4, 2
 
 
 @dataclass(frozen=True, eq=False)

@@ -193,5 +193,6 @@ def test_the_report_shows_the_gallery_and_the_verdicts(look, tmp_path):
     page = reports.build([run_of(tmp_path)], "T")
     assert "Where do the probes look" in page
     assert page.count("better than the centre prior") >= 2
+    assert "Gain over it" in page
     assert page.count("data:image/png;base64") == 2
     assert "output of block 1" in page

@@ -10,7 +10,7 @@ from probekit_cli.options import FILES
 LOOKED_AT, HOW, MODEL_RUN = "What is looked at", "How maps are made", "How the model runs"
 """Panels of the help page."""
 
-MANY_PAIRS = 16
+MANY_PAIRS = 8
 """Up to so many pairs get a sheet each unless it is asked for."""
 
 Train = Annotated[

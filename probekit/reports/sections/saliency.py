@@ -1,11 +1,15 @@
 """Saliency: where probes look, in pictures and against masks."""
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
 from probekit.reports.runs import Run
 from probekit.reports.section import Headline, Section, sections
 from probekit.reports.text import number
+
+MANY = 8
+"""Up to so many pairs are told one by one."""
 
 Part = Mapping[str, Any]
 
@@ -27,22 +31,27 @@ class SaliencySection(Section):
 
     def answers(self, run: Run) -> list[str]:
         """Of each method and pair what its interval says, the centre prior being what any map must beat."""
+        rows = [(run.subject(part), row) for part in run.parts for row in _rows(part)]
+        if not rows:
+            return ["No image that was looked at has a mask: there are pictures, but nothing to score them against."]
+        if len(rows) > MANY:
+            verdicts = Counter(str(row.get("verdict")) for _, row in rows)
+            return [f"Of {len(rows)} pairs: " + ", ".join(f"{n} {verdict}" for verdict, n in verdicts.items()) + "."]
         return [
-            f"{run.subject(part)}, {row['method']}, {row['train']} → {row['test']}: {_sentence(row)}"
-            for part in run.parts
-            for row in _rows(part)
-        ] or ["No image that was looked at has a mask: there are pictures, but nothing to score them against."]
+            f"{subject}, {row['method']}, {row['train']} → {row['test']}: {_sentence(row)}" for subject, row in rows
+        ]
 
     def headlines(self, run: Run) -> list[Headline]:
-        """The pair with the largest gain over the centre prior."""
+        """The mean over pairs, of each method: no pair is picked."""
         found = []
         for part in run.parts:
-            known = [row for row in _rows(part) if row.get("ap_gain") is not None]
-            if known:
-                row = max(known, key=lambda row: float(row["ap_gain"]))
-                name = f"Saliency, AP of {row['method']}"
-                note = f"{row['train']} → {row['test']}, centre prior {number(row['ap_centre'])}"
-                found.append(Headline(run.subject(part), name, row["ap"], note))
+            known = [row for row in _rows(part) if row.get("ap") is not None and row.get("ap_centre") is not None]
+            for method in dict.fromkeys(row["method"] for row in known):
+                own = [row for row in known if row["method"] == method]
+                ap, centre = (sum(float(row[name]) for row in own) / len(own) for name in ("ap", "ap_centre"))
+                pairs = "1 pair" if len(own) == 1 else f"mean of {len(own)} pairs"
+                name = f"Saliency, AP of {method}"
+                found.append(Headline(run.subject(part), name, ap, f"{pairs}, centre prior {number(centre)}"))
         return found
 
     def context(self, run: Run) -> Mapping[str, Any]:
@@ -79,7 +88,7 @@ def _sentence(row: Part) -> str:
 def _shown(row: Part) -> dict[str, Any]:
     """The columns of the table on the page."""
     interval = row.get("ap_gain_ci")
-    between = f" [{_signed(interval[0])}, {_signed(interval[1])}]" if interval else ""
+    between = f"\u00a0[{_signed(interval[0])},\u00a0{_signed(interval[1])}]" if interval else ""  # on one line
     return {
         "method": row.get("method"),
         "train": row.get("train"),
@@ -87,14 +96,11 @@ def _shown(row: Part) -> dict[str, Any]:
         "images": row.get("n"),
         "groups": row.get("n_groups"),
         "AP": row.get("ap"),
-        "centre prior": row.get("ap_centre"),
         "chance": row.get("ap_random"),
-        "gain over the centre": _signed(row.get("ap_gain")) + between,
+        "centre prior": row.get("ap_centre"),
+        "gain over it": _signed(row.get("ap_gain")) + between,
         "IoU at .5": row.get("iou"),
-        "centre IoU": row.get("iou_centre"),
-        "pointing game": row.get("pointing"),
-        "centre pointing": row.get("pointing_centre"),
-        "verdict": row.get("verdict"),
+        "pointing": row.get("pointing"),
     }
 
 
