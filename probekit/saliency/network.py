@@ -150,7 +150,10 @@ def open_network(block: Block, weights: Mapping[str, Path], device: str | None) 
         raise ProbeError(f"{block.name}: this probekit computes other features than those stored: extract again.")
     net = compute.load(model, where, settings.precision)
     if not isinstance(net, TappedNetwork):
-        raise UsageError(f"{block.name} has neither patch tokens nor convolutions: nothing says where it looks.")
+        raise UsageError(
+            f"{block.name} has neither patch tokens nor convolutions, so nothing says where it looks: name features of "
+            "a network with --model, such as dinov2#mean."
+        )
     return Network(model.card, net, block.tap, view, where)
 
 

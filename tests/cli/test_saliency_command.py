@@ -126,7 +126,10 @@ def test_a_saved_probe_looks_only_at_what_it_did_not_learn_from(look, type_, sal
     splits = pd.read_csv(salient / "manifests" / "salient.csv").set_index("path")["split"]
     assert {splits.get(path, "test") for path in table["path"]} == {"test"}
     assert found["runs"][0]["evaluation"].startswith("a saved probe")
-    assert look(f"--probe {run} --train red", tmp_path / "t").code == 2
+    for option in ("--train red", "--C 1", "--condition l2"):
+        refused = look(f"--probe {run} {option}", tmp_path / "t")
+        assert refused.code == 2
+        assert f"{option.split()[0]}: the probe is trained already" in refused.err
 
 
 @pytest.mark.parametrize(

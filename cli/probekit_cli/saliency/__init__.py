@@ -26,7 +26,7 @@ def saliency(
     of: flags.Of = None,
     method: flags.MethodOption = "grad-cam",
     limit: flags.Limit = 20,
-    condition: options.Condition = "zscore",
+    condition: flags.Condition = "zscore",
     inverse_regularisation: flags.InverseRegularisation = None,
     model: options.Model = None,
     taps: options.Taps = None,
@@ -51,19 +51,18 @@ def saliency(
 ) -> None:
     """Show where a probe looks, and how well that fits the masks of what was manipulated.
 
-    Images are shown to the model again: --limit says how many. Only test images are, of folds those held out.
+    Images are shown to the model again, --limit of each generator; only such as the probe did not learn from.
 
     Example: probekit saliency --train telea --model timm:vit_tiny_patch16_224#mean --weights vit_tiny.safetensors
     """
-    from probekit.errors import UsageError
     from probekit.saliency import SaliencySettings, look, look_with
     from probekit_cli.saliency import asked
     from probekit_cli.saliency.pictures import Wanted
 
     head = asked.saved(probe)
-    if head is not None and (train or model or taps):
-        raise UsageError(f"--probe {probe} is trained already: leave --train, --model and --taps out.")
     if head is not None:
+        asked.refuse_training({"--train": train, "--model": model, "--taps": taps, "--C": inverse_regularisation,
+                               "--folds": folds, "--condition": condition != "zscore", "--task": task != "binary"})  # fmt: skip
         model, task = asked.reference(head), asked.task(head)
     where = Where(manifest, model, taps, selector(view, precision, store, perturb, "mean"), allow_missing, cache, runs)
     settings = SaliencySettings(

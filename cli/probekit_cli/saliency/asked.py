@@ -1,6 +1,6 @@
 """What the options of `probekit saliency` ask."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,6 +24,19 @@ def saved(probe: str) -> "Head | None":
     if not path.exists() and not path.suffix and path.parent == Path():
         probes.get(probe)  # which says what there is
     return heads.read(path)
+
+
+def refuse_training(given: Mapping[str, object]) -> None:
+    """Nothing, unless an option was given that a saved probe leaves nothing to do.
+
+    Raises:
+        UsageError: one was.
+    """
+    from probekit.errors import UsageError
+
+    for flag, value in given.items():
+        if value not in (None, False):
+            raise UsageError(f"{flag}: the probe is trained already, its file says how: leave it out.")
 
 
 def reference(head: "Head") -> str:

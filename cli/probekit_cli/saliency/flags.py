@@ -59,6 +59,12 @@ MethodOption = Annotated[
         rich_help_panel=HOW,
     ),
 ]
+Condition = Annotated[
+    str,
+    typer.Option(
+        help="How features are conditioned: raw, l2, zscore, layernorm or whiten; best chooses.", rich_help_panel=HOW
+    ),
+]
 InverseRegularisation = Annotated[
     float | None, typer.Option("--C", help="Inverse regularisation strength. Default: chosen.", rich_help_panel=HOW)
 ]
