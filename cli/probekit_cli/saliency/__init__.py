@@ -61,8 +61,8 @@ def saliency(
 
     head = asked.saved(probe)
     if head is not None:
-        asked.refuse_training({"--train": train, "--model": model, "--taps": taps, "--C": inverse_regularisation,
-                               "--folds": folds, "--condition": condition != "zscore", "--task": task != "binary"})  # fmt: skip
+        taught = {"--train": train, "--model": model, "--taps": taps, "--C": inverse_regularisation, "--folds": folds}
+        asked.refuse_training(taught | {"--condition": condition != "zscore", "--task": task != "binary"})
         model, task = asked.reference(head), asked.task(head)
     where = Where(manifest, model, taps, selector(view, precision, store, perturb, "mean"), allow_missing, cache, runs)
     settings = SaliencySettings(
