@@ -79,6 +79,16 @@ def test_grad_cam_of_the_last_map_is_that_of_a_reference_in_plain_torch(kind, mo
     assert np.nanmax(found.grids) > 0
 
 
+@pytest.mark.parametrize("kind", ["hf-registers", "open-clip", "hf-convnext"])
+def test_where_tokens_are_averaged_grad_cam_is_the_decomposition_cut_off_at_zero(kind, model_of):
+    model = model_of(kind)
+    tap = "mean@1" if "mean@1" in model.card.taps else "mean"
+    network, shown = networks.network(model, tap), networks.crops(model)
+    probe = scores_for(width_of(model, tap), "zscore")
+    exact, found = (explain(name, network, shown, probe).grids for name in ("decomposition", "grad-cam"))
+    assert_allclose(found, np.maximum(exact, 0), rtol=1e-3, atol=1e-5)
+
+
 @pytest.mark.parametrize("kind", networks.EVERY)
 def test_every_tap_of_one_vector_that_patches_reach_has_a_grad_cam(kind, model_of):
     model = model_of(kind)
