@@ -222,7 +222,7 @@ def _tencrop(view: View, image: "Tensor") -> "list[Tensor]":
 def _tile(view: View, image: "Tensor") -> "list[Tensor]":
     assert view.crop is not None
     height, width = image.shape[1:]
-    tiles = len(_starts(height, view.crop)) * len(_starts(width, view.crop))
+    tiles = len(tile_starts(height, view.crop)) * len(tile_starts(width, view.crop))
     if tiles > MAX_TILES:
         raise ImageError(
             f"{width} × {height} pixels would be cut into {tiles} tiles of {view.crop} × {view.crop}, more than "
@@ -234,24 +234,24 @@ def _tile(view: View, image: "Tensor") -> "list[Tensor]":
 def _most_textured(view: View, image: "Tensor") -> "list[Tensor]":
     assert view.crop is not None
     tiles = list(_tiles(image, view.crop))
-    return sorted(tiles, key=_texture, reverse=True)[: view.top]  # stable: equal ones stay row by row
+    return sorted(tiles, key=texture, reverse=True)[: view.top]  # stable: equal ones stay row by row
 
 
 def _tiles(image: "Tensor", side: int) -> "Iterator[Tensor]":
     """Squares that cover the image, row by row; parts of one tensor, not copies."""
     image = _at_least(image, side)
     height, width = image.shape[1:]
-    for top in _starts(height, side):
-        for left in _starts(width, side):
+    for top in tile_starts(height, side):
+        for left in tile_starts(width, side):
             yield image[:, top : top + side, left : left + side]
 
 
-def _starts(length: int, side: int) -> list[int]:
+def tile_starts(length: int, side: int) -> list[int]:
     """Where tiles begin along a length; the last is shifted inwards."""
     return [min(start, max(0, length - side)) for start in range(0, length, side)]
 
 
-def _texture(tile: "Tensor") -> int:
+def texture(tile: "Tensor") -> int:
     """Sum of the absolute differences between neighbours: right, below, lower right, lower left."""
     import cv2
 

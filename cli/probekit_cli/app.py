@@ -22,6 +22,7 @@ from probekit_cli import (
     probe,
     report,
     retrieve,
+    saliency,
 )
 
 app = typer.Typer(
@@ -46,6 +47,7 @@ app.command("map")(map_.map_)
 app.command("tsne", hidden=True)(map_.map_)
 app.command()(compare.compare)
 app.command()(audit.audit)
+app.command()(saliency.saliency)
 app.command()(report.report)
 
 

@@ -7,6 +7,7 @@
     rank_curves.py     the share of queries found by rank
     contact_sheets.py  queries and their neighbours, pairs of pictures, to look at
     bars.py            values side by side with their intervals
+    overlays.py        images under the colours of a map
     rates.py           ROC and DET curves
     calibration.py     reliability diagrams
     style.py           what all of them share: canvas, colours, titles, legends
@@ -24,6 +25,7 @@ from probekit.figures.contact_sheets import Thumbnail, contact_sheet, picture_sh
 from probekit.figures.curves import layer_curves, shot_curves
 from probekit.figures.distributions import histograms
 from probekit.figures.heat_maps import confusion, difference_matrix, matrix, robustness, square
+from probekit.figures.overlays import Overlay, overlay, overlay_sheet
 from probekit.figures.rank_curves import rank_curves
 from probekit.figures.rates import IDENTIFICATION, det_curves, roc_curves
 from probekit.figures.scatter import OUTCOME_COLOURS, scatter_map, scatter_values
@@ -47,6 +49,7 @@ __all__ = [
     "REAL_COLOUR",
     "WHITE_TO_BLUE",
     "Extension",
+    "Overlay",
     "Thumbnail",
     "confusion",
     "contact_sheet",
@@ -56,6 +59,8 @@ __all__ = [
     "interval_bars",
     "layer_curves",
     "matrix",
+    "overlay",
+    "overlay_sheet",
     "picture_sheet",
     "rank_curves",
     "reliability",

@@ -213,7 +213,7 @@ class Saved(heads.Format):
             models=(settings.model,),
             widths=widths,
             taps_option=",".join(widths),
-            view=_view(settings),
+            view=view_of(settings),
             condition=probe.condition.name,
             kind="logit" if probe.probabilistic else None,
             path=file.path,
@@ -243,7 +243,7 @@ def _stores(blocks: Collection[Block]) -> str:
     return " and ".join(dict.fromkeys(block.settings.folder_name for block in blocks))
 
 
-def _view(settings: StoreSettings) -> View | None:
+def view_of(settings: StoreSettings) -> View | None:
     """The view of a record; None of features that were imported."""
     fields = dict(settings.view)
     if fields.pop("imported", False):

@@ -109,7 +109,7 @@ def launch(net: FrozenModel, crops: "Sequence[Tensor]", taps: Sequence[str], dev
     import torch
 
     with _errors(), torch.inference_mode():
-        features = net(_batch(crops, device), taps)
+        features = net(batch_of(crops, device), taps)
         if not device.startswith("cuda"):
             return Launched({tap: features[tap].float() for tap in taps})
         host = {}
@@ -135,7 +135,7 @@ def width(net: FrozenModel, tap: str, side: int, device: str) -> tuple[int, ...]
     return forward(net, [torch.zeros((3, side, side), dtype=torch.uint8)], (tap,), device)[tap].shape[1:]
 
 
-def _batch(crops: "Sequence[Tensor]", device: str) -> Batch:
+def batch_of(crops: "Sequence[Tensor]", device: str) -> Batch:
     """Crops side by side on the device; from page-locked memory a GPU copies them while it computes."""
     import torch
 

@@ -85,14 +85,26 @@ class TappedNetwork:
         """
         import torch
 
+        with torch.inference_mode():
+            return self.run(self.take(batch, taps), batch.sizes, taps)
+
+    def take(self, batch: Batch, taps: Sequence[str]) -> "Tensor":
+        """What the network is given for these crops.
+
+        Raises:
+            UsageError: as `__call__`.
+        """
         check_taps(self.name, self.taps, taps)
         if self.token_side is not None and any(self.taps[tap].tokens for tap in taps):
             whole_crops(self.name, batch, self.token_side)
+        return self.prepare(batch)
+
+    def run(self, pixels: "Tensor", sizes: "Tensor", taps: Sequence[str]) -> "dict[str, Tensor]":
+        """`__call__` of what `take` gives; with gradients, where torch records them."""
         features: dict[str, Tensor] = {}
-        hooks = self._hooks(taps, batch.sizes, features)
+        hooks = self._hooks(taps, sizes, features)
         try:
-            with torch.inference_mode():
-                self.network(self.prepare(batch))
+            self.network(pixels)
         finally:
             for hook in hooks:
                 hook.remove()

@@ -82,10 +82,15 @@ def _normalise(name: str, widths: Sequence[int], features: Features) -> Features
     return np.hstack([normalise(features[:, block].astype(np.float64)) for block, _ in _blocks(widths)])
 
 
-def _layernorm(block: Features) -> Features:
-    deviation = block.std(axis=1, keepdims=True)
+def deviations(block: Features) -> Float[np.ndarray, "n 1"]:
+    """Standard deviation of every row, by which `layernorm` divides; 1 for a constant row."""
+    deviation: Float[np.ndarray, "n 1"] = block.std(axis=1, keepdims=True)
     deviation[deviation <= _rounding(block, axis=1)[:, None]] = 1.0
-    normal: Features = (block - block.mean(axis=1, keepdims=True)) / deviation
+    return deviation
+
+
+def _layernorm(block: Features) -> Features:
+    normal: Features = (block - block.mean(axis=1, keepdims=True)) / deviations(block)
     return normal
 
 

@@ -54,6 +54,23 @@ SHEET = [
 ]
 
 
+def _overlay(size, mask):
+    rng = np.random.default_rng(1)
+    saliency = rng.random(size).astype(np.float32)
+    saliency[:4] = np.nan
+    return figures.Overlay(
+        rng.integers(0, 256, (*size, 3), dtype=np.uint8), saliency, mask, "lama · a.png", "fake +1.2"
+    )
+
+
+OVERLAYS = [
+    _overlay((24, 32), np.indices((24, 32)).sum(0) < 20),  # it touches the border
+    _overlay((32, 16), np.zeros((32, 16), bool)),
+    _overlay((8, 8), None),
+    _overlay((8, 8), np.ones((8, 8), bool)),
+]
+
+
 def every_figure():
     """Name → a call that takes the keywords which every picture has."""
     roc, det = {"lama": (RATES, RATES**0.5)}, {"lama": (RATES, 1 - RATES**0.5)}
@@ -78,6 +95,8 @@ def every_figure():
         "interval_bars": lambda **how: figures.interval_bars(
             BARS, title="AUC", value_name="AUC", grey=["files"], **how
         ),
+        "overlay": lambda **how: figures.overlay(OVERLAYS[0], title="Grad-CAM", remark="what it means", **how),
+        "overlay_sheet": lambda **how: figures.overlay_sheet(OVERLAYS, title="Grad-CAM", remark="what it means", **how),
         "reliability": lambda **how: figures.reliability({"lama": BINS}, title="Reliability", **how),
     }
 

@@ -27,6 +27,7 @@ UNSTAMPED = (
     "contact_sheet",
     "picture_sheet",
     "interval_bars",
+    "overlay",
 )
 STAMPED = [name for name in every_figure() if name not in UNSTAMPED]
 
