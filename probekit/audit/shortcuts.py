@@ -2,7 +2,8 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -22,6 +23,8 @@ FEWEST = 10
 """Scored samples that each class must keep in a matched subset, for the study to be worth asking."""
 
 ALL_SAMPLES, MATCHED = "all", "matched"
+
+T = TypeVar("T")
 
 Row = dict[str, Any]
 """Of a table."""
@@ -62,7 +65,7 @@ class _Asked:
         properties = samples[[*COLUMNS]]
         studies = {ALL_SAMPLES: study, MATCHED: study.within(_matched(study, properties), FEWEST)}
         matrix = design_matrix(properties, COLUMNS)
-        return cls(properties, studies, {name: _forests(one, matrix) for name, one in studies.items()})
+        return cls(properties, studies, _each(studies, lambda one: _forests(one, matrix)))
 
     def rows(self, by: str, found: Mapping[str, Mapping[str, AnyTrial]]) -> tuple[pd.DataFrame, list[Row]]:
         """Pairs and attribution of these trials, over all samples and the matched ones."""
@@ -98,8 +101,7 @@ def find_shortcuts(
     pairs, attribution = asked.rows(PROPERTIES, asked.trials)
     for one, has in features:
         own = asked if has.all() else _Asked.of(samples[has].reset_index(drop=True), settings)
-        trials = {over: study.probe_trials(one) for over, study in own.studies.items() if study.pools}
-        more_pairs, more = own.rows(one.name, trials)
+        more_pairs, more = own.rows(one.name, _each(own.studies, partial(Study.probe_trials, features=one)))
         pairs, attribution = pd.concat([pairs, more_pairs], ignore_index=True), attribution + more
     study = asked.studies[ALL_SAMPLES]
     return Shortcuts(
@@ -109,6 +111,15 @@ def find_shortcuts(
         _matching(study, asked.studies[MATCHED], _matched(study, asked.properties)),
         study.notes,
     )
+
+
+def _each(studies: Mapping[str, Study], answer: Callable[[Study], T]) -> dict[str, T]:
+    """What each study answers; one of the same samples as another is not asked again."""
+    found: dict[str, T] = {}
+    for over, study in studies.items():
+        same = [name for name in found if study.same_rows(studies[name])]
+        found[over] = found[same[0]] if same else answer(study)
+    return found
 
 
 def _forests(study: Study, matrix: np.ndarray) -> dict[str, ForestTrial]:

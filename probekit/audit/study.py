@@ -67,6 +67,11 @@ class Study:
             rows[ATTRIBUTION] = members(samples, Pool.of(*(pool.name for pool in pools)), every)
         return cls(samples, settings, divided, pools, rows, tuple(notes))
 
+    def same_rows(self, other: "Study") -> bool:
+        """Whether both ask the same of the same samples."""
+        alike = self.rows.keys() == other.rows.keys()
+        return alike and all(np.array_equal(own, other.rows[name]) for name, own in self.rows.items())
+
     def within(self, rows: Mapping[str, Mask], fewest: int = 1) -> "Study":
         """The same questions of these samples only, where every class can be learned and so many of it are scored."""
         kept = {name: own for name, own in rows.items() if self._can_be_asked(name, own, fewest)}
