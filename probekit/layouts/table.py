@@ -11,7 +11,8 @@ import pandas as pd
 from probekit.errors import ManifestError, UsageError
 from probekit.layouts import layouts
 from probekit.layouts.classes import class_names
-from probekit.layouts.listing import IgnoredFile, ImportOptions, Listing
+from probekit.layouts.files import IgnoredFile
+from probekit.layouts.listing import ImportOptions, Listing
 from probekit.manifest import read_table
 from probekit.manifest.columns import file_names
 
