@@ -34,6 +34,12 @@ class ImportOptions:
     """CSV or Parquet file (table); None means that the root is the listing."""
     columns: Mapping[str, str] = field(default_factory=dict)
     """Manifest column → the listing's column (table)."""
+    rename: Mapping[str, str] = field(default_factory=dict)
+    """Class name → what to call it; `real` is not for this, that is what `labels` says."""
+    only: Mapping[str, str] = field(default_factory=dict)
+    """Column → the only value of it that is imported."""
+    reals: Mapping[str, Path] = field(default_factory=dict)
+    """Domain → folder of the real images that a data set borrows (df40)."""
     frames: int = 8
     """Rows of each video, of the frames in the middle of as many equal spans; 0 leaves videos out."""
     skip_missing: bool = False
@@ -52,9 +58,13 @@ class Listing:
     ignored: list[IgnoredFile] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     expected: "Counter[tuple[str, str]] | None" = None
-    """Number of files of each (class, split), where it can differ from that of the rows."""
-    found: "Counter[tuple[str, str]] | None" = None
-    """The same of those that are there, where some rows have no file."""
+    """Number of files of each (class, split), where it differs from that of the rows."""
+    missing: "pd.Series[bool] | None" = None
+    """For each row whether its file is not there, or cannot be opened; None means that all are there."""
+    published: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    """Number of images of a (class, split) that the whole data set has."""
+    keeps_missing: bool = False
+    """Whether missing rows stay, to be reported as failed later."""
     source: str = ""
     """What messages name before the row."""
 
