@@ -47,8 +47,9 @@ def count_rows(listing: Listing) -> pd.DataFrame:
     there = own if listing.missing is None else own[~listing.missing.loc[own.index]]
     named, found = _count(own), _count(there)
     expected: Mapping[tuple[str, str], int] = listing.expected or named
-    keys = sorted({*expected, *found, *listing.published})
-    counts = [(*key, max(int(expected.get(key, 0)), listing.published.get(key, 0)), found[key]) for key in keys]
+    published = _published(listing, bool((split != "").any()))
+    keys = sorted({*expected, *found, *published})
+    counts = [(*key, max(int(expected.get(key, 0)), published[key]), found[key]) for key in keys]
     return pd.DataFrame(counts, columns=["class", "split", "expected", "found"])
 
 
@@ -76,6 +77,14 @@ def _equal(rows: pd.DataFrame, column: str, value: str) -> "pd.Series[bool]":
     if not equal.any():
         raise unknown_name(f"{column} in --only", value, set(rows[name].astype("str")))
     return equal
+
+
+def _published(listing: Listing, divided: bool) -> "Counter[tuple[str, str]]":
+    """What the whole data set has; a part of it without splits is compared with all splits together."""
+    counts: Counter[tuple[str, str]] = Counter()
+    for (name, split), count in listing.published.items():
+        counts[name, split if divided else ""] += count
+    return counts
 
 
 def _count(rows: pd.DataFrame) -> "Counter[tuple[str, str]]":

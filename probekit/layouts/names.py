@@ -1,11 +1,13 @@
 """One name for each generator, whatever a data set calls it; its family and architecture, where they are known.
 
-`names.csv` is the table. A name is told apart by its letters and digits alone: `StyleGAN-XL`, `styleganxl` and `StyleGAN_XL` are
-one. Other names of a generator stand in the column `aliases`; one that means it in a single data set alone begins with it:
-`df40:MidJourney`. Names are spelled as in the tables that studies repeat, else as in the generator's paper (`source`).
+`names.csv` is the table. A name is told apart by its letters and digits alone: `StyleGAN-XL`, `styleganxl` and
+`StyleGAN_XL` are one. Other names of a generator stand in the column `aliases`; one that means it in a single data set
+alone begins with it: `df40:MidJourney`. Names are spelled as in the tables that studies repeat, else as in the
+generator's paper (`source`).
 
-Families: FS swaps faces, FR reenacts, FE edits, LOCAL refills a region, EFS synthesises the whole image, of a face or not; empty
-for enhancement and for translation between styles. Architectures: CNN, CG (computer graphics), GAN, VAE, VAR, diffusion, closed.
+Families: FS swaps faces, FR reenacts, FE edits, LOCAL refills a region, EFS synthesises the whole image, of a face or
+not; empty for enhancement and for translation between styles. Architectures: CNN, CG (computer graphics), GAN, VAE, VAR
+(visual autoregression), diffusion, closed (not public); empty where it is none of these, or not known.
 """
 
 import csv
@@ -51,17 +53,16 @@ def name_generators(table: pd.DataFrame, dataset: str) -> tuple[pd.DataFrame, li
         for column, field in (("class", "name"), ("family", "family"), ("architecture", "architecture"))
     }
     columns["class"] = columns["class"].where(fake, "real")
+    notes = []
     differs = {name: found.name for name, found in canonical.items() if found.name != name}
     if differs:
         columns["named"] = own.where(fake, "")
-    notes = [
-        f"{', '.join(f'{name} → {new}' for name, new in differs.items())} (column 'named' keeps the first)"
-    ] * bool(differs)
+        renamed = ", ".join(f"{name} → {new}" for name, new in differs.items())
+        notes.append(f"called as everywhere: {renamed} (column 'named' keeps the first)")
     strange = [name for name, found in known.items() if found is None]
     if strange:
-        notes.append(
-            f"{', '.join(strange)} not in the table of names: kept, without family; --rename {strange[0]}=NAME"
-        )
+        remedy = f"--rename {strange[0]}=NAME"
+        notes.append(f"{', '.join(strange)} not in the table of names: kept, without family; {remedy}")
     return table.assign(**columns), notes
 
 

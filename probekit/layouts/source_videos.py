@@ -1,8 +1,9 @@
 """Which videos show the same recording: by how FaceForensics++, Celeb-DF and DFD name them.
 
-A fake video is named after two recordings, the target, whose scene it shows, and the source, whose face or expression it takes
-on. Where the pairs keep apart, as in FaceForensics++, whatever is linked by pairs is one group. Where they link everybody with
-everybody, as in Celeb-DF and DFD, one group would hold all: there, videos with the target's recording are one.
+A fake video is named after two recordings, the target, whose scene it shows, and the source, whose face or expression
+it takes on. Where the pairs keep apart, as in FaceForensics++, whatever is linked by pairs is one group. Where they
+link everybody with everybody, as in Celeb-DF and DFD, one group would hold all: there, videos with the target's
+recording are one.
 """
 
 import re

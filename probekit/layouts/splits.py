@@ -9,8 +9,8 @@ from probekit.manifest.columns import file_names
 def complete_splits(rows: pd.DataFrame, seed: int) -> tuple[pd.DataFrame, list[str]]:
     """The rows with a split for each, or without the column if none has one; and what to know about it.
 
-    What the data says stays. A sample without a split follows the samples of its group: to test if any of them is tested, else to
-    val, else to train. What is left is divided by group, 60/20/20 %.
+    What the data says stays. A sample without a split follows the samples of its group: to test if any of them is
+    tested, else to val, else to train. What is left is divided by group, 60/20/20 %.
     """
     if "split" not in rows:
         return rows, []

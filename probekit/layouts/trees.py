@@ -1,7 +1,7 @@
 """Data sets as they are published: rules say what each place in the tree means, the rest is common to all.
 
-A rule is a pattern for paths below the root, without the file's ending; its named groups become columns. The first rule that
-fits decides. What no rule fits is reported, never dropped in silence.
+A rule is a pattern for paths below the root, without the file's ending; its named groups become columns. The first rule
+that fits decides. What no rule fits is reported, never dropped in silence.
 """
 
 import re
@@ -24,7 +24,8 @@ LABELS = {"0": "0", "real": "0", "0_real": "0", "nature": "0", "1": "1", "fake":
 ANYWHERE = "(?:.*/)?"
 """Begins patterns of trees that are recognised below any folders."""
 
-_OWN = ("path", "class", "key", "label", "domain")
+_OWN = ("path", "class", "key", "label", "domain", "group")
+"""Columns that stay where they are empty: without a group, each file is its own."""
 _PAIR = "pair"
 
 
@@ -35,7 +36,7 @@ class Rule:
     pattern: str
     """Of the whole path below the root, without the file's ending; upper and lower case are one."""
     fills: Mapping[str, str] = field(default_factory=dict)
-    """Columns beyond the pattern's named groups, which `{name}` stands for. `pair` is equal for an image and its mask."""
+    """Columns beyond the pattern's groups, which `{name}` stands for. `pair` is equal for an image and its mask."""
     use: Literal["image", "mask", "none"] = "image"
     reason: str = ""
     """Why files are not used, where `use` is `none`."""
@@ -101,15 +102,22 @@ def read_tree(root: Path, options: ImportOptions, tree: Tree, extra: Sequence[tu
 
 
 def finish_listing(
-    root: Path, table: pd.DataFrame, ignored: list[IgnoredFile], notes: list[str], tree: Tree, source: str
+    root: Path,
+    table: pd.DataFrame,
+    ignored: list[IgnoredFile],
+    notes: list[str],
+    tree: Tree,
+    source: str,
+    keeps_missing: bool = False,
 ) -> Listing:
     """The listing of a table with `missing`, its generators, labels and splits called as everywhere."""
-    for column in ("class", "label", "split"):
+    for column in ("class", "label", "split", "domain", "group"):
         if column not in table:
             table[column] = ""
     named = {**SPLIT_NAMES, **tree.splits}
     table["split"] = table["split"].map({name: named.get(name.lower(), name) for name in set(table["split"])})
     table["label"] = table["label"].map({name: LABELS.get(name.lower(), name) for name in set(table["label"])})
+    table["class"] = table["class"].mask((table["class"] == "") & (table["label"] == "1"), "fake")
     table, renamed = name_generators(table, tree.dataset)
     notes = [*notes, *renamed, *_not_here(table, tree)]
     missing = table.pop("missing").astype(bool)
@@ -121,6 +129,7 @@ def finish_listing(
         notes,
         missing=missing,
         published=tree.published,
+        keeps_missing=keeps_missing,
         source=source,
     )
 
@@ -167,6 +176,12 @@ def _match(files: Sequence[File], tree: Tree) -> tuple[list[Found], dict[str, st
         else:
             found.append(Found(file, about))
     return found, masks, ignored
+
+
+def _unknown(file: File, tree: Tree) -> IgnoredFile:
+    if file.is_image or file.suffix in VIDEOS:
+        return IgnoredFile(file.name, f"no place of the tree of {tree.dataset}")
+    return not_an_image(file)
 
 
 def _first_match(trunk: str, rules: Sequence[Rule]) -> tuple[Rule | None, re.Match[str] | None]:

@@ -1,7 +1,7 @@
 """Masks: which pixels of an image were manipulated, whatever black and white mean in the data set.
 
-A manifest names the mask's file as it lies on disk. In most data sets white pixels were manipulated; where white means untouched,
-column `mask_white` says `real`, and reading turns the mask round.
+A manifest names the mask's file as it lies on disk. In most data sets white pixels were manipulated; where white means
+untouched, column `mask_white` says `real`, and reading turns the mask round.
 """
 
 import numpy as np

@@ -1,6 +1,7 @@
 """Published data sets, one file each; `trees.py` and `listed.py` hold what they have in common.
 
-Where a data set's tree could not be confirmed from its authors' own code or page, `docs/datasets.md` says what is assumed.
+Where a data set's tree could not be confirmed from its authors' own code or page, `docs/datasets.md` says what is
+assumed.
 """
 
 import importlib

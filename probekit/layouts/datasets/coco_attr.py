@@ -1,6 +1,7 @@
 """COCO-Attr (arXiv:2607.12052): images of ten generators after COCO's captions, to attribute queries to references.
 
-References are for the gallery (`train`), queries are `test`. There are no real images: it is for attribution and retrieval.
+References are for the gallery (`train`), queries are `test`. There are no real images: it is for attribution and
+retrieval.
 """
 
 from pathlib import Path
@@ -9,9 +10,7 @@ from probekit.layouts import layouts
 from probekit.layouts.listing import ImportOptions, Listing
 from probekit.layouts.trees import ANYWHERE, Rule, Tree, read_tree
 
-_GENERATORS = (
-    *("FLUX.2", "Freepik", "Lumina", "Photon", "PixArt", "Playground", "SD-3", "SD-3.5", "SDXL", "Hunyuan"),
-)
+_GENERATORS = (*("FLUX.2", "Freepik", "Lumina", "Photon", "PixArt", "Playground", "SD-3", "SD-3.5", "SDXL", "Hunyuan"),)
 _FILE = "(?P<class>[^/]+)/(?:.*/)?(?P<stem>[^/]+)"
 _FAKE = {"label": "1", "domain": "coco", "group": "coco/{stem}"}
 

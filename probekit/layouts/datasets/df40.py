@@ -1,7 +1,7 @@
-"""DF40 (Yan et al., NeurIPS 2024, arXiv:2406.13495): 31 methods on FaceForensics++ and Celeb-DF, 8 and e4e with data of their own.
+"""DF40 (Yan et al., NeurIPS 2024, arXiv:2406.13495): 31 methods on FaceForensics++ and Celeb-DF, and 9 others.
 
-Fakes of the 31 are compared with the real images of FaceForensics++ (`ff`) and Celeb-DF (`cdf`), which are no part of it: they are
-looked for below the root, and in the folders of `--reals ff=DIR` and `--reals cdf=DIR`.
+Fakes of the 31 are compared with the real images of FaceForensics++ (`ff`) and Celeb-DF (`cdf`), which are no part of
+it: they are looked for below the root, and in the folders of `--reals ff=DIR` and `--reals cdf=DIR`.
 """
 
 from pathlib import Path
@@ -16,7 +16,7 @@ from probekit.layouts.listing import ImportOptions, Listing
 from probekit.layouts.trees import ANYWHERE, Rule, Tree, read_tree
 
 _VIDEO = "(?P<video>[^/]+)/(?P<stem>[^/]+)"
-_PLACE = "(?:.*/)?(?:(?P<split>DF40_train|DF40_test|DF40|train|test)/)?(?P<class>[^/]+)/"
+_PLACE = "(?:(?:.*/)?(?P<split>DF40_train|DF40_test|DF40|train|test)/)?(?:.*/)?(?P<class>[^/]+)/"
 _FAKE = {"label": "1"}
 _CDF_REALS = Rule(
     ANYWHERE + "(?:Celeb|YouTube)-real/(?:frames/)?(?P<video>[^/]+)(?:/(?P<stem>[^/]+))?",

@@ -1,4 +1,4 @@
-"""DFFD (Dang et al., CVPR 2020, arXiv:1910.01717): faces of FFHQ, CelebA and FaceForensics++, swapped, edited and synthesised."""
+"""DFFD (Dang et al., CVPR 2020, arXiv:1910.01717): faces swapped, edited and synthesised."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Dolos (Țânțaru et al., WACV 2024, arXiv:2311.04584): CelebA-HQ and FFHQ, partly refilled by diffusion models, LaMa and Pluralistic.
+"""Dolos (Țânțaru et al., WACV 2024, arXiv:2311.04584): CelebA-HQ and FFHQ, refilled in part.
 
 Its masks are 255 where the photograph was kept. `repaint` is `repaint-p2-9k`, which the cross-generator study is about;
 `repaint-p2` stays apart. Images of one photograph have its name; those of `p2` show none.
@@ -30,5 +30,5 @@ TREE = Tree(
 
 @layouts.add("dolos")
 def dolos(root: Path, options: ImportOptions) -> Listing:
-    """`{celebahq,ffhq}/real/SPLIT` and `…/fake/GENERATOR/{images,masks}/SPLIT`, fully generated ones in `…/fake/p2/SPLIT`."""
+    """`{celebahq,ffhq}/real/SPLIT`, `…/fake/GENERATOR/{images,masks}/SPLIT` and `…/fake/p2/SPLIT`."""
     return read_tree(root, options, TREE)

@@ -1,7 +1,7 @@
 """FaceForensics++ (Rössler et al., ICCV 2019, arXiv:1901.08971), with DFD, which comes with it.
 
-A fake's name is `TARGET_SOURCE`; what pairs link is one group. The authors' `train.json`, `val.json` and `test.json`, anywhere below
-the root, say the split. Both are for the frames of a video as for the video itself.
+A fake's name is `TARGET_SOURCE`; what pairs link is one group. The authors' `train.json`, `val.json` and `test.json`,
+anywhere below the root, say the split. Both are for the frames of a video as for the video itself.
 """
 
 import json
@@ -22,7 +22,8 @@ from probekit.sources import VIDEOS
 METHODS = ("Deepfakes", "Face2Face", "FaceSwap", "NeuralTextures", "FaceShifter")
 
 _WHERE = "(?P<compression>raw|c0|c23|c40)/(?:videos|frames|images)/(?P<video>[^/]+)(?:/(?P<stem>[^/]+))?"
-_MASKS = "(?:(?:raw|c0|c23|c40)/)?masks/(?:(?:raw|c0|c23|c40)/)?(?:videos/|frames/|images/)?(?P<video>[^/]+)(?:/(?P<stem>[^/]+))?"
+_ANY_QUALITY = "(?:(?:raw|c0|c23|c40)/)?"  # masks of one serve all
+_MASKS = _ANY_QUALITY + "masks/" + _ANY_QUALITY + "(?:videos/|frames/|images/)?(?P<video>[^/]+)(?:/(?P<stem>[^/]+))?"
 _PAIR = {"pair": "{class}/{video}/{stem}"}
 _FAKE, _DFD = {"label": "1", "domain": "ff", **_PAIR}, {"label": "1", "domain": "dfd", **_PAIR}
 _ORIGINALS = ANYWHERE + "original_sequences/"
@@ -53,9 +54,7 @@ def link_videos(table: pd.DataFrame, files: Files, options: ImportOptions) -> tu
 
 def read_splits(places: list[Files]) -> dict[str, str]:
     """For each recording of FaceForensics++ its split, from the JSON lists of pairs below the folders."""
-    return {
-        recording: split for files in places for path, split in _lists(files) for recording in _recordings(path)
-    }
+    return {recording: split for files in places for path, split in _lists(files) for recording in _recordings(path)}
 
 
 def _lists(files: Files) -> Iterator[tuple[Path, str]]:

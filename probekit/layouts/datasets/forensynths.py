@@ -1,6 +1,7 @@
-"""ForenSynths (Wang et al., CVPR 2020, arXiv:1912.11035): CNN-made images, each generator with real images of its own.
+"""ForenSynths (Wang et al., CVPR 2020, arXiv:1912.11035): CNN-made images beside real ones of their own.
 
-Folders of generators have classes of objects below them or not. The training set's folders are the classes themselves: all of ProGAN.
+Folders of generators have classes of objects below them or not. The training set's folders are the classes themselves:
+all of ProGAN.
 """
 
 from collections.abc import Sequence

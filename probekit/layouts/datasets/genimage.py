@@ -1,7 +1,7 @@
-"""GenImage (Zhu et al., NeurIPS 2023, arXiv:2306.08571): ImageNet's classes by eight generators, each with real images of its own.
+"""GenImage (Zhu et al., NeurIPS 2023, arXiv:2306.08571): ImageNet's classes by eight generators.
 
-What it calls `val` is what its tables test on: it becomes `test`. Generators' folders share real photographs: equal names are
-one group.
+What it calls `val` is what its tables test on: it becomes `test`. Generators' folders share real photographs: equal
+names are one group.
 """
 
 from pathlib import Path

@@ -1,7 +1,8 @@
 """The test sets of UniversalFakeDetect (Ojha et al., CVPR 2023, arXiv:2302.10174).
 
-The diffusion sets share two pools of real images: `guided` is compared with ImageNet, the seven others with LAION; a pool is
-a domain, so that each of its images stands in the manifest once. Folders of ForenSynths beside them are read like it.
+The diffusion sets share two pools of real images: `guided` is compared with ImageNet, the seven others with LAION; a
+pool is a domain, so that each of its images stands in the manifest once. Folders of ForenSynths beside them are read
+like it.
 """
 
 from pathlib import Path
@@ -31,5 +32,5 @@ TREE = Tree(
 
 @layouts.add("ufd")
 def ufd(root: Path, options: ImportOptions) -> Listing:
-    """`{imagenet,laion}/0_real` and `GENERATOR/1_fake`, beside them ForenSynths' `test/GENERATOR/[class/]{0_real,1_fake}`."""
+    """`{imagenet,laion}/0_real` and `GENERATOR/1_fake`; ForenSynths' `test/GENERATOR/…` may lie beside them."""
     return read_tree(root, options, TREE)
