@@ -16,7 +16,7 @@ from probekit.layouts.listing import ImportOptions, Listing
 from probekit.layouts.trees import ANYWHERE, Rule, Tree, read_tree
 
 _VIDEO = "(?P<video>[^/]+)/(?P<stem>[^/]+)"
-_PLACE = "(?:(?:.*/)?(?P<split>DF40_train|DF40_test|DF40|train|test)/)?(?:.*/)?(?P<class>[^/]+)/"
+_PLACE = "(?:(?:.*/)?(?P<split>DF40_train|DF40_test|DF40|train|test)/)?(?:.*?/)??(?P<class>[^/]+)/"
 _FAKE = {"label": "1"}
 _CDF_REALS = Rule(
     ANYWHERE + "(?:Celeb|YouTube)-real/(?:frames/)?(?P<video>[^/]+)(?:/(?P<stem>[^/]+))?",
