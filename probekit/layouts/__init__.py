@@ -74,6 +74,8 @@ def import_manifest(
         table = validate(table.assign(split=assign_splits(table, seed)), found.root)
         folds = default_folds(table)
         how = f"assigned by group, 60/20/20 %, seed {seed}"
+    elif divided := int((table.groupby("group")["split"].nunique() > 1).sum()):
+        notes.append(f"{divided} groups are divided by the data's own split: relatives of training images are tested on")
     split = split_report(table, how)
     notes = [*found.notes, f"split {how}: {_counts(split['rows'])} images, {_counts(split['groups'])} groups"]
     if min(split["groups"].values()) < MIN_GROUPS:

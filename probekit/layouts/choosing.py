@@ -23,8 +23,8 @@ def choose_rows(listing: Listing, options: ImportOptions) -> Listing:
     """
     rows = listing.rows
     for old, new in options.rename.items():
-        if old not in set(rows["class"]):
-            raise unknown_name("class in --rename", old, set(rows["class"]))
+        if old not in (known := rows["class"].unique()):
+            raise unknown_name("class in --rename", old, known)
         if not new:
             raise UsageError(f"--rename {old}=: give the new name.")
     if options.rename:
@@ -75,7 +75,7 @@ def _equal(rows: pd.DataFrame, column: str, value: str) -> "pd.Series[bool]":
         raise unknown_name("column in --only", column, [c for c in rows.columns if c not in ("key", "path")])
     equal = rows[name].astype("str") == value
     if not equal.any():
-        raise unknown_name(f"{column} in --only", value, set(rows[name].astype("str")))
+        raise unknown_name(f"{column} in --only", value, rows[name].astype("str").unique())
     return equal
 
 
@@ -88,7 +88,7 @@ def _published(listing: Listing, divided: bool) -> "Counter[tuple[str, str]]":
 
 
 def _count(rows: pd.DataFrame) -> "Counter[tuple[str, str]]":
-    return Counter(zip(rows["class"], rows["split"], strict=True))
+    return Counter(zip(rows["class"].tolist(), rows["split"].tolist(), strict=True))
 
 
 def _missing_note(paths: list[str]) -> str:

@@ -45,7 +45,7 @@ def name_generators(table: pd.DataFrame, dataset: str) -> tuple[pd.DataFrame, li
         dataset: whose aliases count.
     """
     fake = (table["label"] != "0").to_numpy()
-    known = {name: find_generator(name, dataset) for name in sorted(set(table.loc[fake, "class"]))}
+    known = {name: find_generator(name, dataset) for name in sorted(table.loc[fake, "class"].unique())}
     canonical = {name: found or Generator(name) for name, found in known.items()}
     own = table["class"]
     columns = {

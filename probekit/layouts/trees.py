@@ -115,8 +115,8 @@ def finish_listing(
         if column not in table:
             table[column] = ""
     named = {**SPLIT_NAMES, **tree.splits}
-    table["split"] = table["split"].map({name: named.get(name.lower(), name) for name in set(table["split"])})
-    table["label"] = table["label"].map({name: LABELS.get(name.lower(), name) for name in set(table["label"])})
+    table["split"] = table["split"].map({name: named.get(name.lower(), name) for name in table["split"].unique()})
+    table["label"] = table["label"].map({name: LABELS.get(name.lower(), name) for name in table["label"].unique()})
     table["class"] = table["class"].mask((table["class"] == "") & (table["label"] == "1"), "fake")
     table, renamed = name_generators(table, tree.dataset)
     notes = [*notes, *renamed, *_not_here(table, tree)]
@@ -162,10 +162,7 @@ def _match(files: Sequence[File], tree: Tree) -> tuple[list[Found], dict[str, st
     for file in files:
         rule, match = _first_match(file.trunk, tree.rules)
         if match is None or rule is None:
-            fits = file.is_image or file.suffix in VIDEOS
-            ignored.append(
-                IgnoredFile(file.name, f"no place of the tree of {tree.dataset}") if fits else not_an_image(file)
-            )
+            ignored.append(_unknown(file, tree))
             continue
         groups = {name: value or "" for name, value in match.groupdict().items()}
         about = groups | {name: text.format_map(groups) for name, text in rule.fills.items()}
@@ -212,7 +209,7 @@ def _columns(tree: Tree) -> list[str]:
 
 
 def _not_here(table: pd.DataFrame, tree: Tree) -> list[str]:
-    lacking = sorted({_canonical(name, tree) for name in tree.complete} - set(table["class"]))
+    lacking = sorted({_canonical(name, tree) for name in tree.complete} - set(table["class"].unique()))
     return [f"generators of the whole data set that are not here: {', '.join(lacking)}"] if lacking else []
 
 

@@ -91,16 +91,18 @@ def test_a_class_is_renamed_and_a_part_imported_on_demand(tmp_path):
     assert set(found.table["domain"]) == {"celebahq"}
     assert by_path(found.table, "generator")["celebahq/fake/repaint-p2/images/train/0001.png"] == "repaint"
     assert "--only domain=celebahq: 2 of 13 samples are left out" in found.notes
-    with pytest.raises(UnknownNameError, match="unknown class in --rename 'repent'. Did you mean 'repaint'"):
+    with pytest.raises(UnknownNameError, match=r"unknown class in --rename 'repent'. Did you mean 'repaint'"):
         scan(root, "dolos", ImportOptions(rename={"repent": "x"}))
     with pytest.raises(UnknownNameError, match="unknown column in --only 'compression'"):
         scan(root, "dolos", ImportOptions(only={"compression": "c23"}))
-    with pytest.raises(UnknownNameError, match="unknown generator in --only 'lamo'. Did you mean 'lama'"):
+    with pytest.raises(UnknownNameError, match=r"unknown generator in --only 'lamo'. Did you mean 'lama'"):
         scan(root, "dolos", ImportOptions(only={"generator": "lamo"}))
 
 
 def test_what_lies_outside_the_tree_is_reported_with_its_reason(tmp_path):
-    plant(tmp_path, *DOLOS, "celebahq/fake/lama/other/deep/test/1.png", "readme.txt", "celebahq/fake/ldm/masks/test/9.png")
+    plant(
+        tmp_path, *DOLOS, "celebahq/fake/lama/other/deep/test/1.png", "readme.txt", "celebahq/fake/ldm/masks/test/9.png"
+    )
     ignored = by_path(scan(tmp_path, "dolos").ignored, "reason")
     assert ignored == {
         "celebahq/fake/lama/other/deep/test/1.png": "no place of the tree of dolos",
@@ -116,7 +118,11 @@ def ffpp_tree(root: Path) -> Path:
     original, manipulated = "original_sequences/youtube/c23/frames", "manipulated_sequences"
     plant(
         root,
-        *(f"{original}/{video}/{frame}.png" for video in ("000", "003", "010", "011", "500") for frame in ("001", "002")),
+        *(
+            f"{original}/{video}/{frame}.png"
+            for video in ("000", "003", "010", "011", "500")
+            for frame in ("001", "002")
+        ),
         *(f"{manipulated}/{name}/c23/frames/000_003/001.png" for name in ("Deepfakes", "FaceSwap")),
         f"{manipulated}/Deepfakes/c23/frames/003_000/001.png",
         f"{manipulated}/Deepfakes/c40/frames/000_003/001.png",
@@ -271,7 +277,11 @@ def test_dffd_is_read_by_label_and_by_source(tmp_path):
 def test_genimage_tests_on_its_val_and_groups_shared_photographs(tmp_path):
     plant(
         tmp_path,
-        *(f"ADM/imagenet_ai_0508_adm/{split}/{kind}.PNG" for split in ("train", "val") for kind in ("ai/1", "nature/n1_1")),
+        *(
+            f"ADM/imagenet_ai_0508_adm/{split}/{kind}.PNG"
+            for split in ("train", "val")
+            for kind in ("ai/1", "nature/n1_1")
+        ),
         "BigGAN/imagenet_ai_0419_biggan/train/nature/n1_1.JPEG",
         "BigGAN/imagenet_ai_0419_biggan/train/ai/1.png",
         "stable_diffusion_v_1_4/imagenet_ai_0419_sdv4/val/ai/1.png",
@@ -320,7 +330,11 @@ def test_forensynths_has_classes_of_objects_or_none(tmp_path):
 def test_aigibench_learns_from_progan_and_sd_and_says_how_much_is_published(tmp_path):
     plant(
         tmp_path,
-        *(f"{folder}/{label}/1.png" for folder in ("train/car", "train/sdv1.4", "val/cat") for label in ("0_real", "1_fake")),
+        *(
+            f"{folder}/{label}/1.png"
+            for folder in ("train/car", "train/sdv1.4", "val/cat")
+            for label in ("0_real", "1_fake")
+        ),
         *(f"test/{name}/{label}/1.png" for name in ("SocialRF", "InSwap", "DALLE-3") for label in ("0_real", "1_fake")),
     )
     found = scan(tmp_path, "aigibench")

@@ -80,7 +80,9 @@ def register(
     asked = {"blacklist": record.name, "generator": generator, "from": inputs, "split": split}
     engine = choosing.Engine(cache, weights, device, batch_size, workers, frames)
     wanted = of or (generator if inputs[0].startswith(choosing.MANIFEST) else None)
-    with records.start("blacklist-register", {**asked, "shots": shots, "seed": seed, "frames": frames}, runs=runs) as run:
+    with records.start(
+        "blacklist-register", {**asked, "shots": shots, "seed": seed, "frames": frames}, runs=runs
+    ) as run:
         images = engine.images(record, inputs, generator=wanted, split=split, shots=shots, seed=seed)
         done = blacklist.register(path, generator, images)
         after = blacklist.Blacklist.open(path).record

@@ -113,7 +113,7 @@ def _model(folder: str) -> str:
 
 @cache
 def _architecture(folder: str) -> str:
-    """The generator that a folder is called after, by a whole name before a part of one; else the folder of the model."""
+    """The generator that a folder is called after, by a whole name before a part of one; else that of its model."""
     if "1_fake" in (parts := folder.split("/")) and "CNNDetect" in parts:
         return "ProGAN"  # the training set of ForenSynths
     for part in parts:

@@ -35,7 +35,7 @@ def own_domains(table: pd.DataFrame, files: Files, options: ImportOptions) -> tu
     """Each generator is a domain of its own, with the real images of its folder, where no other is said."""
     del files, options
     canonical = {}
-    for name in set(table["class"]):
+    for name in table["class"].unique():
         known = find_generator(name)
         canonical[name] = known.name if known else name
     domains = table["domain"] if "domain" in table else pd.Series("", table.index)
