@@ -5,10 +5,11 @@ in common is done here: which classes are real, which images form a group, and w
 and ignored.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -74,13 +75,8 @@ def import_manifest(
         table = validate(table.assign(split=assign_splits(table, seed)), found.root)
         folds = default_folds(table)
         how = f"assigned by group, 60/20/20 %, seed {seed}"
-    elif divided := int((table.groupby("group")["split"].nunique() > 1).sum()):
-        notes.append(f"{divided} groups are divided by the data's own split: relatives of training images are tested on")
     split = split_report(table, how)
-    notes = [*found.notes, f"split {how}: {_counts(split['rows'])} images, {_counts(split['groups'])} groups"]
-    if min(split["groups"].values()) < MIN_GROUPS:
-        how = f"questions evaluate out of fold by group, {folds} folds" if folds else "no interval can be given there"
-        notes.append(f"fewer than {MIN_GROUPS} groups in a split: {how}")
+    notes = [*found.notes, *_split_notes(table, split, folds)]
     notes += [f"{kind}: {detail}" for kind, detail in unanswerable(table)]
     facts = {
         "imported": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -91,6 +87,19 @@ def import_manifest(
     }
     manifest = Manifest(name, None, found.root.resolve(), table, folds, facts)
     return manifest, replace(found, notes=tuple(notes))
+
+
+def _split_notes(table: pd.DataFrame, split: Mapping[str, Any], folds: int) -> list[str]:
+    images, groups = _counts(split["rows"]), _counts(split["groups"])
+    notes = [f"split {split['how']}: {images} images, {groups} groups"]
+    if divided := int((table.groupby("group")["split"].nunique() > 1).sum()):
+        notes.append(
+            f"{divided} groups are divided by the data's own split: relatives of training images are tested on"
+        )
+    if min(split["groups"].values()) < MIN_GROUPS:
+        how = f"questions evaluate out of fold by group, {folds} folds" if folds else "no interval can be given there"
+        notes.append(f"fewer than {MIN_GROUPS} groups in a split: {how}")
+    return notes
 
 
 def _counts(by_split: dict[str, int]) -> str:
