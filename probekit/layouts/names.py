@@ -45,7 +45,10 @@ def name_generators(table: pd.DataFrame, dataset: str) -> tuple[pd.DataFrame, li
         dataset: whose aliases count.
     """
     fake = (table["label"] != "0").to_numpy()
-    known = {name: find_generator(name, dataset) for name in sorted(table.loc[fake, "class"].unique())}
+    known = {
+        name: find_generator(name, dataset) or _find_model(name, dataset)
+        for name in sorted(table.loc[fake, "class"].unique())
+    }
     canonical = {name: found or Generator(name) for name, found in known.items()}
     own = table["class"]
     columns = {
@@ -64,6 +67,13 @@ def name_generators(table: pd.DataFrame, dataset: str) -> tuple[pd.DataFrame, li
         remedy = f"--rename {strange[0]}=NAME"
         notes.append(f"{', '.join(strange)} not in the table of names: kept, without family; {remedy}")
     return table.assign(**columns), notes
+
+
+def _find_model(name: str, dataset: str) -> Generator | None:
+    """What is known of `ProGAN/celeba_seed_v0`, one model of a generator."""
+    generator, slash, model = name.partition("/")
+    known = find_generator(generator, dataset) if slash else None
+    return known._replace(name=f"{known.name}/{model}") if known else None
 
 
 @cache

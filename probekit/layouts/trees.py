@@ -67,6 +67,8 @@ class Tree:
     """Number of images of a (class, split) of the whole data set, where it is known."""
     splits: Mapping[str, str] = field(default_factory=dict)
     """What the data set calls a split, in lower case, where that means another one here."""
+    reads: str = "(?!)"
+    """Pattern of files that are read, but are no samples: lists of the authors."""
     mask_white: str = "fake"
     """What white pixels of its masks are."""
     choose: Callable[[list[Found]], tuple[list[Found], list[IgnoredFile]]] | None = None
@@ -159,10 +161,12 @@ def _read_files(files: Files, tree: Tree, options: ImportOptions) -> tuple[pd.Da
 def _match(files: Sequence[File], tree: Tree) -> tuple[list[Found], dict[str, str], list[IgnoredFile]]:
     """Files that are images or videos, the masks by their pair, and the others."""
     found, masks, ignored = list[Found](), dict[str, str](), list[IgnoredFile]()
+    reads = re.compile(tree.reads)
     for file in files:
         rule, match = _first_match(file.trunk, tree.rules)
         if match is None or rule is None:
-            ignored.append(_unknown(file, tree))
+            if not reads.fullmatch(file.place):
+                ignored.append(_unknown(file, tree))
             continue
         groups = {name: value or "" for name, value in match.groupdict().items()}
         about = groups | {name: text.format_map(groups) for name, text in rule.fills.items()}

@@ -149,6 +149,7 @@ def test_pairs_of_ffpp_are_groups_with_the_authors_split(tmp_path):
     assert (walking[0], walking[3]) == ("DFD", "dfd/01__walking")
     assert all(len(set(own)) == 1 for _, own in found.table.groupby("group")["split"])
     assert any(note.startswith("4 samples have no split in the data: 0 follow their group, 4") for note in found.notes)
+    assert found.ignored.empty, "the authors' lists are read"
     assert any("ff: 9 videos of 3 groups of recordings, at most 5 in one" in note for note in found.notes)
 
 
@@ -369,6 +370,8 @@ def test_pools_of_ufd_serve_several_generators_without_repeating_a_row(tmp_path)
     assert counts(found.expected)["real", ""] == (2000, 2)
     both = by_path(scan(tmp_path, "ufd").table, "generator", "domain")
     assert both["test/progan/cat/0_real/1.png"] == (REAL, "ProGAN")
+    assert set(scan(tmp_path, "ufd").table["split"]) == {"test"}, "beside given splits, they are for testing"
+    assert "split" not in found.table
 
 
 def test_coco_attr_is_a_gallery_and_queries(tmp_path):

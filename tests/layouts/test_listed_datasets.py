@@ -80,6 +80,7 @@ def test_osma_attributes_models_and_keeps_the_unseen_sets_apart(tmp_path):
     assert rows["GANs/ProGAN/celeba_seed_v1/1.png"] == ("ProGAN/celeba_seed_v1", 1, "test"), (
         "0 is no label of unseen sets"
     )
+    assert by_path(found.table, "family")["GANs/ProGAN/celeba_seed_v1/1.png"] == "EFS"
     of_set = by_path(found.table, "set")
     assert of_set["GANs/ProGAN/celeba_seed_v1/1.png"] == "out_seed"
     assert of_set["GANs/InfoMax-GAN/lsun/1.png"] == "out"

@@ -63,9 +63,10 @@ TREE = Tree(
         *("CollabDiff", "e4e", "stargan", "starganv2", "styleclip"),
     ),
     splits={"df40_train": "train", "df40_test": "test", "df40": "test"},
+    reads=ffpp.SPLIT_LISTS,
     finish=_finish,
 )
-_REALS = {"ff": Tree("df40", (ffpp.REALS,)), "cdf": Tree("df40", (_CDF_REALS,))}
+_REALS = {"ff": Tree("df40", (ffpp.REALS,), reads=ffpp.SPLIT_LISTS), "cdf": Tree("df40", (_CDF_REALS,))}
 
 
 @layouts.add("df40")

@@ -5,6 +5,7 @@ anywhere below the root, say the split. Both are for the frames of a video as fo
 """
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,13 +13,14 @@ import pandas as pd
 
 from probekit.errors import ManifestError
 from probekit.layouts import layouts
-from probekit.layouts.classes import SPLIT_NAMES
 from probekit.layouts.files import Files, IgnoredFile, list_files
 from probekit.layouts.listing import ImportOptions, Listing
 from probekit.layouts.source_videos import source_groups, split_videos
 from probekit.layouts.trees import ANYWHERE, Found, Rule, Tree, read_tree
 from probekit.sources import VIDEOS
 
+SPLIT_LISTS = r"(?:.*/)?(?:train|val|test)\.json"
+"""Where the authors' split stands."""
 METHODS = ("Deepfakes", "Face2Face", "FaceSwap", "NeuralTextures", "FaceShifter")
 
 _WHERE = "(?P<compression>raw|c0|c23|c40)/(?:videos|frames|images)/(?P<video>[^/]+)(?:/(?P<stem>[^/]+))?"
@@ -59,8 +61,8 @@ def read_splits(places: list[Files]) -> dict[str, str]:
 
 def _lists(files: Files) -> Iterator[tuple[Path, str]]:
     for file in files.files:
-        if file.suffix == ".json" and file.stem in ("train", "val", "test") and not file.member:
-            yield files.root / file.path, SPLIT_NAMES[file.stem]
+        if not file.member and re.fullmatch(SPLIT_LISTS, file.place):
+            yield files.root / file.path, file.stem
 
 
 def _recordings(path: Path) -> Iterator[str]:
@@ -76,11 +78,13 @@ def _recordings(path: Path) -> Iterator[str]:
 
 def _describe_groups(table: pd.DataFrame) -> list[str]:
     videos = table.drop_duplicates(["domain", "class", "video"])
-    sizes = videos.groupby("domain")["group"].value_counts()
-    return [
-        f"{domain}: {own.sum()} videos of {len(own)} groups of recordings, at most {own.max()} in one"
-        for domain, own in sizes.groupby(level=0)
-    ]
+    notes = []
+    for domain in ("ff", "cdf", "dfd"):
+        sizes = videos.loc[videos["domain"] == domain, "group"].value_counts()
+        if len(sizes):
+            found = f"{sizes.sum()} videos of {len(sizes)} groups of recordings"
+            notes.append(f"{domain}: {found}, at most {sizes.max()} in one")
+    return notes
 
 
 def _prefer_frames(found: list[Found]) -> tuple[list[Found], list[IgnoredFile]]:
@@ -114,6 +118,7 @@ TREE = Tree(
         Rule(_MANIPULATED + _ANY + _MASKS, _PAIR, use="mask"),
     ),
     complete=METHODS,
+    reads=SPLIT_LISTS,
     choose=_prefer_frames,
     finish=_finish,
 )

@@ -7,14 +7,25 @@ like it.
 
 from pathlib import Path
 
+import pandas as pd
+
 from probekit.layouts import layouts
 from probekit.layouts.datasets.forensynths import RULES, own_domains
+from probekit.layouts.files import Files
 from probekit.layouts.listing import ImportOptions, Listing
 from probekit.layouts.trees import ANYWHERE, Rule, Tree, read_tree
 
 _OF_LAION = ("ldm_200", "ldm_200_cfg", "ldm_100", "glide_100_27", "glide_50_27", "glide_100_10", "dalle")
 _GENERATORS = ("ADM", "LDM-200", "LDM-200-CFG", "LDM-100", "GLIDE-100-27", "GLIDE-50-27", "GLIDE-100-10", "DALL-E-mini")
 _FILE = "/(?:.*/)?(?P<stem>[^/]+)"
+
+
+def _finish(table: pd.DataFrame, files: Files, options: ImportOptions) -> tuple[pd.DataFrame, list[str]]:
+    """The diffusion sets are tested on, where there is something else to learn from."""
+    if (table["split"] != "").any():
+        table = table.assign(split=table["split"].mask(table["split"] == "", "test"))
+    return own_domains(table, files, options)
+
 
 TREE = Tree(
     "ufd",
@@ -26,7 +37,7 @@ TREE = Tree(
     ),
     complete=_GENERATORS,
     published={("real", ""): 2000, **{(name, ""): 1000 for name in _GENERATORS}},
-    finish=own_domains,
+    finish=_finish,
 )
 
 
