@@ -9,6 +9,7 @@ import pandas as pd
 from probekit.errors import UsageError
 from probekit.layouts.files import IgnoredFile
 from probekit.layouts.listing import ImportOptions, Listing
+from probekit.layouts.names import find_generator
 from probekit.registry import unknown_name
 
 _COLUMNS = {"generator": "class"}
@@ -27,8 +28,7 @@ def choose_rows(listing: Listing, options: ImportOptions) -> Listing:
             raise unknown_name("class in --rename", old, known)
         if not new:
             raise UsageError(f"--rename {old}=: give the new name.")
-    if options.rename:
-        rows = rows.assign(**{"class": rows["class"].replace(dict(options.rename))})
+    rows = _rename(rows, options.rename)
     notes = list(listing.notes)
     for column, value in options.only.items():
         kept = rows[_equal(rows, column, value)]
@@ -67,6 +67,17 @@ def drop_missing(listing: Listing, options: ImportOptions) -> Listing:
     if listing.keeps_missing:
         ignored = sorted([*ignored, *(IgnoredFile(path, "listed, but does not exist") for path in lost)])
     return replace(listing, rows=listing.rows[~missing], ignored=ignored)
+
+
+def _rename(rows: pd.DataFrame, names: Mapping[str, str]) -> pd.DataFrame:
+    """The rows with other classes, and with what is known of those, where the listing has such columns."""
+    columns = {"class": rows["class"].replace(dict(names))}
+    for old, new in names.items():
+        known = find_generator(new)
+        for column in ("family", "architecture"):
+            if known and column in rows:
+                columns[column] = columns.get(column, rows[column]).mask(rows["class"] == old, getattr(known, column))
+    return rows.assign(**columns)
 
 
 def _equal(rows: pd.DataFrame, column: str, value: str) -> "pd.Series[bool]":

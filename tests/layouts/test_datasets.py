@@ -71,6 +71,18 @@ def test_masks_of_dolos_mean_manipulated_where_they_are_black(tmp_path):
     assert read_mask(read, len(read.table) - 1) is None, "a real image"
 
 
+def test_a_mask_that_is_turned_round_by_mistake_is_found_when_pixels_are_checked(tmp_path):
+    plant(tmp_path, "a.png", "b.png")
+    Image.new("L", (16, 16), 255).save(tmp_path / "white.png")
+    (tmp_path / "m.csv").write_text(
+        "path,label,generator,mask,mask_white\na.png,1,lama,white.png,real\nb.png,1,lama,white.png,\n"
+    )
+    made = Manifest.read(tmp_path / "m.csv")
+    assert "blank mask" not in check(made).counts
+    found = check(made, pixels=True).problems
+    assert found.loc[found["kind"] == "blank mask", "path"].tolist() == ["a.png"]
+
+
 def test_white_means_manipulated_unless_the_manifest_says_otherwise(tmp_path):
     plant(tmp_path, "a.png", "b.png")
     mask = np.zeros((16, 16), np.uint8)
@@ -90,6 +102,9 @@ def test_a_class_is_renamed_and_a_part_imported_on_demand(tmp_path):
     found = scan(root, "dolos", options)
     assert set(found.table["domain"]) == {"celebahq"}
     assert by_path(found.table, "generator")["celebahq/fake/repaint-p2/images/train/0001.png"] == "repaint"
+    families = by_path(scan(root, "dolos", ImportOptions(rename={"lama": "p2", "ldm": "mine"})).table, "family")
+    assert families["celebahq/fake/lama/images/test/0003.png"] == "EFS", "what is known of the new name"
+    assert families["celebahq/fake/ldm/images/test/0003.png"] == "LOCAL", "nothing is known of it"
     assert "--only domain=celebahq: 2 of 13 samples are left out" in found.notes
     with pytest.raises(UnknownNameError, match=r"unknown class in --rename 'repent'. Did you mean 'repaint'"):
         scan(root, "dolos", ImportOptions(rename={"repent": "x"}))
@@ -237,6 +252,8 @@ def test_df40_borrows_real_images_and_their_split(tmp_path):
     assert rows[f"{cdf}/Celeb-real/frames/id0_0000/1.png"] == (REAL, "cdf", "test", "cdf/id0_0000")
     assert not any("--reals" in note for note in found.notes)
     assert f"{cdf}/List_of_testing_videos.txt" in by_path(found.ignored, "reason")
+    again = scan(tmp_path, "df40", ImportOptions(reals={"ff": ff, "cdf": cdf}))
+    assert len(again.table) == len(found.table), "folders below the root are read once"
     with pytest.raises(UsageError, match="--reals dfd=…: df40 borrows real images for ff and cdf alone"):
         scan(root, "df40", ImportOptions(reals={"dfd": ff}))
 

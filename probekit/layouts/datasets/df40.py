@@ -75,4 +75,9 @@ def df40(root: Path, options: ImportOptions) -> Listing:
     for domain in options.reals:
         if domain not in _REALS:
             raise UsageError(f"--reals {domain}=…: df40 borrows real images for ff and cdf alone.")
-    return read_tree(root, options, TREE, [(place, _REALS[domain]) for domain, place in options.reals.items()])
+    elsewhere = {
+        domain: place
+        for domain, place in options.reals.items()
+        if not place.resolve().is_relative_to(root.resolve())  # else they are found with the fakes
+    }
+    return read_tree(root, options, TREE, [(place, _REALS[domain]) for domain, place in elsewhere.items()])

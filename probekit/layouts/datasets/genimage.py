@@ -22,7 +22,7 @@ _PHOTOGRAPH = {"group": "imagenet/{stem}"}
 
 def _finish(table: pd.DataFrame, files: Files, options: ImportOptions) -> tuple[pd.DataFrame, list[str]]:
     table, notes = own_domains(table, files, options)
-    folders = table[table["label"] == "nature"].groupby("group")["domain"].nunique()
+    folders = table[table["label"].str.lower() == "nature"].groupby("group")["domain"].nunique()
     shared = int((folders > 1).sum())
     if shared:
         notes.append(f"{shared} of {len(folders)} real photographs are there for several generators: one group each")
