@@ -1,6 +1,7 @@
 """Small data sets as their authors lay them out: crops of a photograph, all different, under true names."""
 
 import io
+import zlib
 from functools import cache
 from pathlib import Path
 
@@ -17,15 +18,16 @@ def photograph() -> np.ndarray:
     return np.asarray(data.astronaut())
 
 
-def crop(number: int) -> Image.Image:
-    step = 512 - SIDE
-    top, left = number * 7 % step, number * 13 // step * 5 % step
-    return Image.fromarray(photograph()[top : top + SIDE, (left + number * 13) % step :][:, :SIDE])
+def crop(name: str) -> Image.Image:
+    """A part of the photograph, of its own for each name."""
+    row, column = divmod(zlib.crc32(name.encode()), 512 - SIDE)
+    top, left = row % (512 - SIDE), column
+    return Image.fromarray(photograph()[top : top + SIDE, left : left + SIDE])
 
 
 def plant(root: Path, *names: str) -> Path:
     """Images under names of images, texts under all others."""
-    for number, name in enumerate(names):
+    for name in names:
         path = root / name
         path.parent.mkdir(parents=True, exist_ok=True)
         kind = {".jpg": "JPEG", ".jpeg": "JPEG", ".png": "PNG"}.get(path.suffix.lower())
@@ -33,7 +35,7 @@ def plant(root: Path, *names: str) -> Path:
             path.write_text("text")
             continue
         buffer = io.BytesIO()
-        crop(number).save(buffer, kind)
+        crop(name).save(buffer, kind)
         path.write_bytes(buffer.getvalue())
     return root
 
