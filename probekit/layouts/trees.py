@@ -121,7 +121,7 @@ def finish_listing(
     table["label"] = table["label"].map({name: LABELS.get(name.lower(), name) for name in table["label"].unique()})
     table["class"] = table["class"].mask((table["class"] == "") & (table["label"] == "1"), "fake")
     table, renamed = name_generators(table, tree.dataset)
-    notes = [*notes, *renamed, *_not_here(table, tree)]
+    notes = [*notes, *renamed, *_not_here(table, tree), *_mask_notes(table)]
     missing = table.pop("missing").astype(bool)
     empty = [name for name in table.columns if name not in _OWN and not (table[name] != "").any()]
     return Listing(
@@ -146,6 +146,8 @@ def _read_files(files: Files, tree: Tree, options: ImportOptions) -> tuple[pd.Da
     rows, used = list[tuple[object, ...]](), set[str]()
     for file, about in found:
         samples = list_samples(file, files.root, options, ignored)
+        if not samples and options.frames <= 0:
+            continue  # a video, and none are wanted
         mask = masks.get(about.get(_PAIR, ""), "")
         used.add(mask)
         fields = tuple(about.get(name, "") for name in names)
@@ -163,10 +165,13 @@ def _match(files: Sequence[File], tree: Tree) -> tuple[list[Found], dict[str, st
     found, masks, ignored = list[Found](), dict[str, str](), list[IgnoredFile]()
     reads = re.compile(tree.reads)
     for file in files:
+        if not file.is_image and file.suffix not in VIDEOS:
+            if not reads.fullmatch(file.place):
+                ignored.append(not_an_image(file))
+            continue
         rule, match = _first_match(file.trunk, tree.rules)
         if match is None or rule is None:
-            if not reads.fullmatch(file.place):
-                ignored.append(_unknown(file, tree))
+            ignored.append(IgnoredFile(file.name, f"no place of the tree of {tree.dataset}"))
             continue
         groups = {name: value or "" for name, value in match.groupdict().items()}
         about = groups | {name: text.format_map(groups) for name, text in rule.fills.items()}
@@ -179,12 +184,6 @@ def _match(files: Sequence[File], tree: Tree) -> tuple[list[Found], dict[str, st
     return found, masks, ignored
 
 
-def _unknown(file: File, tree: Tree) -> IgnoredFile:
-    if file.is_image or file.suffix in VIDEOS:
-        return IgnoredFile(file.name, f"no place of the tree of {tree.dataset}")
-    return not_an_image(file)
-
-
 def _first_match(trunk: str, rules: Sequence[Rule]) -> tuple[Rule | None, re.Match[str] | None]:
     for rule in rules:
         if match := rule.compiled.fullmatch(trunk):
@@ -195,8 +194,6 @@ def _first_match(trunk: str, rules: Sequence[Rule]) -> tuple[Rule | None, re.Mat
 def _take_mask(file: File, pair: str, masks: dict[str, str], ignored: list[IgnoredFile]) -> None:
     if file.suffix in VIDEOS:
         ignored.append(IgnoredFile(file.name, "masks in a video are not read: extract its frames"))
-    elif not file.is_image:
-        ignored.append(not_an_image(file))
     elif file.member:
         ignored.append(IgnoredFile(file.name, "a mask inside an archive is not read: unpack it"))
     elif masks.setdefault(pair, file.path) != file.path:
@@ -215,6 +212,16 @@ def _columns(tree: Tree) -> list[str]:
 def _not_here(table: pd.DataFrame, tree: Tree) -> list[str]:
     lacking = sorted({_canonical(name, tree) for name in tree.complete} - set(table["class"].unique()))
     return [f"generators of the whole data set that are not here: {', '.join(lacking)}"] if lacking else []
+
+
+def _mask_notes(table: pd.DataFrame) -> list[str]:
+    """How many images of each class have a mask, for those where any has."""
+    if "mask" not in table:
+        return []
+    counts = (table["mask"] != "").groupby(table["class"]).agg(["sum", "size"])
+    counts = counts[counts["sum"] > 0]
+    shares = [f"{name} {masked} of {images}" for name, masked, images in counts.itertuples()]
+    return [f"images with a mask: {', '.join(shares)}"] if shares else []
 
 
 def _canonical(name: str, tree: Tree) -> str:

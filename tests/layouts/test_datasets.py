@@ -68,6 +68,7 @@ def test_masks_of_dolos_mean_manipulated_where_they_are_black(tmp_path):
     row = read.table.index[read.table["mask"] != ""]
     assert len(row) == 1
     assert (read_mask(read, row[0]) == (mask == 0)).all()
+    assert "images with a mask: lama 1 of 2" in read.facts["notes"]
     assert read_mask(read, len(read.table) - 1) is None, "a real image"
 
 
@@ -115,15 +116,17 @@ def test_a_class_is_renamed_and_a_part_imported_on_demand(tmp_path):
 
 
 def test_what_lies_outside_the_tree_is_reported_with_its_reason(tmp_path):
-    plant(
-        tmp_path, *DOLOS, "celebahq/fake/lama/other/deep/test/1.png", "readme.txt", "celebahq/fake/ldm/masks/test/9.png"
-    )
-    ignored = by_path(scan(tmp_path, "dolos").ignored, "reason")
-    assert ignored == {
-        "celebahq/fake/lama/other/deep/test/1.png": "no place of the tree of dolos",
-        "celebahq/fake/ldm/masks/test/9.png": "a mask of no image",
+    fake = "celebahq/fake"
+    others = (f"{fake}/lama/other/deep/test/1.png", "readme.txt", f"{fake}/ldm/masks/test/9.png")
+    plant(tmp_path, *DOLOS, *others, f"{fake}/ldm/images/test/notes.txt")
+    found = scan(tmp_path, "dolos")
+    assert by_path(found.ignored, "reason") == {
+        f"{fake}/lama/other/deep/test/1.png": "no place of the tree of dolos",
+        f"{fake}/ldm/images/test/notes.txt": "not an image (.txt)",
+        f"{fake}/ldm/masks/test/9.png": "a mask of no image",
         "readme.txt": "not an image (.txt)",
     }
+    assert counts(found.expected)["ldm", "test"] == (1, 1), "a text among images is not expected to be one"
 
 
 # FaceForensics++
@@ -203,6 +206,13 @@ def test_a_video_beside_its_extracted_frames_does_not_count_twice(tmp_path):
     videos = found.table[found.table["path"].str.endswith(".mp4")]
     assert videos["path"].str.endswith("020.mp4").tolist() == [True, True]
     assert set(videos["group"]) == {"ff/020"}
+    assert counts(found.expected)["real", "train"] == (4, 4)
+    assert (root / "original_sequences/youtube/c23/videos/020.mp4").write_bytes(b"no video") == 8
+    broken = scan(root, "ffpp", ImportOptions(frames=2))
+    lost = broken.expected[broken.expected["expected"] > broken.expected["found"]]
+    assert lost[["class", "expected", "found"]].to_numpy().tolist() == [["real", 4, 3]]
+    without = scan(root, "ffpp", ImportOptions(frames=0))
+    assert (without.expected["expected"] == without.expected["found"]).all()
     reason = by_path(found.ignored, "reason")["original_sequences/youtube/c23/videos/000.mp4"]
     assert reason == "a video whose extracted frames are here"
 
