@@ -291,5 +291,12 @@ def test_a_line_of_forgerynet_with_a_strange_class_or_too_few_fields_is_named(tm
     write_lines(tmp_path / "Training/image_list.txt", "a.png 1 1 16")
     with pytest.raises(ManifestError, match=r"a\.png is of class '16', expected 0 to 15"):
         scan(tmp_path, "forgerynet")
+    write_lines(tmp_path / "Training/image_list.txt", "a.png 0 1 4")
+    with pytest.raises(ManifestError, match=r"a\.png is of class 4, but its first label is '0'"):
+        scan(tmp_path, "forgerynet")
+    (tmp_path / "Training/image_list.txt").write_text("")
+    write_lines(tmp_path / "Training/video_list.txt", "two a.mp4 0 20 0 1 1 4")
+    with pytest.raises(ManifestError, match=r"a\.mp4 has 3 numbers for two segments: correct the line"):
+        scan(tmp_path, "forgerynet")
     with pytest.raises(UsageError, match=r"has no Training/image_list….txt or the like"):
         scan(plant(tmp_path / "none", "1.png"), "forgerynet")

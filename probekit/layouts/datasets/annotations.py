@@ -50,23 +50,18 @@ def _read(root: Path, options: ImportOptions, tree: Tree, by_model: bool) -> Lis
         raise UsageError(
             f"{root} has the experiments {', '.join(experiments)}: choose one with --only experiment={experiments[0]}."
         )
-    rows = [
-        (
-            path,
-            *_class_of(path, number, name["set"] or "", by_model),
-            name["split"],
-            name["set"] or "",
-            number,
-            name["experiment"],
-        )
-        for file, name in lists
-        if chosen in (None, name["experiment"])
-        for path, number in _lines(file)
-    ]
-    if not rows:
+    if chosen not in (None, *experiments):
         raise UsageError(f"{root} has no experiment {chosen}: there are {', '.join(experiments)}.")
+    rows = [row for file, name in lists if chosen in (None, name["experiment"]) for row in _rows(file, name, by_model)]
     table = pd.DataFrame(rows, columns=list(_COLUMNS)).assign(domain=tree.dataset, group="")
     return list_rows(root, table, _number_notes(table), tree, str(root))
+
+
+def _rows(file: Path, name: re.Match[str], by_model: bool) -> Iterator[tuple[str, ...]]:
+    """What `_COLUMNS` says of each line of a list."""
+    experiment, split, of_set = name["experiment"], name["split"], name["set"] or ""
+    for path, number in _lines(file):
+        yield path, *_class_of(path, number, of_set, by_model), split, of_set, number, experiment
 
 
 def _find_lists(place: Path, root: Path) -> list[tuple[Path, re.Match[str]]]:

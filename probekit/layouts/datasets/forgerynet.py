@@ -63,11 +63,10 @@ def _image_rows(root: Path, file: Path) -> Iterator[dict[str, str]]:
     lines = list(_lines(file, fields=4))
     base = _base(root, file, [line[0] for line in lines])
     split = _split_of(file, root)
-    for path, *_, number in lines:
-        yield {
-            **_row(base, path, number, split, file),
-            "mask": _mask(file.parent.relative_to(root).as_posix(), path) if number != "0" else "",
-        }
+    for path, *labels in lines:
+        row = _row(base, path, labels[:3], split, file)
+        row["mask"] = _mask(file.parent.relative_to(root).as_posix(), path) if row["label"] == "1" else ""
+        yield row
 
 
 def _video_rows(root: Path, file: Path, most: int, notes: list[str]) -> Iterator[dict[str, str]]:
@@ -75,8 +74,8 @@ def _video_rows(root: Path, file: Path, most: int, notes: list[str]) -> Iterator
     base = _base(root, file, [line[1] for line in lines])
     split, genuine = _split_of(file, root), 0
     for segments, path, *rest in lines:
-        row = _row(base, path, rest[-1], split, file)
-        fake = _fake_frames(file, path, int(segments), rest)
+        row = _row(base, path, rest[-3:], split, file)
+        fake = _fake_frames(file, path, segments, rest)
         try:
             numbers = frame_numbers(Sample(str(root / row["path"])), most)
         except ImageError:
@@ -89,23 +88,30 @@ def _video_rows(root: Path, file: Path, most: int, notes: list[str]) -> Iterator
         notes.append(f"{file.name}: {genuine} frames of fake videos lie outside the manipulated segments: left out")
 
 
-def _fake_frames(file: Path, path: str, segments: int, fields: list[str]) -> set[int]:
-    if len(fields) != 3 * segments + 3:
+def _fake_frames(file: Path, path: str, segments: str, fields: list[str]) -> set[int]:
+    numbers = [int(field) for field in fields if field.isdecimal()]
+    if not segments.isdecimal() or len(numbers) != len(fields) or len(fields) != 3 * int(segments) + 3:
         raise ManifestError(f"{file}: {path} has {len(fields) - 3} numbers for {segments} segments: correct the line.")
-    triples = (map(int, fields[3 * n : 3 * n + 3]) for n in range(segments))
+    triples = (numbers[3 * n : 3 * n + 3] for n in range(int(segments)))
     return {frame for start, length, fake in triples if fake for frame in range(start, start + length)}
 
 
-def _row(base: str, path: str, number: str, split: str, file: Path) -> dict[str, str]:
+def _row(base: str, path: str, labels: list[str], split: str, file: Path) -> dict[str, str]:
+    """A listed file by its three labels: real or fake, replaced or remaining identity, and the approach."""
+    binary, _, number = labels
     if not number.isdecimal() or int(number) >= len(CLASSES):
         raise ManifestError(
             f"{file}: {path} is of class {number!r}, expected 0 to {len(CLASSES) - 1}: correct the line."
+        )
+    if binary != str(min(int(number), 1)):
+        raise ManifestError(
+            f"{file}: {path} is of class {number}, but its first label is {binary!r}: correct the line."
         )
     folder = path.rpartition("/")[0]
     return {
         "path": f"{base}{path}",
         "class": CLASSES[int(number)],
-        "label": str(min(int(number), 1)),
+        "label": binary,
         "split": split,
         "class_number": number,
         "group": f"forgerynet/{folder}" if folder.count("/") > 1 else "",
