@@ -84,7 +84,7 @@ def import_(
         columns=_pairs("--column", column),
         rename=_pairs("--rename", rename),
         only=_pairs("--only", only),
-        reals={domain: Path(place) for domain, place in _pairs("--reals", reals).items()},
+        reals={domain: Path(place).expanduser() for domain, place in _pairs("--reals", reals).items()},
         frames=frames,
         skip_missing=skip_missing,
     )

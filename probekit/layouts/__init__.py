@@ -3,6 +3,12 @@
 A layout says where each image lies, what its class is called, and what else its name tells. What all have
 in common is done here: which classes are real, which images form a group, and what was expected, found
 and ignored.
+
+    class_folders.py zero_one.py template.py table.py webdataset.py   layouts of no data set in particular
+    datasets/          those of published data sets
+    trees.py listed.py names.py source_videos.py                      what these share
+    files.py           the files of a folder or an archive
+    choosing.py classes.py groups.py splits.py                        what is done with every listing
 """
 
 from collections.abc import Callable, Mapping

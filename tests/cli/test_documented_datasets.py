@@ -27,7 +27,8 @@ def test_the_documented_command_imports_its_data_set(command, tmp_path, monkeypa
     root = tmp_path / layout_of(command)
     root.mkdir()
     PUBLISHED[layout_of(command)](root)
-    arguments = command.replace("~", str(tmp_path)).split()[1:]
+    monkeypatch.setenv("HOME", str(tmp_path))  # not every shell expands --reals ff=~/…
+    arguments = command.replace(" ~", f" {tmp_path}").split()[1:]
     done = CliRunner().invoke(app, [*arguments, "--json"])
     assert done.exit_code == 0, done.output
     told = json.loads(done.stdout)

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from probekit.layouts import ImportOptions, import_manifest, layouts, scan
@@ -65,6 +66,17 @@ def test_no_group_is_divided_by_a_split_and_imports_repeat_exactly(tree, dataset
     made.write(tmp_path / "manifests")
     report = check(Manifest.read("m", tmp_path / "manifests"))
     assert not {"unreadable", "no mask", "mask size", "group in several splits"} & set(report.counts)
+
+
+@each_dataset
+def test_a_data_set_behind_links_is_the_same(tree, dataset, tmp_path):
+    linked = tmp_path / "links"
+    linked.mkdir()
+    for part in tree.iterdir():
+        (linked / part.name).symlink_to(part)
+    own, other = scan(tree, dataset), scan(linked, dataset)
+    pd.testing.assert_frame_equal(own.table, other.table)
+    assert (own.notes, own.ignored.to_numpy().tolist()) == (other.notes, other.ignored.to_numpy().tolist())
 
 
 @each_dataset
