@@ -19,7 +19,8 @@ def import_(
     root: Annotated[Path, typer.Argument(help="Folder of images, archive, or a listing (layout table).")],
     name: Annotated[str, typer.Option("--name", help="Of the manifest: manifests/NAME.csv.")],
     layout: Annotated[
-        str, typer.Option(help="class-folders, zero-one, template, table or webdataset.")
+        str,
+        typer.Option(help="class-folders, zero-one, template, table, webdataset, or a data set's: dolos, ffpp, df40 …"),
     ] = "class-folders",
     label: Annotated[
         list[str] | None, typer.Option(metavar="CLASS=0|1", help="Call a class real (0) or fake (1).")
@@ -35,9 +36,20 @@ def import_(
     template: Annotated[
         str, typer.Option(metavar="'{generator}/{split}/{group}.png'", help="Path with fields (template).")
     ] = "",
-    listing: Annotated[Path | None, typer.Option(help="CSV or Parquet file whose paths start at ROOT (table).")] = None,
+    listing: Annotated[
+        Path | None, typer.Option(help="File or folder of lists whose paths start at ROOT (table, deepfakebench …).")
+    ] = None,
     column: Annotated[
         list[str] | None, typer.Option(metavar="OURS=THEIRS", help="A column of the listing by its name there (table).")
+    ] = None,
+    rename: Annotated[
+        list[str] | None, typer.Option(metavar="CLASS=NAME", help="Call a class otherwise, as in another data set.")
+    ] = None,
+    only: Annotated[
+        list[str] | None, typer.Option(metavar="COLUMN=VALUE", help="Import these samples alone: compression=c23.")
+    ] = None,
+    reals: Annotated[
+        list[str] | None, typer.Option(metavar="DOMAIN=DIR", help="Real images that the data set borrows (df40).")
     ] = None,
     frames: Annotated[int, typer.Option(min=0, help="Frames of each video, evenly spaced; 0 leaves videos out.")] = 8,
     skip_missing: Annotated[
@@ -54,7 +66,8 @@ def import_(
 
     A .zip or .tar counts as a folder of its members.
 
-    Folders named real, 0_real, nature, original or real_… are real, all others are generators.
+    Folders named real, 0_real, nature, original or real_… are real, all others are generators. Published data sets have
+    layouts of their own, see docs/datasets.md.
 
     Example: probekit manifest import ~/faces --layout class-folders --name faces --label edited=1
     """
@@ -69,6 +82,9 @@ def import_(
         template=template,
         listing=listing,
         columns=_pairs("--column", column),
+        rename=_pairs("--rename", rename),
+        only=_pairs("--only", only),
+        reals={domain: Path(place).expanduser() for domain, place in _pairs("--reals", reals).items()},
         frames=frames,
         skip_missing=skip_missing,
     )

@@ -12,17 +12,8 @@ import pandas as pd
 from probekit.errors import UsageError
 from probekit.layouts import layouts
 from probekit.layouts.classes import SPLIT_NAMES
-from probekit.layouts.listing import (
-    File,
-    IgnoredFile,
-    ImportOptions,
-    Listing,
-    is_image,
-    list_files,
-    list_samples,
-    not_an_image,
-    table_of,
-)
+from probekit.layouts.files import File, IgnoredFile, list_files, not_an_image
+from probekit.layouts.listing import ImportOptions, Listing, list_samples, table_of
 
 _IMAGES = "images"
 
@@ -34,13 +25,14 @@ def class_folders(root: Path, options: ImportOptions) -> Listing:
     rows, expected = [], Counter[tuple[str, str]]()
     masks: dict[str, str] = {}
     for file in files:
-        place = [part for part in file.place.parts if part not in (options.masks, _IMAGES)]
-        place[-1] = file.place.stem
+        parts = file.parts
+        place = [part for part in parts if part not in (options.masks, _IMAGES)]
+        place[-1] = file.stem
         if len(place) == 1:
             ignored.append(IgnoredFile(file.name, "lies in no class folder"))
             continue
         key = "/".join(place)
-        if options.masks in file.place.parts[:-1]:
+        if options.masks in parts[:-1]:
             _take_mask(file, key, masks, ignored)
             continue
         samples = list_samples(file, base, options, ignored)
@@ -58,7 +50,7 @@ def class_folders(root: Path, options: ImportOptions) -> Listing:
 
 
 def _take_mask(file: File, key: str, masks: dict[str, str], ignored: list[IgnoredFile]) -> None:
-    if not is_image(file.place):
+    if not file.is_image:
         ignored.append(not_an_image(file))
     elif file.member:
         ignored.append(IgnoredFile(file.name, "a mask inside an archive is not read: unpack it"))

@@ -29,7 +29,8 @@ def name_splits(rows: pd.DataFrame) -> pd.DataFrame:
     """The rows with their splits called train, val and test; unknown names stay, to be complained about."""
     if "split" not in rows:
         return rows
-    return rows.assign(split=[SPLIT_NAMES.get(name.lower(), name) for name in rows["split"].astype("str")])
+    names = rows["split"].astype("str")
+    return rows.assign(split=names.map({name: SPLIT_NAMES.get(name.lower(), name) for name in names.unique()}))
 
 
 def class_names(rows: pd.DataFrame) -> "pd.Series[str]":
@@ -52,14 +53,18 @@ def label_classes(rows: pd.DataFrame, options: ImportOptions) -> tuple[pd.DataFr
     """
     _check_options(rows, options)
     own = rows["label"].astype("str") if "label" in rows else pd.Series("", rows.index)
-    labels = [_label(name, label, options) for name, label in zip(rows["class"], own, strict=True)]
+    named = list(zip(rows["class"].tolist(), own.tolist(), strict=True))
+    label_of = {name: _label(*name, options) for name in set(named)}
+    labels = [label_of[name] for name in named]
     real = pd.Series([label == "0" for label in labels], rows.index)
     fallback = rows["domain"] if "domain" in rows else pd.Series("", rows.index)
     rows = rows.assign(
         label=pd.Series(labels, rows.index, dtype="str"),
         generator=rows["class"].mask(real, REAL),
-        domain=[options.domains.get(name, own) for name, own in zip(rows["class"], fallback, strict=True)],
+        domain=fallback,
     )
+    for name, domain in options.domains.items():
+        rows["domain"] = rows["domain"].mask(rows["class"] == name, domain)
     rows["domain"] = rows["domain"].mask(rows["domain"] == "", options.domain)
     if "source" not in rows and (rows.loc[real, "class"].str.lower() != REAL).any():
         rows["source"] = rows["class"]
@@ -80,8 +85,8 @@ def _label(name: str, own: str, options: ImportOptions) -> str:
 
 
 def _check_options(rows: pd.DataFrame, options: ImportOptions) -> None:
-    classes = set(rows["class"])
-    known = classes | (set(rows["label"].astype("str")) if "label" in rows else set())
+    classes = set(rows["class"].unique())
+    known = classes | (set(rows["label"].astype("str").unique()) if "label" in rows else set())
     for name, label in options.labels.items():
         if name not in known:
             raise unknown_name("class in --label", name, known)
@@ -95,7 +100,7 @@ def _check_options(rows: pd.DataFrame, options: ImportOptions) -> None:
 
 
 def _notes(rows: pd.DataFrame, real: "pd.Series[bool]") -> list[str]:
-    real_names, fake_names = sorted(set(rows.loc[real, "class"])), sorted(set(rows.loc[~real, "class"]))
+    real_names, fake_names = sorted(rows.loc[real, "class"].unique()), sorted(rows.loc[~real, "class"].unique())
     notes = [f"real: {', '.join(real_names) or 'none'}; fake: {', '.join(fake_names) or 'none'}"]
     if not real_names:
         notes.append("no class is real: name one with --label NAME=0")

@@ -6,7 +6,7 @@ from pathlib import Path, PurePath
 
 from probekit import sources
 from probekit.errors import ImageError, UsageError
-from probekit.layouts.listing import is_image, list_files
+from probekit.layouts.files import list_files
 from probekit.sources import ARCHIVES, VIDEOS, Sample
 
 
@@ -30,9 +30,9 @@ def list_images(inputs: Sequence[Path], frames: int = 8) -> tuple[list[Sample], 
         inside: dict[Sample, None] = {}
         others = []
         for file in listed.files:
-            if is_image(file.place) or (frames and file.place.suffix.lower() in VIDEOS):
+            if file.is_image or (frames and file.suffix in VIDEOS):
                 sample = Sample(str(listed.root / file.path), file.member)
-                inside |= dict.fromkeys(_frames(sample, file.place.name, frames))
+                inside |= dict.fromkeys(_frames(sample, file.place, frames))
             else:
                 others.append(file.name)
         others += [path for path, _ in listed.ignored]

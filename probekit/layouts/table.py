@@ -3,7 +3,6 @@
 `label` may be 0, 1 or a name such as real; without it the generator's name decides, and the other way round.
 """
 
-from collections import Counter
 from pathlib import Path, PurePosixPath
 
 import pandas as pd
@@ -11,7 +10,8 @@ import pandas as pd
 from probekit.errors import ManifestError, UsageError
 from probekit.layouts import layouts
 from probekit.layouts.classes import class_names
-from probekit.layouts.listing import IgnoredFile, ImportOptions, Listing
+from probekit.layouts.files import which_exist
+from probekit.layouts.listing import ImportOptions, Listing
 from probekit.manifest import read_table
 from probekit.manifest.columns import file_names
 
@@ -29,24 +29,8 @@ def table(root: Path, options: ImportOptions) -> Listing:
     rows["path"] = rows["path"].astype("str")
     rows["class"] = class_names(rows)
     rows["key"] = [PurePosixPath(path).stem for path in file_names(rows)]
-    split = rows["split"].astype("str") if "split" in rows else pd.Series("", rows.index)
-    classes = list(zip(rows["class"], split, strict=True))
-    expected = Counter(classes)
-    exists = pd.Series([(root / path).is_file() for path in rows["path"]], rows.index, dtype=bool)
-    missing = rows.loc[~exists, "path"]
-    if not options.skip_missing:
-        found = Counter(name for name, there in zip(classes, exists, strict=True) if there)
-        return Listing(root, rows, [], _missing_note(missing), expected, found, str(source))
-    ignored = [IgnoredFile(path, "listed, but does not exist") for path in sorted(missing)]
-    return Listing(root, rows[exists], ignored, [], expected, source=str(source))
-
-
-def _missing_note(missing: "pd.Series[str]") -> list[str]:
-    if missing.empty:
-        return []
-    if len(missing) == 1:
-        return [f"1 listed file does not exist ({missing.iloc[0]}): --skip-missing leaves it out"]
-    return [f"{len(missing)} listed files do not exist ({missing.iloc[0]} …): --skip-missing leaves them out"]
+    missing = pd.Series([not there for there in which_exist(root, rows["path"].tolist())], rows.index, dtype=bool)
+    return Listing(root, rows, missing=missing, keeps_missing=True, source=str(source))
 
 
 def _rename(rows: pd.DataFrame, options: ImportOptions, source: Path) -> pd.DataFrame:

@@ -11,15 +11,8 @@ from pathlib import Path, PurePosixPath
 from probekit.errors import UsageError
 from probekit.images import EXTENSIONS
 from probekit.layouts import layouts
-from probekit.layouts.listing import (
-    IgnoredFile,
-    ImportOptions,
-    Listing,
-    list_files,
-    list_samples,
-    not_an_image,
-    table_of,
-)
+from probekit.layouts.files import IgnoredFile, list_files, not_an_image
+from probekit.layouts.listing import ImportOptions, Listing, list_samples, table_of
 from probekit.sources import VIDEOS
 
 _TOKEN = re.compile(r"\{(?P<field>[^{}]*)\}|(?P<folders>\*\*/)|(?P<any>\*\*?)|(?P<literal>.)", re.DOTALL)
@@ -36,11 +29,10 @@ def template(root: Path, options: ImportOptions) -> Listing:
     base, _, files, ignored = list_files(root)
     rows: list[dict[str, str]] = []
     for file in files:
-        place = file.place
-        if place.suffix.lower() not in _ENDINGS:
+        if file.suffix not in _ENDINGS:
             ignored.append(not_an_image(file))
-        elif suffix in ("", place.suffix.lower()) and (match := pattern.fullmatch(str(place.with_suffix("")))):
-            about = {**match.groupdict(), "key": place.stem}
+        elif suffix in ("", file.suffix) and (match := pattern.fullmatch(file.trunk)):
+            about = {**match.groupdict(), "key": file.stem}
             rows += [about | sample for sample in list_samples(file, base, options, ignored)]
         else:
             ignored.append(IgnoredFile(file.name, "does not fit the template"))

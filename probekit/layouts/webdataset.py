@@ -16,7 +16,8 @@ from probekit.errors import ImageError, ManifestError
 from probekit.images import EXTENSIONS
 from probekit.layouts import layouts
 from probekit.layouts.classes import class_names
-from probekit.layouts.listing import File, IgnoredFile, ImportOptions, Listing, list_files, list_samples, table_of
+from probekit.layouts.files import File, IgnoredFile, list_files
+from probekit.layouts.listing import ImportOptions, Listing, list_samples, table_of
 from probekit.sources import VIDEOS
 from probekit.sources.archives import open_archive
 
@@ -37,7 +38,7 @@ def webdataset(root: Path, options: ImportOptions) -> Listing:
     for (_, key), members in keys.items():
         about = _describe(members, base, options) | {"key": key}
         for file in members:
-            suffix = file.place.suffix.lower()
+            suffix = file.suffix
             if suffix not in EXTENSIONS | VIDEOS:
                 unused[suffix] += suffix not in (".cls", ".json")
             elif about.keys() & {"label", "generator"}:
@@ -60,7 +61,7 @@ def _describe(members: list[File], base: Path, options: ImportOptions) -> dict[s
     """What the .cls and .json of one key say, by the manifest's columns."""
     about = {}
     for file in members:
-        suffix = file.place.suffix.lower()
+        suffix = file.suffix
         if suffix not in (".cls", ".json"):
             continue
         try:

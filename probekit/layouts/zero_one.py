@@ -5,13 +5,14 @@ The generator is the first folder under ROOT (after folders of splits); the fold
 """
 
 from collections import Counter
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import pandas as pd
 
 from probekit.layouts import layouts
 from probekit.layouts.classes import SPLIT_NAMES
-from probekit.layouts.listing import IgnoredFile, ImportOptions, Listing, list_files, list_samples, table_of
+from probekit.layouts.files import File, IgnoredFile, list_files
+from probekit.layouts.listing import ImportOptions, Listing, list_samples, table_of
 
 _LABELS = {"0_real": "0", "1_fake": "1"}
 
@@ -22,7 +23,7 @@ def zero_one(root: Path, options: ImportOptions) -> Listing:
     base, title, files, ignored = list_files(root)
     rows, expected = [], Counter[tuple[str, str]]()
     for file in files:
-        row = _row(file.place, title)
+        row = _row(file, title)
         if row is None:
             ignored.append(IgnoredFile(file.name, "lies in no folder 0_real or 1_fake"))
             continue
@@ -36,8 +37,8 @@ def zero_one(root: Path, options: ImportOptions) -> Listing:
     return Listing(base, table.drop(columns=optional), sorted(ignored), notes, expected, source=str(root))
 
 
-def _row(path: PurePosixPath, title: str) -> dict[str, str] | None:
-    folders = path.parts[:-1]
+def _row(file: File, title: str) -> dict[str, str] | None:
+    folders = file.parts[:-1]
     marks = [place for place, name in enumerate(folders) if name.lower() in _LABELS]
     if not marks:
         return None
@@ -47,7 +48,7 @@ def _row(path: PurePosixPath, title: str) -> dict[str, str] | None:
     generator = above[0] if above else title
     return {
         "class": generator,
-        "key": "/".join([*folders[:mark], *folders[mark + 1 :], path.stem]),
+        "key": "/".join([*folders[:mark], *folders[mark + 1 :], file.stem]),
         "label": _LABELS[folders[mark].lower()],
         "domain": generator,
         "split": splits[0] if splits else "",

@@ -6,12 +6,14 @@ the facts that are not the table's: where the images are, how they were imported
     columns.py   the contract: which columns there are and what may stand in them
     splits.py    train, val and test for tables that do not say
     files.py     `Manifest`: found, read, written
+    masks.py     what was manipulated in an image, whatever white means in its data set
     check.py     the images behind the rows: unreadable, duplicate, leaking
 """
 
 from probekit.manifest.check import CheckReport, check, summarise, unanswerable
 from probekit.manifest.columns import REAL, SPLITS, validate
 from probekit.manifest.files import Manifest, find, read_table
+from probekit.manifest.masks import read_mask
 from probekit.manifest.splits import MIN_GROUPS, assign_splits, default_folds, split_report
 
 __all__ = [
@@ -24,6 +26,7 @@ __all__ = [
     "check",
     "default_folds",
     "find",
+    "read_mask",
     "read_table",
     "split_report",
     "summarise",

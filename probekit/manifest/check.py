@@ -11,6 +11,7 @@ from probekit import images, sources
 from probekit.errors import ImageError
 from probekit.manifest.columns import BOX, SPLITS
 from probekit.manifest.files import Manifest
+from probekit.manifest.masks import read_mask
 from probekit.manifest.splits import FEWEST_GROUPS
 from probekit.sources import Sample
 
@@ -18,6 +19,7 @@ KINDS = {
     "unreadable": "the file, member or frame is missing, empty, truncated or no image",
     "no mask": "the mask is named but cannot be read",
     "mask size": "the mask's size is not the image's",
+    "blank mask": "the mask of a fake marks no pixel, or the column mask_white turns it round",
     "box outside": "the box reaches beyond the image",
     "same bytes, other label": "one picture is called both real and fake",
     "same bytes, other generator": "one picture is said to be made by two generators",
@@ -84,7 +86,7 @@ def check(manifest: Manifest, progress: Progress | None = None, pixels: bool = F
     Args:
         manifest: whose rows to check.
         progress: told how many files are done.
-        pixels: decode every image too, which also finds those that are truncated.
+        pixels: decode every image and mask too, which also finds those that are truncated or blank.
         workers: threads that read files.
     """
     from probekit.samples import Samples  # which knows manifests
@@ -96,7 +98,7 @@ def check(manifest: Manifest, progress: Progress | None = None, pixels: bool = F
     files = _read_all(wholes, progress, pixels, workers)
     rows = [files[whole] for whole in wholes]
     problems = [(name, "unreadable", file.reason) for name, file in zip(names, rows, strict=True) if file.reason]
-    problems += [*_masks(manifest, names, rows), *_boxes(table, names, rows)]
+    problems += [*_masks(manifest, names, rows, pixels), *_boxes(table, names, rows)]
     problems += [*_duplicates(table, names, rows), *_divided_groups(table), *_lonely_generators(manifest)]
     sizes = {whole.entry: file.size for whole, file in files.items()}
     problems += [("", kind, detail) for kind, detail in unanswerable(table)]
@@ -173,20 +175,23 @@ def _read(sample: Sample, pixels: bool) -> _File:
     return _File("", content.digest.hex(), size, width, height)
 
 
-def _masks(manifest: Manifest, names: Sequence[str], rows: Sequence[_File]) -> Iterator[_Problem]:
+def _masks(manifest: Manifest, names: Sequence[str], rows: Sequence[_File], pixels: bool) -> Iterator[_Problem]:
     if "mask" not in manifest.table:
         return
-    for path, mask, file in zip(names, manifest.table["mask"], rows, strict=True):
+    for row, (path, mask, file) in enumerate(zip(names, manifest.table["mask"], rows, strict=True)):
         if not mask:
             continue
         try:
             header = images.inspect(manifest.root / mask)
+            marked = read_mask(manifest, row) if pixels and manifest.table["label"].iloc[row] else None
         except ImageError as error:
             yield path, "no mask", str(error)
             continue
         if not file.reason and (header.width, header.height) != (file.width, file.height):
             sizes = f"{header.width} × {header.height}, not {file.width} × {file.height}"
             yield path, "mask size", f"{mask} is {sizes}."
+        if marked is not None and not marked.any():
+            yield path, "blank mask", f"{mask} marks nothing as manipulated."
 
 
 def _boxes(table: pd.DataFrame, names: Sequence[str], rows: Sequence[_File]) -> Iterator[_Problem]:

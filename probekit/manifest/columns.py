@@ -11,7 +11,7 @@ from probekit.errors import ManifestError
 REQUIRED = ("path", "label", "generator")
 FILLED_IN = ("domain", "split", "group")
 """Always there once a manifest is read: without a column, `domain` is empty and `group` is the file or member."""
-TEXTS = ("path", "generator", "domain", "split", "group", "family", "mask", "member")
+TEXTS = ("path", "generator", "domain", "split", "group", "family", "mask", "mask_white", "member")
 BOX = ("x0", "y0", "x1", "y1")
 IDENTITY = ("path", "member", "frame", *BOX)
 """Two rows that agree in these are the same sample."""
@@ -20,6 +20,8 @@ REAL = "real"
 """The generator of real images; where they come from is their domain."""
 SPLITS = ("train", "val", "test")
 FAMILIES = ("FS", "FR", "EFS", "FE", "LOCAL")
+WHITES = ("fake", "real")
+"""What white pixels of a mask are; empty means `fake`."""
 
 
 def validate(table: pd.DataFrame, source: Path | str) -> pd.DataFrame:
@@ -58,7 +60,7 @@ def _check_names(table: pd.DataFrame, source: Path | str) -> None:
     for column in ("path", "generator"):
         for row in table.index[table[column] == ""]:
             raise ManifestError(f"{source} row {row}: {column} is empty: fill it in or delete the row.")
-    for column, known in (("split", SPLITS), ("family", ("", *FAMILIES))):
+    for column, known in (("split", SPLITS), ("family", ("", *FAMILIES)), ("mask_white", ("", *WHITES))):
         if column in table:
             for row, found in table.loc[~table[column].isin(known), column].items():
                 expected = ", ".join(name for name in known if name)

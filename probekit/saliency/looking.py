@@ -23,7 +23,7 @@ from probekit.protocols import fakes
 from probekit.saliency import methods
 from probekit.saliency.geometry import Placement, placements
 from probekit.saliency.localisation import METRICS, localise, summarise
-from probekit.saliency.masks import read_mask
+from probekit.saliency.masks import mask_of
 from probekit.saliency.methods import Maps
 from probekit.saliency.network import Network, Shown, open_network
 from probekit.saliency.probing import FAKE, Explained, Probing, saved_probe, train_probes
@@ -175,11 +175,8 @@ def _load(row: int, files: Samples, manifest: Manifest, probing: Probing, view: 
     except ImageError as error:
         return _Loaded(row, reasons=((name, str(error)),))
     size = (int(image.shape[1]), int(image.shape[2]))
-    file = str(table["mask"].iloc[row] or "") if "mask" in table else ""
-    if not file:
-        return _Loaded(row, size, crops, places)
     try:
-        return _Loaded(row, size, crops, places, read_mask(manifest.root / file, size))
+        return _Loaded(row, size, crops, places, mask_of(manifest, table, row, size))
     except ImageError as error:
         return _Loaded(row, size, crops, places, reasons=((name, str(error)),))
 

@@ -12,7 +12,7 @@ from probekit.arrays import Bool, Float, Int, UInt8
 from probekit.errors import ImageError
 from probekit.manifest import Manifest
 from probekit.protocols import Pool, members
-from probekit.saliency.masks import read_mask
+from probekit.saliency.masks import mask_of
 from probekit.saliency.result import ImageMap, SaliencyResult
 from probekit.samples import Samples
 
@@ -63,12 +63,10 @@ def picture(result: SaliencyResult, manifest: Manifest, method: str, train: str,
         ImageError: the image or its mask is gone.
     """
     own, kept = _images(result, method, train).iloc[number], result.maps[method, train][number]
-    row = result.samples.iloc[kept.row]
     image = sources.read(Samples.of_rows(replace(manifest, table=result.samples))[kept.row]).decode()
     if tuple(image.shape[1:]) != kept.size:
         raise ImageError(f"{own['path']}: the image has changed since it was looked at.")
-    file = str(row.get("mask") or "")
-    mask = read_mask(manifest.root / file, kept.size) if file else None
+    mask = mask_of(manifest, result.samples, kept.row, kept.size)
     ys, xs = _sampled(kept, side)
     return Picture(
         _small(image, len(ys), len(xs)),
