@@ -26,7 +26,7 @@ def demo(
     ),
     seed: options.Seed = 0,
 ) -> None:
-    """Do the whole main job on real photographs, offline: data, features, probes, retrieval, map, report.
+    """Do the whole main job on real photographs, offline: data, audit, features, probes, retrieval, map, report.
 
     Crops of photographs are inpainted by four classical methods; afterwards every command works on them as typed.
 
@@ -40,6 +40,7 @@ def demo(
     asked = [*which, *([] if cache == options.DEFAULT_CACHE else ["--cache", str(cache)]), *kept]
     for why, words in (
         ("Is every image readable, and is no photograph on two sides of a split?", ["manifest", "check", *which]),
+        ("Do size, format or copies give the classes away? Files alone must not.", ["audit", *asked]),
         ("Features, once. A second run would find everything done.", ["extract", "--model", MODELS, *asked]),
         ("Real or inpainted? Trained on one, tested on each.", ["probe", "--train", "all", "--test", "all", *asked]),
         ("Which method was it?", ["probe", "--task", "attribution", *asked]),
@@ -47,6 +48,7 @@ def demo(
             f"Nearest registered examples, {UNREGISTERED} not among them.",
             ["retrieve", "--unknown", UNREGISTERED, *asked],
         ),
+        ("How far apart do the methods lie in these features?", ["compare", *asked]),
         ("What lies near what?", ["map", *asked]),
         ("All of it on one page.", ["report", *kept]),
     ):
