@@ -130,6 +130,23 @@ def test_the_copy_button_offers_the_commands(show, report):
     assert button.text in {"Copied", "Press Ctrl+C"}
 
 
+def test_a_table_can_be_copied_for_a_paper(show, report):
+    page = show(report)
+    fold = next(each for each in page.find_elements("css selector", "details") if "Tables to paste" in each.text)
+    page.execute_script("arguments[0].open = true; arguments[0].scrollIntoView({behavior: 'instant'})", fold)
+    settle(page)
+    texts = {}
+    for button in fold.find_elements("css selector", "[data-copy]")[:2]:
+        code = button.find_element("xpath", "preceding-sibling::code")
+        assert not code.is_displayed()
+        texts[button.text.split(":")[0]] = code.get_attribute("textContent")
+        button.click()
+        settle(page)
+        assert button.text.split(": ")[1] in {"Copied", "Press Ctrl+C"}
+    assert texts["Markdown"].lstrip().startswith(("|", "**", "*"))
+    assert "\\toprule" in texts["LaTeX"]
+
+
 def test_details_open_for_print_but_for_raw_tables_and_close_again(show, report):
     page = show(report)
     closed = "return document.querySelectorAll('details:not([open])').length"
