@@ -1,6 +1,6 @@
 """Audits: can the numbers of this data set be believed? What says no stands at the top of the page."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from statistics import median
 from typing import Any, Literal
 
@@ -11,7 +11,7 @@ from probekit.reports.text import is_number, number
 
 Part = Mapping[str, Any]
 
-PROPERTIES = "file properties"
+PROPERTIES, ALL = "file properties", "all"
 SEVERITIES: dict[str, Literal["serious", "caution"]] = {"bad": "serious", "warn": "caution"}
 VERDICTS = {
     "bad": "Do not believe this data set’s numbers yet.",
@@ -72,7 +72,8 @@ class AuditSection(Section):
         for part in run.parts:
             shortcuts = part.get("shortcuts") or {}
             pairs = shortcuts.get("pairs") or []
-            names = list(dict.fromkeys((str(pair.get("by")), str(pair.get("over"))) for pair in pairs))
+            each = dict.fromkeys((str(pair.get("by")), str(pair.get("over"))) for pair in pairs)
+            names = [(by, over) for by, over in each if over == ALL or _aucs(pairs, by, over) != _aucs(pairs, by, ALL)]
             matrices = [(by, over, pair_matrix(_of(pairs, by, over))) for by, over in names]
             parts.append((part, shortcuts, matrices))
         pictures = [figure for figure in run.figures if figure.name.startswith(("pairs-", "shortcuts", "label-noise"))]
@@ -82,6 +83,11 @@ class AuditSection(Section):
             "pictures": pictures,
             "others": [figure for figure in run.figures if figure not in pictures],
         }
+
+
+def _aucs(pairs: Sequence[Part], by: str, over: str) -> dict[tuple[object, object], object]:
+    """Train and test → AUC; the same over matched samples as over all of them where none was left out."""
+    return {(pair.get("train"), pair.get("test")): pair.get("auc") for pair in _of(pairs, by, over)}
 
 
 def _verdict(run: Run) -> str:

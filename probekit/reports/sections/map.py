@@ -10,6 +10,10 @@ from probekit.reports.runs import Run
 from probekit.reports.section import Headline, Section, sections
 from probekit.reports.text import is_number, number
 
+QUALITY = ("features", "n", "n_placed", "method", "trustworthiness", "purity_map", "purity_features", "purity_chance",
+           "perplexity", "explained", "kl_divergence")  # fmt: skip
+"""What stands in the table; the rest is in the run's record."""
+
 
 @sections.add("map")
 class MapSection(Section):
@@ -38,8 +42,11 @@ class MapSection(Section):
         ]
 
     def context(self, run: Run) -> Mapping[str, Any]:
-        """Every table of points, split by model where one table holds several."""
-        return {"maps": [entry for name, table in run.tables.items() for entry in _maps(name, table)]}
+        """How far to believe each map, and every table of points, split by model where one table holds several."""
+        return {
+            "quality": [{name: part[name] for name in QUALITY if name in part} for part in run.parts],
+            "maps": [entry for name, table in run.tables.items() for entry in _maps(name, table)],
+        }
 
 
 def _words(part: Mapping[str, Any]) -> str:
