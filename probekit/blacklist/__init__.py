@@ -38,7 +38,7 @@ from probekit.blacklist.folder import find_blacklist, list_blacklists
 from probekit.blacklist.images import Computing, ImageSet, images_of_files, images_of_manifest
 from probekit.blacklist.index import Searcher, open_searcher
 from probekit.blacklist.matching import Matches, MatchSettings, match, spell_change
-from probekit.blacklist.needs import find_blocks
+from probekit.blacklist.needs import find_blocks, other_views
 from probekit.blacklist.opened import SHORT, Blacklist
 from probekit.blacklist.portable import export_file, import_file
 from probekit.blacklist.record import FILE, Calibration, Pool, Record
@@ -72,6 +72,7 @@ __all__ = [
     "list_blacklists",
     "match",
     "open_searcher",
+    "other_views",
     "register",
     "require_name",
     "spell_change",

@@ -237,3 +237,19 @@ def test_frames_of_a_video_are_registered_as_one_group_and_matched(type_, watch)
     shutil.copy("one.mp4", "faces/real/clip.mp4")
     without = said(type_("probekit blacklist match faces/real --frames 0 --threshold 0.5 --json"))
     assert len(without["matches"]) == 12
+
+
+def test_of_several_views_the_one_that_covers_the_manifest_or_the_usual_one_is_taken(type_, pictures):
+    assert type_("probekit manifest import faces --name faces --group none").code == 0
+    assert type_("probekit extract --model srm").code == 0
+    assert type_("probekit blacklist create other --model srm --view resize").code == 0
+    assert type_("probekit blacklist register lama --from faces/lama/00.png").code == 0  # into a second store
+    probed = type_("probekit retrieve --model srm --bootstrap 0 --no-sheets --json")
+    assert probed.code == 0, probed.err
+    (answer,) = json.loads(probed.out)["runs"]
+    made = type_("probekit blacklist create watch --model srm")
+    assert made.code == 0, made.err
+    assert Blacklist.open(Path("blacklists/watch")).record.blocks[0].settings.view_name == answer["view"]
+    assert "other views, too (srm#blocks: resize" in made.err
+    assert type_("probekit extract --model srm --view resize").code == 0
+    one_line(type_("probekit retrieve --model srm"), "several stores have srm", "--view")

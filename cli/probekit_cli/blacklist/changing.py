@@ -40,6 +40,8 @@ def create(
         output.print_json({"path": str(blacklists / name), **record.to_json()})
         return
     output.remark(f"{blacklists / name} compares {record.title}, {record.width} numbers an image.")
+    if others := blacklist.other_views(blocks, cache) if view is None and store is None else ():
+        output.remark(f"note: the cache has other views, too ({'; '.join(others)}): --view chooses one of them.")
     output.remark("next: probekit blacklist register GENERATOR --from FOLDER")
 
 
