@@ -19,6 +19,7 @@ the version that they opened; a change that is killed leaves the one before it.
     search.py        the nearest examples, exactly or among what an index proposes
     index.py         the index that is kept
     matching.py      generator or `unknown`
+    truth.py         how right the answers are, where a manifest knows
     calibration.py   the threshold for a wanted FPIR
     portable.py      one file to hand on
 """
@@ -42,6 +43,7 @@ from probekit.blacklist.needs import find_blocks, other_views
 from probekit.blacklist.opened import SHORT, Blacklist
 from probekit.blacklist.portable import export_file, import_file
 from probekit.blacklist.record import FILE, Calibration, Pool, Record
+from probekit.blacklist.truth import Truth
 
 __all__ = [
     "FILE",
@@ -59,6 +61,7 @@ __all__ = [
     "Record",
     "Registered",
     "Searcher",
+    "Truth",
     "Unregistered",
     "calibrate",
     "create",

@@ -15,7 +15,6 @@ from probekit.retrieval.searches import POOLS, enrolled_rows, search_enrolled
 from probekit.retrieval.settings import RetrievalSettings
 
 FPIRS = (0.003, 0.01, 0.05)
-CHANCE = 0.001  # small, because searches of one group are alike
 
 
 @dataclass(frozen=True)
@@ -39,13 +38,10 @@ class OperatingPoint:
 
     @property
     def exceeded(self) -> bool:
-        """Whether more non-mated queries are accepted than chance explains: P(as many or more | FPIR) < CHANCE."""
-        from scipy.stats import binom
-
+        """Whether more non-mated queries are accepted than chance explains."""
         if self.measured_fpir is None:
             return False
-        accepted = round(self.measured_fpir * self.n_non_mated)
-        return bool(binom.sf(accepted - 1, self.n_non_mated, self.fpir) < CHANCE)
+        return open_set.exceeds(round(self.measured_fpir * self.n_non_mated), self.n_non_mated, self.fpir)
 
 
 def validation_scores(

@@ -121,6 +121,12 @@ def test_rows_of_a_manifest_are_registered_and_matched(type_, pictures):
     found = said(type_("probekit blacklist match manifest: --split test --threshold 0.9 --json"))
     truths = {match["path"].split("/")[0] for match in found["matches"]}
     assert truths == {match["truth"] for match in found["matches"]} == {"real", "lama", "ldm", "sd"}
+    assert {row["truth"] for row in found["truth"]["answers"]} == truths
+    assert {pool["pool"] for pool in found["truth"]["pools"]} == {"real", "unregistered"}
+    shown = type_("probekit blacklist match manifest: --split test --threshold 0.9")
+    for word in ("its own name", "Named falsely", "unregistered generators", "not known", "DIR", "nearest generator"):
+        assert word in shown.out
+    assert shown.out.index("Named falsely") < shown.out.index("similarity")  # the summary comes first
     examples = said(type_("probekit blacklist list --examples --json"))["examples"]
     assert {example["manifest"] for example in examples} == {"faces"}
     one_line(type_("probekit blacklist register glide --from manifest:faces"), "glide", "faces")
@@ -219,6 +225,19 @@ def test_tables_fit_the_terminal(type_, watch, monkeypatch):
             answer = type_(f"probekit blacklist {command}")
             assert answer.code == 0, answer.err
             assert max(map(len, answer.out.splitlines()[1:])) <= width  # beneath the title
+
+
+def test_matches_are_shown_by_twenty_with_whole_file_names(type_, watch, pictures, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    answer = type_("probekit blacklist match faces/sd faces/real faces/lama --threshold 0.9")
+    assert answer.code == 0, answer.err
+    rows = [line for line in answer.out.splitlines() if line.startswith("faces")]
+    assert len(rows) == 20
+    assert "and 16 more" in answer.err
+    assert all(".png " in row and "…" not in row.split(".png ")[1] for row in rows)
+    assert [line.split() for line in answer.out.splitlines() if line.startswith("image ")] == [
+        ["image", "answer", "nearest", "generator", "similarity"]
+    ]
 
 
 def test_frames_of_a_video_are_registered_as_one_group_and_matched(type_, watch):
