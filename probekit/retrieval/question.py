@@ -197,6 +197,7 @@ def _notes(
                 f"Pool {pool.pool}: no validation rows to set thresholds, so DIR is given where the "
                 f"{pool.n_non_mated} non-mated queries themselves have that FPIR."
             )
+        notes += _out_of_reach(pool)
         notes += [
             f"Pool {pool.pool}: the validation threshold for FPIR {point.fpir:g} does not carry over: it lets "
             f"{point.measured_fpir:.3f} of these {pool.n_non_mated} searches through."
@@ -204,6 +205,20 @@ def _notes(
             if point.exceeded
         ][-1:]
     return tuple(notes)
+
+
+def _out_of_reach(pool: OpenSet) -> list[str]:
+    """Why no mated search is accepted at some FPIRs."""
+    found = [point for point in pool.points if point.n_above_mated is not None]
+    if not found:
+        return []
+    last = found[-1]
+    searches = "validation searches" if last.threshold_from == "validation" else "non-mated queries"
+    return [
+        f"Pool {pool.pool}: no threshold accepts any mated search at FPIR "
+        f"{', '.join(f'{point.fpir:g}' for point in found)}, so DIR is 0 there: {last.n_above_mated} of "
+        f"{last.n_threshold} {searches} score as high as the best mated one (cosine {pool.best_mated:.3f})."
+    ]
 
 
 def _shared_groups(samples: pd.DataFrame) -> list[str]:

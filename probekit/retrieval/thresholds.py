@@ -35,6 +35,9 @@ class OperatingPoint:
     """On the non-mated queries."""
     dir: float | None = None
     fnir: float | None = None
+    n_above_mated: int | None = None
+    """Where the threshold lies above every mated search: of those that set it, so many score as high as the best
+    mated one, which is why. None where some mated search reaches it."""
 
     @property
     def exceeded(self) -> bool:
@@ -85,5 +88,14 @@ def operating_point(fpir: float, mated: Scores, correct: Mask, non_mated: Scores
     threshold = open_set.threshold_at_fpir(setting, fpir)
     rates = open_set.identification(mated, correct, non_mated, threshold)
     return OperatingPoint(
-        fpir, "resolved", source, len(setting), len(non_mated), threshold, rates.fpir, rates.dir, rates.fnir
+        fpir=fpir,
+        status="resolved",
+        threshold_from=source,
+        n_threshold=len(setting),
+        n_non_mated=len(non_mated),
+        threshold=threshold,
+        measured_fpir=rates.fpir,
+        dir=rates.dir,
+        fnir=rates.fnir,
+        n_above_mated=int((setting >= mated.max()).sum()) if mated.max() < threshold else None,
     )

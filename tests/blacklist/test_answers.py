@@ -100,6 +100,14 @@ def test_images_of_one_photograph_do_not_set_a_threshold(tmp_path):
     similar = np.stack([cosines(photographs, features) for features in every.values()])
     np.testing.assert_allclose(found.scores["real"], np.where(different, similar, -1).max(axis=(0, 2)), atol=1e-6)
     assert found.scores["registered"].max() < 0.99
+    assert found.groups == {"real": 30, "registered": 30}
+    assert not any("photographs" in note for note in found.notes)
+    few = real.take(np.arange(12))
+    few.samples["group"] = [f"photo-{number % 4}" for number in range(12)]
+    found = blacklist.calibrate(blacklist.Blacklist.open(path), few, CalibrationSettings(0.1))
+    assert found.groups["real"] == found.to_json()["pools"][0]["groups"] == 4
+    assert [note for note in found.notes if "show 4 photographs" in note]
+    assert found.calibration.real == "numbers (12 images of 4 photographs)"
     stranger = _with(real, manifest="other")  # another manifest's groups are not these
     assert blacklist.calibrate(blacklist.Blacklist.open(path), stranger).scores["real"].min() > 0.99
 

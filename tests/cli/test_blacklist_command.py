@@ -89,6 +89,9 @@ def test_an_fpir_that_the_pools_cannot_resolve_sets_nothing(type_, watch):
     assert answer.code == 2
     assert answer.out.count("unresolvable") == 2
     assert "needs 100 searches" in answer.err
+    assert "--pool" not in answer.err
+    one = type_("probekit blacklist calibrate --fpir 0.06 --real faces/real")
+    assert (one.code, "--pool registered" in one.err) == (2, True), one.err
     assert "no threshold is set" in type_("probekit blacklist list").err
 
 

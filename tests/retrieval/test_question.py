@@ -392,6 +392,23 @@ def test_a_threshold_that_does_not_carry_over_is_said():
     assert not any("does not carry over" in note for note in retrieve(fs, QUICK).notes)
 
 
+def test_a_threshold_above_every_mated_search_is_said_with_its_reason():
+    fs = clouds(n=2000, groups=400, spread=0.5)
+    samples = fs.samples
+    tied = samples["generator"].eq("real") & samples["split"].eq("val") | (
+        samples["generator"].eq("lama") & samples["split"].eq("train")
+    )
+    block = fs.blocks[0].copy()
+    block[tied.to_numpy()] = 1.0  # validation images of nobody are what is registered
+    found = retrieve(replace(fs, blocks=(block,)), replace(QUICK, unknown=("ldm",)))
+    (real,) = (pool for pool in found.open if pool.pool == "real")
+    n = int((samples["generator"].eq("real") & samples["split"].eq("val")).sum())
+    assert {(point.dir, point.n_above_mated) for point in real.points if point.status == "resolved"} == {(0.0, n)}
+    (note,) = (note for note in found.notes if "no threshold accepts any mated search" in note)
+    assert f"{n} of {n} validation searches score as high as the best mated one (cosine " in note
+    assert not any("no threshold accepts" in note for note in retrieve(fs, QUICK).notes)
+
+
 @pytest.mark.parametrize("change", [{"T": 0.0}, {"T": float("nan")}, {"folds": 1}, {"bootstrap": -5}])
 def test_settings_that_mean_nothing_are_refused(change):
     with pytest.raises(UsageError, match=next(iter(change))):

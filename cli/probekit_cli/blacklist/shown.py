@@ -112,6 +112,7 @@ def pools(found: "Calibrated", name: str) -> None:
         {
             "pool": pool.name,
             "searches": pool.searches,
+            "of photographs": found.groups[pool.name],
             "threshold": "unresolvable" if pool.threshold is None else f"{pool.threshold:.{DIGITS}f}",
         }
         for pool in found.pools
@@ -119,9 +120,11 @@ def pools(found: "Calibrated", name: str) -> None:
     fpir = found.settings.fpir
     tables.print_table(pd.DataFrame(rows), title=f"{name} · threshold for FPIR {fpir:g}")
     if found.calibration is None:
+        enough = [pool.name for pool in found.pools if pool.threshold is not None]
+        instead = f", or let the pool that has enough set it alone: --pool {enough[0]}" if enough else ""
         output.remark(
             f"unresolvable: FPIR {fpir:g} needs {found.needed:,} searches in each pool that sets it. Nothing was set: "
-            "give more real images, register more examples, or ask a larger --fpir."
+            f"give more real images, register more examples, or ask a larger --fpir{instead}."
         )
     else:
         output.remark(f"set: {found.calibration.threshold:.{DIGITS}f}, from the pool {found.calibration.pool}")

@@ -127,7 +127,7 @@ def _intervals(gains: "pd.DataFrame") -> "pd.DataFrame":
         for low, high in gains[["gain_lo", "gain_hi"]].to_numpy()
     ]
     table = gains.drop(columns=["gain_lo", "gain_hi", "outside"]).assign(**{"95 %": spelled})
-    table["beyond 0"] = gains["outside"].map({True: "yes", False: "no"})
+    table["beyond 0"] = ["–" if outside is None else ("no", "yes")[outside] for outside in gains["outside"]]
     return table
 
 
