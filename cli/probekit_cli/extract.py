@@ -128,8 +128,8 @@ def extract(
                     on_progress=lambda progress: show(progress.done, progress.total),
                     on_remark=output.remark,
                 )
-        except KeyboardInterrupt:
-            output.remark("interrupted: what was committed is kept, and the same command goes on from there.")
+        except KeyboardInterrupt as stop:
+            stop.add_note("what was committed is kept, and the same command goes on from there")
             raise
         stores = [{"model": model.model, "view": model.view, "name": model.name} for model in result.models]
         run.note(manifest=questions.describe_manifest(chosen), stores=stores, result=result.to_json())

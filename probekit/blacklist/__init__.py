@@ -32,17 +32,18 @@ from probekit.blacklist.changes import (
     create,
     keep_threshold,
     register,
+    require_generator,
     require_name,
     unregister,
 )
 from probekit.blacklist.folder import find_blacklist, list_blacklists
 from probekit.blacklist.images import Computing, ImageSet, images_of_files, images_of_manifest
 from probekit.blacklist.index import Searcher, open_searcher
-from probekit.blacklist.matching import Matches, MatchSettings, match, spell_change
+from probekit.blacklist.matching import Matches, MatchSettings, match, ready, spell_change
 from probekit.blacklist.needs import find_blocks, other_views
 from probekit.blacklist.opened import SHORT, Blacklist
 from probekit.blacklist.portable import export_file, import_file
-from probekit.blacklist.record import FILE, Calibration, Pool, Record
+from probekit.blacklist.record import FILE, Calibration, Pool, Record, require_examples
 from probekit.blacklist.truth import Truth
 
 __all__ = [
@@ -76,7 +77,10 @@ __all__ = [
     "match",
     "open_searcher",
     "other_views",
+    "ready",
     "register",
+    "require_examples",
+    "require_generator",
     "require_name",
     "spell_change",
     "unregister",

@@ -23,7 +23,7 @@ from probekit.blacklist.changes import now
 from probekit.blacklist.images import ImageSet
 from probekit.blacklist.needs import require_same
 from probekit.blacklist.opened import SHORT, Blacklist
-from probekit.blacklist.record import Calibration, Pool
+from probekit.blacklist.record import Calibration, Pool, require_examples
 from probekit.blacklist.search import Exhaustive, batches, vectors_of
 from probekit.errors import UsageError
 from probekit.fingerprint import JSONValue, plain
@@ -118,8 +118,7 @@ def calibrate(blacklist: Blacklist, real: ImageSet | None, settings: Calibration
     """
     chosen = settings or CalibrationSettings()
     record = blacklist.record
-    if not len(blacklist):
-        raise UsageError(f"blacklist {record.name} has no examples yet: register some.")
+    require_examples(record)
     scores: dict[str, Scores] = {}
     groups: dict[str, int] = {}
     notes = []

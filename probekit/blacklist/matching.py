@@ -16,7 +16,7 @@ from probekit.blacklist.images import ImageSet
 from probekit.blacklist.index import Searcher, open_searcher
 from probekit.blacklist.needs import require_same
 from probekit.blacklist.opened import Blacklist
-from probekit.blacklist.record import Calibration, Record
+from probekit.blacklist.record import Calibration, Record, require_examples
 from probekit.blacklist.search import batches
 from probekit.blacklist.truth import Truth, compare_with_truth
 from probekit.errors import UsageError
@@ -125,9 +125,7 @@ def match(
     chosen = settings or MatchSettings()
     record = blacklist.record
     require_same(record.blocks, images.blocks, record.name)
-    if not len(blacklist):
-        raise UsageError(f"blacklist {record.name} has no examples yet: register some.")
-    calibration = None if chosen.threshold is not None else find_calibration(record, chosen.fpir)
+    calibration = ready(record, chosen)
     threshold = chosen.threshold if calibration is None else calibration.threshold
     opened = searcher or open_searcher(blacklist, chosen.index)
     table, nearest = _tables(blacklist, images, _search(opened, images, min(chosen.top, len(blacklist))))
@@ -151,6 +149,16 @@ def match(
         truth=truth,
         notes=tuple(notes),
     )
+
+
+def ready(record: Record, settings: MatchSettings) -> Calibration | None:
+    """What set the threshold that is asked for, None where nothing did; a look before features are computed.
+
+    Raises:
+        UsageError: nothing is registered, or no threshold was set for that FPIR.
+    """
+    require_examples(record)
+    return None if settings.threshold is not None else find_calibration(record, settings.fpir)
 
 
 def find_calibration(record: Record, fpir: float | None = None) -> Calibration | None:

@@ -41,9 +41,9 @@ def match(
     """
     from probekit import blacklist, records
 
-    path = blacklist.find_blacklist(name, blacklists)
     settings = blacklist.MatchSettings(fpir, threshold, top, index)
-    opened = blacklist.Blacklist.open(path)
+    opened = choosing.opened(name, blacklists)
+    blacklist.ready(opened.record, settings)  # what is lacking is said before features are computed
     asked = {"blacklist": opened.record.name, "version": opened.record.version, "settings": settings}
     engine = choosing.Engine(cache, weights, device, batch_size, workers, frames)
     with records.start("blacklist-match", {**asked, "images": inputs, "frames": frames}, runs=runs) as run:
@@ -102,10 +102,10 @@ def calibrate(
     from probekit.blacklist.calibration import CHOICES
     from probekit.registry import one_of
 
-    path = blacklist.find_blacklist(name, blacklists)
     chosen = one_of("--pool", pool, CHOICES)
     settings = blacklist.CalibrationSettings(fpir, chosen, searches, seed)
-    opened = blacklist.Blacklist.open(path)
+    opened = choosing.opened(name, blacklists)
+    blacklist.require_examples(opened.record)
     engine = choosing.Engine(cache, weights, device, batch_size, workers, frames)
     asked = {"blacklist": opened.record.name, "version": opened.record.version, "settings": settings, "real": real}
     with records.start("blacklist-calibrate", {**asked, "split": split, "frames": frames}, runs=runs) as run:
@@ -116,7 +116,7 @@ def calibrate(
             images = engine.images(opened.record, real, **only)
         found = blacklist.calibrate(opened, images, settings)
         if found.calibration is not None:
-            blacklist.keep_threshold(path, found.calibration)
+            blacklist.keep_threshold(opened.path, found.calibration)
         run.note(result=found.to_json())
         run.table("searches", found.searches)
         if images is not None and len(images.failed):
