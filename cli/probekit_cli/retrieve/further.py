@@ -60,6 +60,8 @@ def each(
         session.table("leave_one_out_gains", found.gains, features)
         title = f"Gain of the projection by generator left out · {features.title}"
         session.show(lambda: tables.print_table(_intervals(found.gains), title=title))
+    title = f"Means over the generators left out · {features.title}"
+    session.show(lambda: tables.print_table(_means(found.mean), title=title))
     return {"leave_one_out": found.to_json()}
 
 
@@ -118,6 +120,15 @@ def _show_left_out(
     title = f"Each generator unregistered in turn · {features.title} · against {against}"
     session.show(lambda: tables.print_table(table, title=title))
     session.show(lambda: tables.print_table(points, title="DIR at FPIR (as measured)"))
+
+
+def _means(mean: "pd.DataFrame") -> "pd.DataFrame":
+    """What the generators have in common: a row a pool and kind of features."""
+    table = mean[["pool", "features", "n", *MEASURES]].rename(columns={"pool": "against", **MEASURES})
+    for name in (str(name) for name in mean if str(name).startswith("dir@")):
+        fpirs = mean[name.replace("dir", "fpir")]
+        table[name.upper()] = [shown.at_fpir(*pair) for pair in zip(mean[name], fpirs, strict=True)]
+    return table
 
 
 def _intervals(gains: "pd.DataFrame") -> "pd.DataFrame":

@@ -21,9 +21,12 @@ def draw(session: "Session", features: "FeatureSet", result: "RetrievalResult", 
     from probekit import figures
 
     name = features.title
-    caption = f"{features.name}: queries by their class (row) and that of their first neighbour (column)."
+    caption = f"{features.name}: queries by their generator (row) and that of their first neighbour (column)."
     drawn = figures.confusion(
-        result.confusion, title=f"First neighbours · {name}", answer_axis="generator of the first neighbour"
+        result.neighbours,
+        title=f"First neighbours · {name}",
+        true_axis="generator of the query",
+        answer_axis="generator of the first neighbour",
     )
     session.figure("neighbours", drawn, caption, features)
     answers = {"": result} if compared is None else {"raw": compared.raw, _kind(compared): compared.projected}
