@@ -66,9 +66,16 @@ def each(
 
 
 def shots(
-    session: "Session", features: "FeatureSet", settings: "RetrievalSettings", asked: "Asked", progress: OnProgress
+    session: "Session",
+    features: "FeatureSet",
+    settings: "RetrievalSettings",
+    asked: "Asked",
+    counts: "pd.Series[int]",
+    progress: OnProgress,
 ) -> dict[str, Any]:
-    """Rank-1 and DIR by registered examples of each generator, as a table and as curves."""
+    """Rank-1 and DIR by registered examples of each generator, as a table and as curves; counts: all there are."""
+    import pandas as pd
+
     from probekit import figures
     from probekit.protocols import EVERY, parse_shots
     from probekit.retrieval import score_shots
@@ -83,9 +90,18 @@ def shots(
     points["shots"] = [EVERY if name == EVERY else int(name) for name in map(str, points["shots"])]
     points["spread"] = points["spread"].fillna(0.0)
     points = points[points.groupby("series")["value"].transform("count") > 0]
+    measured = points[points["fpir"].notna()]
+    measured = measured.assign(
+        beside=measured["series"],
+        series=measured["series"].str.replace("DIR@", "measured FPIR of DIR@"),
+        value=measured["fpir"],
+        spread=0.0,
+    )
+    points = pd.concat([points.assign(beside=""), measured], ignore_index=True)
+    every = _spell_all(counts)
     axis = "registered examples of each generator and domain"
-    drawn = figures.shot_curves(points, title=title, value_name="rate", chance=None, shots_axis=axis)
-    session.figure("shots", drawn, f"{title}: Rank-1 and DIR at each FPIR.", features)
+    drawn = figures.shot_curves(points, title=title, value_name="rate", chance=None, shots_axis=axis, all_name=every)
+    session.figure("shots", drawn, f"{title}: Rank-1, and DIR with the measured FPIR (dashed).", features)
     cells = found.table.assign(cell=[_cell(*row) for row in found.table[["measure", "value", "fpir"]].to_numpy()])
     columns, measures = (list(dict.fromkeys(cells[name])) for name in ("shots", "measure"))
     table = cells.pivot(index="measure", columns="shots", values="cell").loc[measures, columns]
@@ -95,6 +111,13 @@ def shots(
     numbers = (f"{name}: {n:.0f} in {g:.0f}" for name, n, g in rows[["shots", "n_queries", "n_gallery"]].to_numpy())
     session.remark(f"queries scored in registered images, by examples: {', '.join(numbers)}")
     return {"shots": found.to_json()}
+
+
+def _spell_all(counts: "pd.Series[int]") -> str:
+    """`all (125)`, `all (40–125)`: how many that is of each generator."""
+    registered = counts[counts > 0]
+    low, high = registered.min(), registered.max()
+    return f"all ({low})" if low == high else f"all ({low}–{high})"
 
 
 def _show_left_out(
