@@ -16,7 +16,7 @@ from probekit_cli import blacklist, cache, demo, extract, manifest, map_, predic
 class Verbs(TyperGroup):
     """The verbs; one that is interrupted says in one line what is kept, with exit code 130."""
 
-    def invoke(self, ctx: typer.Context) -> object:
+    def invoke(self, ctx: typer.Context) -> object:  # type: ignore[override]  # typer's classes are its click's
         """What the verb returns."""
         try:
             found: object = super().invoke(ctx)

@@ -224,8 +224,8 @@ def _search_registered(blacklist: Blacklist, settings: CalibrationSettings) -> t
             exhaustive, vectors_of(blacklist, now_searched), photographs, photographs[now_searched], of[now_searched]
         )
     found = np.isfinite(scores)
-    own = photographs[rows[found]]
-    return scores[found], int((own < 0).sum()) + len(np.unique(own[own >= 0]))
+    shown = photographs[rows[found]]
+    return scores[found], int((shown < 0).sum()) + len(np.unique(shown[shown >= 0]))
 
 
 def _best(
