@@ -127,13 +127,15 @@ class Join:
     def load(self, reference: str, selector: Selector | None = None, *, allow_missing: bool = False) -> FeatureSet:
         """The features that a reference such as `clip#cls@20` or `npr+srm` names.
 
+        Of several stores that fit, the one that has every sample is meant.
+
         Args:
             reference: `MODEL[#TAP]`, several joined by `+`.
             selector: which stores, where several fit.
             allow_missing: go on without samples that were never extracted; they stand in `excluded`.
 
         Raises:
-            UsageError: no store has such features, or several do.
+            UsageError: no store has such features, or several have all of them.
             MissingFeaturesError: samples were never extracted.
             StoreCorruptError: stored bytes are damaged.
         """
@@ -306,7 +308,7 @@ class Join:
                 f"it was extracted as {', '.join(views)} (`probekit cache ls` shows more)."
             )
         wanted = [(store, tap or str(store.facts["default_tap"])) for store in admitted]
-        fitting = [(store, tap) for store, tap in wanted if tap in store.taps]
+        fitting = self._fullest([(store, tap) for store, tap in wanted if tap in store.taps])
         if len(fitting) > 1:
             listed = "; ".join(store.path.name for store, _ in fitting)
             raise UsageError(f"several stores have {part}: {listed}. Choose one with --view, --precision or --store.")
@@ -321,6 +323,15 @@ class Join:
             f"{self.cache} has no tap {wanted[0][1]!r} of {model}; it has {', '.join(compact(sorted(taps)))}. Ask one "
             f"of them as {model}#TAP, or run `probekit extract --model {model} --taps {wanted[0][1]}` first."
         )
+
+    def _fullest(self, fitting: list[tuple[Store, str]]) -> list[tuple[Store, str]]:
+        """Those that have every sample, done or failed; without one, those that have any; without one, all of them."""
+        if len(fitting) < 2:
+            return fitting
+        lacking = [np.count_nonzero(self._status(store, tap) == ABSENT) for store, tap in fitting]
+        of = list(zip(fitting, lacking, strict=True))
+        covering = [each for each, absent in of if not absent]
+        return covering or [each for each, absent in of if absent < len(self._keys)] or fitting
 
     def _name(self, row: int) -> str:
         """The sample as the manifest calls it, with its part."""

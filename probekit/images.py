@@ -226,7 +226,13 @@ def _plugin(start: bytes) -> str:
         if start.startswith(signature, offset):
             return plugin
     known = ", ".join(dict.fromkeys(plugin for _, _, plugin in _SIGNATURES))
-    raise ImageError(f"the file is no image, it begins with {start[:8]!r}: replace it (known: {known}).")
+    raise ImageError(f"the file is no image, it begins with {_spelled(start[:8])}: replace it (known: {known}).")
+
+
+def _spelled(start: bytes) -> str:
+    """Bytes for people: words as words, others as numbers."""
+    words = start.decode("ascii", "replace")
+    return f'"{words}"' if words.isascii() and words.isprintable() else f"the bytes {start.hex(' ')}"
 
 
 def _decode_jpeg(image: "ImageFile", data: bytes, gpu: str | None) -> "Tensor":

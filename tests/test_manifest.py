@@ -431,7 +431,7 @@ def test_unreadable_files_are_listed_with_their_reasons(tmp_path):
     assert report.counts == {"unreadable": 4}
     details = dict(zip(report.problems["path"], report.problems["detail"], strict=True))
     assert details["002.png"] == "the file is empty (0 bytes)."
-    assert details["003.png"].startswith("the file is no image, it begins with b'hello'")
+    assert details["003.png"].startswith('the file is no image, it begins with "hello"')
     assert details["004.png"] == "it is a folder, not an image."
     assert details["005.png"] == "there is no such file."
     assert json.loads(json.dumps(report.to_json()))["counts"] == {"unreadable": 4}

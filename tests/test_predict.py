@@ -77,7 +77,7 @@ def test_images_are_scored_as_the_library_and_the_head_score_them(tiny, folder, 
     assert (found.table["label"] == (found.table["score"] > 0)).all()
     assert found.source["precision"] == "float32"
     assert len(found.source["weights_sha256"]) == 64
-    assert found.notes == (f"{folder}: 1 files are no images by their names: left out (first: notes.txt).",)
+    assert found.notes == (f"{folder}: 1 file is no image by name, and left out (notes.txt).",)
 
 
 def test_an_image_given_twice_is_scored_once_in_the_order_given(folder):

@@ -7,6 +7,7 @@ import os
 import sys
 
 import typer
+from typer.core import TyperGroup
 
 from probekit.errors import ProbekitError
 from probekit_cli import (
@@ -25,8 +26,24 @@ from probekit_cli import (
     saliency,
 )
 
+
+class Verbs(TyperGroup):
+    """The verbs; one that is interrupted says in one line what is kept, with exit code 130."""
+
+    def invoke(self, ctx: typer.Context) -> object:  # type: ignore[override]  # typer's classes are its click's
+        """What the verb returns."""
+        try:
+            found: object = super().invoke(ctx)
+            return found
+        except KeyboardInterrupt as stop:
+            kept = getattr(stop, "__notes__", None) or ["what was recorded before is kept"]
+            sys.stderr.write(f"\nprobekit: stopped: {kept[-1]}.\n")
+            raise typer.Exit(130) from stop
+
+
 app = typer.Typer(
     name="probekit",
+    cls=Verbs,
     help="Extract features of frozen models once, then ask which generators they detect and attribute.",
     epilog="New here? Run: probekit demo",
     no_args_is_help=True,

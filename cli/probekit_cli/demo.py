@@ -57,7 +57,8 @@ def demo(
         f"\n[bold]Done in {time.monotonic() - began:.0f} s.[/bold] "
         f"Open [bold]{runs / 'report.html'}[/bold] in a browser. "
         "The three diffusion-type inpainters are caught on photographs that no probe has seen, also by probes of each "
-        f"other; {UNREGISTERED} pastes real texture, which these features cannot tell from real.\n"
+        f"other; {UNREGISTERED} pastes real texture, which these features cannot tell from real. Nearest examples, "
+        "without training, hardly tell registered methods from an unregistered one: their AUROC is near .5.\n"
         "Your own images: probekit manifest import FOLDER --layout class-folders --name mine"
     )
 

@@ -128,8 +128,8 @@ def extract(
                     on_progress=lambda progress: show(progress.done, progress.total),
                     on_remark=output.remark,
                 )
-        except KeyboardInterrupt:
-            output.remark("interrupted: what was committed is kept, and the same command goes on from there.")
+        except KeyboardInterrupt as stop:
+            stop.add_note("what was committed is kept, and the same command goes on from there")
             raise
         described = ("model", "view", "precision", "address", "name", "weights_sha256")
         stores = [{fact: getattr(model, fact) for fact in described} for model in result.models]

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 QUICK = 3.0  # seconds of work that no progress is shown of
+SURE, FEW, SHARE = 2.0, 5, 0.03  # seconds, items and share of all from which a speed means something
 
 
 def stdout() -> "Console":
@@ -78,7 +79,6 @@ def progress(what: str, *, told: bool = True) -> "Iterator[Callable[[int, int], 
         SpinnerColumn,
         TextColumn,
         TimeElapsedColumn,
-        TimeRemainingColumn,
     )
 
     if not sys.stderr.isatty():
@@ -89,18 +89,17 @@ def progress(what: str, *, told: bool = True) -> "Iterator[Callable[[int, int], 
             bar.add_task(what, total=None)
             yield lambda _done, _total: None
         return
-    rate = TextColumn("{task.fields[rate]}")
-    columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), rate, TextColumn("left"), TimeRemainingColumn())
+    columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[pace]}"))
     with Progress(*columns, console=stderr(), transient=False) as bar:
-        task = bar.add_task(what, total=None, rate="")
+        task = bar.add_task(what, total=None, pace="")
         began, first = time.monotonic(), -1
 
         def show(done: int, total: int) -> None:
             nonlocal began, first
             if first < 0:
                 began, first = time.monotonic(), done
-            per_second = (done - first) / max(time.monotonic() - began, 1e-9)
-            bar.update(task, completed=done, total=total, rate=f"{per_second:,.1f}/s" if done > first else "")
+            pace = spell_pace(done - first, total - done, time.monotonic() - began)
+            bar.update(task, completed=done, total=total, pace=pace.removeprefix(", "))
 
         yield show
 
@@ -120,11 +119,32 @@ def _plain_progress(what: str) -> Callable[[int, int], None]:
         if done >= total and now - began < QUICK:
             return
         said, ended = now, done >= total
-        rate = (done - first) / max(now - began, 1e-9)
-        left = f", {(total - done) / rate:.0f} s left" if rate > 0 and done < total else ""
-        sys.stderr.write(f"{what}: {done} of {total}" + (f", {rate:,.1f}/s{left}" if rate > 0 else "") + "\n")
+        sys.stderr.write(f"{what}: {done} of {total}{spell_pace(done - first, total - done, now - began)}\n")
 
     return show
+
+
+def spell_pace(done: int, left: int, seconds: float) -> str:
+    """`, 1.2/s, 5 min left`; empty before there is enough to judge by, the first item apart, which loads and compiles.
+
+    Args:
+        done: items since the first was.
+        left: items that are not done.
+        seconds: that they took.
+    """
+    if seconds < SURE or not (done >= FEW or done >= SHARE * (done + left) > 0):
+        return ""
+    rate = done / seconds
+    spelled = f"{rate:,.0f}" if rate >= 10 else f"{rate:.1f}" if rate >= 1 else f"{rate:.1g}"
+    return f", {spelled}/s" + (f", {_spell_time(left / rate)} left" if left else "")
+
+
+def _spell_time(seconds: float) -> str:
+    """About how long, in the largest unit of which there are two or more."""
+    for unit, length in (("h", 3600), ("min", 60)):
+        if seconds >= 2 * length:
+            return f"{seconds / length:.0f} {unit}"
+    return f"{seconds:.0f} s"
 
 
 def listing(lines: "Sequence[tuple[str, str]]", rest: str, limit: int = 5) -> None:

@@ -2,23 +2,28 @@
 
 import math
 import re
+import textwrap
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from probekit_cli.output import printable, stdout
 
 if TYPE_CHECKING:
     import pandas as pd
-    from rich.text import Text
 
 NARROWEST, GAP = 5, 2  # characters: of a column of a matrix, and between two
-READABLE = 8  # characters to which a column of texts is folded where room is short
+PIECES = re.compile(r"[^_+ -]*[_+ -]?")  # of a name, between which it may be folded
+READABLE = 12  # characters to which a word is shortened where room is short
+WORD = re.compile(r"[^\W\d_]{2}")  # what has no two letters in a row is a number, a date or a sign: it stays whole
 
 
 def print_table(
     frame: "pd.DataFrame", title: str = "", styles: Callable[[str, Any], str] | None = None, corner: str | None = None
 ) -> None:
-    """A frame as a table; numbers to three places, right-aligned, never cut while texts and headings can be folded.
+    """A frame as a table: numbers to three places and never cut; columns that do not fit follow beneath.
+
+    A column of words that begins the table begins each part of it. Words fold at spaces; a longer one loses its middle.
 
     Args:
         frame: what to print.
@@ -32,26 +37,70 @@ def print_table(
     console = stdout()
     if title:
         console.print(Text(printable(title), style="bold"), soft_wrap=True)
-    headings = [*([] if corner is None else [corner]), *map(str, frame.columns)]
-    numeric = [*([] if corner is None else [False]), *(frame[name].dtype.kind in "iufb" for name in frame.columns)]
-    rows = [
-        [
-            *([] if corner is None else [Text(printable(str(label)))]),
-            *(
-                Text(printable(_spell(value)), style=styles(str(column), value) if styles else "")
-                for column, value in zip(frame.columns, row, strict=True)
-            ),
-        ]
-        for label, row in zip(frame.index, frame.itertuples(index=False), strict=True)
-    ]
-    widths = _table_widths(headings, numeric, rows, console.width)
-    table = Table(header_style="", box=None, pad_edge=False)
-    for heading, right, width in zip(headings, numeric, widths, strict=True):
-        justify: Literal["left", "right"] = "right" if right else "left"
-        table.add_column(Text(_folded(heading, width)), justify=justify, width=width, no_wrap=right, overflow="fold")
-    for row in rows:
-        table.add_row(*row)
-    console.print(table)
+    columns = [] if corner is None else [_Column(corner, [printable(str(label)) for label in frame.index], False)]
+    for place, name in enumerate(map(str, frame.columns)):
+        values = frame.iloc[:, place].tolist()
+        cells = [printable(_spell(value)) for value in values]
+        looks = [styles(name, value) if styles else "" for value in values]
+        columns.append(_Column(name, cells, frame.dtypes.iloc[place].kind in "iufb", looks))
+    room = console.width
+    for part in _parts(columns, room):
+        table = Table(header_style="", box=None, pad_edge=False)
+        widths = _widths([one.natural for one in part], [one.least for one in part], room + GAP)
+        for one, width in zip(part, widths, strict=True):
+            justify: Literal["left", "right"] = "right" if one.right else "left"
+            table.add_column(Text(_at_spaces(one.heading, width)), justify=justify, width=width, no_wrap=True)
+        for row in range(len(frame)):
+            table.add_row(*(Text(_at_spaces(c.cells[row], w), c.looks[row]) for c, w in zip(part, widths, strict=True)))
+        console.width = max(room, sum(widths) + GAP * (len(widths) - 1))  # rather too wide than a number cut
+        console.print(table)
+
+
+@dataclass
+class _Column:
+    """One column of a table."""
+
+    heading: str
+    cells: Sequence[str]
+    right: bool
+    looks: Sequence[str] = ()
+
+    def __post_init__(self) -> None:
+        self.looks = self.looks or [""] * len(self.cells)
+
+    @property
+    def natural(self) -> int:
+        """Characters with nothing folded."""
+        return max(map(len, [self.heading, *self.cells]))
+
+    @property
+    def least(self) -> int:
+        """Characters below which a number or a word of the heading would be cut; words may lose their middles."""
+        whole = [cell for cell in self.cells if not WORD.search(cell)]
+        words = [word for cell in self.cells for word in cell.split()]
+        numbers = [word for word in words if not WORD.search(word)]
+        shortest = min(max(map(len, words), default=0), READABLE)
+        return max([shortest, *map(len, [*whole, *numbers, *self.heading.split()])])
+
+
+def _parts(columns: Sequence[_Column], room: int) -> list[list[_Column]]:
+    """Columns that stand side by side; a first column that names the rows is repeated."""
+    again = [] if not columns or columns[0].right or len(columns[0].cells) < 2 else [columns[0]]
+    parts: list[list[_Column]] = [[]]
+    for column in columns:
+        wide = sum(one.least + GAP for one in [*parts[-1], column]) - GAP
+        if wide > room and len(parts[-1]) > len(again):
+            parts.append([*again])
+        parts[-1].append(column)
+    return parts
+
+
+def shortened(text: str, width: int) -> str:
+    """The text without its middle, if it is longer: a path keeps its end, which tells files apart."""
+    if len(text) <= width:
+        return text
+    end = (width - 1) * 2 // 3 if "/" in text else (width - 1) // 2
+    return f"{text[: width - 1 - end]}…{text[len(text) - end :]}"
 
 
 def print_matrix(
@@ -76,7 +125,10 @@ def print_matrix(
         for row in frame.itertuples(index=False)
     ]
     names = [printable(str(name)) for name in frame.columns]
-    least = [max([NARROWEST, *(len(row[j]) for row in rows)]) for j in range(len(names))]
+    least = [
+        max([NARROWEST, min(max(map(len, PIECES.findall(name))), READABLE), *(len(row[j]) for row in rows)])
+        for j, name in enumerate(names)
+    ]
     labels = [printable(str(label)) for label in frame.index]
     left = console.width - sum(max(len(name), width) + GAP for name, width in zip(names, least, strict=True))
     edge = min(max(map(len, [corner, *labels])), max(len(corner), console.width // 3, left))
@@ -93,18 +145,6 @@ def print_matrix(
         console.print(table)
 
 
-def _table_widths(
-    headings: Sequence[str], numeric: Sequence[bool], rows: "Sequence[Sequence[Text]]", room: int
-) -> list[int]:
-    """Of the columns of a table: numbers and the words of headings stay whole, texts are folded."""
-    natural, least = [], []
-    for place, (heading, right) in enumerate(zip(headings, numeric, strict=True)):
-        cells = max((len(row[place]) for row in rows), default=0)
-        natural.append(max(len(heading), cells))
-        least.append(max([cells if right else min(cells, READABLE), *map(len, heading.split())]))
-    return _widths(natural, least, room + GAP)
-
-
 def _widths(natural: Sequence[int], least: Sequence[int], room: int) -> list[int]:
     """Of columns that stand side by side: the widest give way first."""
     widths = list(natural)
@@ -116,20 +156,19 @@ def _widths(natural: Sequence[int], least: Sequence[int], room: int) -> list[int
     return widths
 
 
+def _at_spaces(text: str, width: int) -> str:
+    """The text in lines of that width, broken at spaces only; a longer word loses its middle."""
+    words = " ".join(shortened(word, width) for word in text.split(" "))
+    return text if len(text) <= width else "\n".join(textwrap.wrap(words, width, break_on_hyphens=False))
+
+
 def _folded(name: str, width: int) -> str:
-    """The name over several lines, broken after `_`, `-`, `+` and spaces where there are any."""
+    """The name over several lines, broken after `_`, `-`, `+` and spaces; a longer piece loses its middle."""
     lines = [""]
-    for piece in re.findall(r"[^_+ -]*[_+ -]?", name):
-        rest = piece
-        while rest:
-            if len(lines[-1]) + len(rest.rstrip()) <= width:
-                lines[-1], rest = lines[-1] + rest, ""
-            elif lines[-1] and len(rest) <= width:
-                lines.append("")
-            else:
-                cut = width - len(lines[-1])
-                lines[-1], rest = lines[-1] + rest[:cut], rest[cut:]
-                lines.append("")
+    for piece in PIECES.findall(name):
+        if lines[-1] and len(lines[-1]) + len(piece.rstrip()) > width:
+            lines.append("")
+        lines[-1] += piece if len(piece.rstrip()) <= width else shortened(piece, width)
     return "\n".join(line.rstrip() for line in lines)
 
 

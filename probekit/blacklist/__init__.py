@@ -19,6 +19,7 @@ the version that they opened; a change that is killed leaves the one before it.
     search.py        the nearest examples, exactly or among what an index proposes
     index.py         the index that is kept
     matching.py      generator or `unknown`
+    truth.py         how right the answers are, where a manifest knows
     calibration.py   the threshold for a wanted FPIR
     portable.py      one file to hand on
 """
@@ -31,17 +32,19 @@ from probekit.blacklist.changes import (
     create,
     keep_threshold,
     register,
+    require_generator,
     require_name,
     unregister,
 )
 from probekit.blacklist.folder import find_blacklist, list_blacklists
 from probekit.blacklist.images import Computing, ImageSet, images_of_files, images_of_manifest
 from probekit.blacklist.index import Searcher, open_searcher
-from probekit.blacklist.matching import Matches, MatchSettings, match, spell_change
-from probekit.blacklist.needs import find_blocks
+from probekit.blacklist.matching import Matches, MatchSettings, match, ready, spell_change
+from probekit.blacklist.needs import find_blocks, other_views
 from probekit.blacklist.opened import SHORT, Blacklist
 from probekit.blacklist.portable import export_file, import_file
-from probekit.blacklist.record import FILE, Calibration, Pool, Record
+from probekit.blacklist.record import FILE, Calibration, Pool, Record, require_examples
+from probekit.blacklist.truth import Truth
 
 __all__ = [
     "FILE",
@@ -59,6 +62,7 @@ __all__ = [
     "Record",
     "Registered",
     "Searcher",
+    "Truth",
     "Unregistered",
     "calibrate",
     "create",
@@ -72,7 +76,11 @@ __all__ = [
     "list_blacklists",
     "match",
     "open_searcher",
+    "other_views",
+    "ready",
     "register",
+    "require_examples",
+    "require_generator",
     "require_name",
     "spell_change",
     "unregister",

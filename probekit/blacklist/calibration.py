@@ -23,10 +23,11 @@ from probekit.blacklist.changes import now
 from probekit.blacklist.images import ImageSet
 from probekit.blacklist.needs import require_same
 from probekit.blacklist.opened import SHORT, Blacklist
-from probekit.blacklist.record import Calibration, Pool
+from probekit.blacklist.record import Calibration, Pool, require_examples
 from probekit.blacklist.search import Exhaustive, batches, vectors_of
 from probekit.errors import UsageError
 from probekit.fingerprint import JSONValue, plain
+from probekit.metrics.bootstrap import FEWEST_GROUPS
 from probekit.metrics.open_set import searches_needed, threshold_at_fpir
 from probekit.store.rows import RowIndex
 
@@ -66,6 +67,8 @@ class Calibrated:
     """Pool → similarity of the nearest example, of every search."""
     calibration: Calibration | None
     """None: unresolvable, and nothing is to be set."""
+    groups: Mapping[str, int]
+    """Pool → photographs that its searches show; an image without a group counts as one."""
     notes: tuple[str, ...] = ()
 
     @property
@@ -87,8 +90,14 @@ class Calibrated:
             "status": "unresolvable" if self.calibration is None else "resolved",
             "searches_needed": self.needed,
             "pools": [
-                {"pool": p.name, "n": p.searches, "status": status[p.name], "threshold": p.threshold}
-                for p in self.pools
+                {
+                    "pool": pool.name,
+                    "n": pool.searches,
+                    "groups": self.groups[pool.name],
+                    "status": status[pool.name],
+                    "threshold": pool.threshold,
+                }
+                for pool in self.pools
             ],
             "calibration": plain(self.calibration),
             "notes": list(self.notes),
@@ -109,15 +118,16 @@ def calibrate(blacklist: Blacklist, real: ImageSet | None, settings: Calibration
     """
     chosen = settings or CalibrationSettings()
     record = blacklist.record
-    if not len(blacklist):
-        raise UsageError(f"blacklist {record.name} has no examples yet: register some.")
+    require_examples(record)
     scores: dict[str, Scores] = {}
+    groups: dict[str, int] = {}
     notes = []
     if real is not None:
         require_same(record.blocks, real.blocks, record.name)
-        scores["real"] = _search_real(blacklist, _once(blacklist, real))
+        once = _once(blacklist, real)
+        scores["real"], groups["real"] = _search_real(blacklist, once), _count_groups(once.samples["group"])
     if len(record.generators) > 1:
-        scores["registered"] = _search_registered(blacklist, chosen)
+        scores["registered"], groups["registered"] = _search_registered(blacklist, chosen)
     else:
         notes.append("one generator is registered, so none can be searched without itself: real images alone count.")
     if real is None:
@@ -128,7 +138,13 @@ def calibrate(blacklist: Blacklist, real: ImageSet | None, settings: Calibration
             "a second generator."
         )
     pools = tuple(_pool(name, scores[name], chosen.fpir) for name in POOLS if name in scores)
-    return Calibrated(chosen, pools, scores, _chosen(blacklist, real, chosen, pools), tuple(notes))
+    notes += [
+        f"pool {name}: its searches show {count} photographs; with fewer than {FEWEST_GROUPS} another choice of them "
+        "may give quite another threshold."
+        for name, count in groups.items()
+        if count < FEWEST_GROUPS
+    ]
+    return Calibrated(chosen, pools, scores, _chosen(blacklist, real, chosen, pools), groups, tuple(notes))
 
 
 def _pool(name: str, scores: Scores, fpir: float) -> Pool:
@@ -161,7 +177,14 @@ def _chosen(
 
 def _described(real: ImageSet) -> str:
     sha256 = f", sha256 {real.manifest_sha256[:SHORT]}" if real.manifest_sha256 else ""
-    return f"{real.source} ({len(real)} images{sha256})"
+    group = real.samples["group"]
+    photographs = f" of {_count_groups(group)} photographs" if (group != "").any() else ""
+    return f"{real.source} ({len(real)} images{photographs}{sha256})"
+
+
+def _count_groups(groups: "pd.Series[str]") -> int:
+    """Groups, and each image that has none."""
+    return int((groups == "").sum()) + groups[groups != ""].nunique()
 
 
 def _once(blacklist: Blacklist, real: ImageSet) -> ImageSet:
@@ -187,8 +210,8 @@ def _search_real(blacklist: Blacklist, real: ImageSet) -> Scores:
     return _best(Exhaustive(blacklist), real.vectors, photographs, own)
 
 
-def _search_registered(blacklist: Blacklist, settings: CalibrationSettings) -> Scores:
-    """Each example among those of other generators; of very many examples, a seeded share."""
+def _search_registered(blacklist: Blacklist, settings: CalibrationSettings) -> tuple[Scores, int]:
+    """Each example among those of other generators, of very many a seeded share; and how many photographs they show."""
     rows = np.flatnonzero(blacklist.alive)
     if len(rows) > settings.most:
         rows = np.sort(np.random.default_rng(settings.seed).choice(rows, settings.most, replace=False))
@@ -200,7 +223,9 @@ def _search_registered(blacklist: Blacklist, settings: CalibrationSettings) -> S
         scores[own] = _best(
             exhaustive, vectors_of(blacklist, now_searched), photographs, photographs[now_searched], of[now_searched]
         )
-    return scores[np.isfinite(scores)]
+    found = np.isfinite(scores)
+    shown = photographs[rows[found]]
+    return scores[found], int((shown < 0).sum()) + len(np.unique(shown[shown >= 0]))
 
 
 def _best(

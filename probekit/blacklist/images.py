@@ -105,9 +105,12 @@ def images_of_files(
         seed: of the drawing.
 
     Raises:
-        UsageError: there is no image.
+        UsageError: a path does not exist, or there is no image.
         BlacklistError: the features cannot be computed here as they were for the blacklist.
     """
+    if gone := [path for path in inputs if not os.path.exists(path)]:  # noqa: PTH110  # Path.exists raises for long names
+        more = f" ({len(gone)} of the {len(inputs)} that were given do not)" if len(gone) > 1 else ""
+        raise UsageError(f"{gone[0]} does not exist{more}: give images, folders or a manifest that do.")
     samples, notes = list_images(inputs, frames)
     once = {sample._replace(path=os.path.abspath(sample.path)): sample for sample in reversed(samples)}  # noqa: PTH100  # pathlib keeps `..`
     kept = list(reversed(once.values()))
@@ -121,7 +124,12 @@ def images_of_files(
     found = _with_features(_drawn(manifest, shots, seed), blocks, computing)
     names = ", ".join(map(str, inputs[:3])) + (" …" if len(inputs) > 3 else "")
     groups = [video.get(path, "") for path in found.samples["path"]]
-    return replace(found, samples=found.samples.assign(generator="", group=groups), source=names, notes=notes)
+    return replace(
+        found,
+        samples=found.samples.assign(generator="", group=groups),
+        source=names,
+        notes=(*notes, *_few(manifest, shots)),
+    )
 
 
 def images_of_manifest(
@@ -160,7 +168,14 @@ def images_of_manifest(
     chosen = replace(manifest, table=table.reset_index(drop=True))
     found = _with_features(_drawn(chosen, shots, seed), blocks, computing)
     source = manifest.name + (f", split {split}" if split else "")
-    return replace(found, source=source, manifest=manifest.name, manifest_sha256=manifest.sha256)
+    notes = _few(chosen, shots)
+    return replace(found, source=source, manifest=manifest.name, manifest_sha256=manifest.sha256, notes=notes)
+
+
+def _few(manifest: Manifest, shots: int) -> tuple[str, ...]:
+    """A remark, if there are fewer samples than shots."""
+    n = len(manifest.table)
+    return (f"there are only {n:,} of {shots:,}: all of them are taken.",) if n < shots else ()
 
 
 def _drawn(manifest: Manifest, shots: int, seed: int) -> Manifest:

@@ -16,8 +16,9 @@ from probekit.blacklist.images import ImageSet
 from probekit.blacklist.index import Searcher, open_searcher
 from probekit.blacklist.needs import require_same
 from probekit.blacklist.opened import Blacklist
-from probekit.blacklist.record import Calibration, Record
+from probekit.blacklist.record import Calibration, Record, require_examples
 from probekit.blacklist.search import batches
+from probekit.blacklist.truth import Truth, compare_with_truth
 from probekit.errors import UsageError
 from probekit.fingerprint import JSONValue, plain
 from probekit.neighbours import Neighbours
@@ -67,17 +68,19 @@ class Matches:
     engine: str
     recall: float | None
     """Of an index, as measured when it was built."""
+    truth: Truth | None = None
+    """How right the answers are, where a manifest knows."""
     notes: tuple[str, ...] = ()
 
     @property
     def expected_fpir(self) -> float | None:
         """Share of images from unregistered generators that would be named; None where it is not known (any more)."""
-        return None if self.calibration is None or self.stale else self.calibration.fpir
+        return _expected(self.record, self.calibration)
 
     @property
     def stale(self) -> bool:
         """Whether examples came or went since the threshold was set."""
-        return self.calibration is not None and any(self.record.changed_since(self.calibration))
+        return self.calibration is not None and self.expected_fpir is None
 
     def to_json(self, *, every_image: bool = True) -> dict[str, JSONValue]:
         """Plain values for `--json` and, without the single images, for `run.json`."""
@@ -94,6 +97,7 @@ class Matches:
             "engine": self.engine,
             "recall": self.recall,
             "counts": {str(name or None): int(count) for name, count in counts.items()},
+            "truth": None if self.truth is None else self.truth.to_json(),
             "failed": self.failed.to_dict("records"),
             "notes": list(self.notes),
         }
@@ -121,19 +125,40 @@ def match(
     chosen = settings or MatchSettings()
     record = blacklist.record
     require_same(record.blocks, images.blocks, record.name)
-    if not len(blacklist):
-        raise UsageError(f"blacklist {record.name} has no examples yet: register some.")
-    calibration = None if chosen.threshold is not None else find_calibration(record, chosen.fpir)
+    calibration = ready(record, chosen)
     threshold = chosen.threshold if calibration is None else calibration.threshold
     opened = searcher or open_searcher(blacklist, chosen.index)
     table, nearest = _tables(blacklist, images, _search(opened, images, min(chosen.top, len(blacklist))))
     table["generator"] = _verdicts(table, threshold)
     if (images.samples["generator"] != "").any():
         table["truth"] = images.samples["generator"]
-    notes = (*images.notes, *opened.notes, *_remarks(record, calibration, threshold))
+    truth = compare_with_truth(table, record, _expected(record, calibration))
+    known = _registered(blacklist, images) if truth else []
+    notes = [*images.notes, *opened.notes, *_remarks(record, calibration, threshold)]
+    notes += [*known, *(truth.notes if truth else ())]
     return Matches(
-        record, chosen, table, nearest, images.failed, threshold, calibration, opened.engine, opened.recall, notes
+        record=record,
+        settings=chosen,
+        table=table,
+        nearest=nearest,
+        failed=images.failed,
+        threshold=threshold,
+        calibration=calibration,
+        engine=opened.engine,
+        recall=opened.recall,
+        truth=truth,
+        notes=tuple(notes),
     )
+
+
+def ready(record: Record, settings: MatchSettings) -> Calibration | None:
+    """What set the threshold that is asked for, None where nothing did; a look before features are computed.
+
+    Raises:
+        UsageError: nothing is registered, or no threshold was set for that FPIR.
+    """
+    require_examples(record)
+    return None if settings.threshold is not None else find_calibration(record, settings.fpir)
 
 
 def find_calibration(record: Record, fpir: float | None = None) -> Calibration | None:
@@ -154,11 +179,22 @@ def find_calibration(record: Record, fpir: float | None = None) -> Calibration |
     return found[0]
 
 
+def _expected(record: Record, calibration: Calibration | None) -> float | None:
+    return None if calibration is None or any(record.changed_since(calibration)) else calibration.fpir
+
+
 def spell_change(record: Record, calibration: Calibration) -> str:
     """What has happened since the threshold was set: `12 examples added, 3 removed`; empty for nothing."""
     added, removed = record.changed_since(calibration)
     said = [f"{count} {what}" for count, what in ((added, "added"), (removed, "removed")) if count]
     return f"examples since: {', '.join(said)}" if said else ""
+
+
+def _registered(blacklist: Blacklist, images: ImageSet) -> list[str]:
+    """A remark, if images are examples themselves."""
+    registered = {key.tobytes() for key in blacklist.keys[blacklist.alive]}
+    own = sum(key.tobytes() in registered for key in images.keys)
+    return [f"{own} of these images are registered themselves and find themselves: they prove nothing."] if own else []
 
 
 def _search(opened: Searcher, images: ImageSet, k: int) -> Neighbours:

@@ -24,8 +24,8 @@ def find_blocks(
 ) -> tuple[Block, ...]:
     """The features that a reference such as `clip#cls@20` or `npr+srm` names, with everything that decides them.
 
-    A part is that of the one store in the cache that has it; where no store has, that of the model as it would be
-    extracted now.
+    A part is that of the one store in the cache that has it; where several have, that of the view in which the model
+    is usually extracted; where no store has, that of the model as it would be extracted now.
 
     Args:
         reference: `MODEL[#TAP]`, several joined by `+`.
@@ -39,6 +39,19 @@ def find_blocks(
         WeightsError: the weights cannot be had.
     """
     return tuple(_find(part, cache, selector or Selector(), weights or {}, device) for part in reference.split("+"))
+
+
+def other_views(blocks: Sequence[Block], cache: Path) -> tuple[str, ...]:
+    """Views in which the cache has the same taps, besides those that were chosen: `srm#blocks: resize512`."""
+    found = [
+        f"{block.name}: {store.settings.view_name}"
+        for block in blocks
+        for store in list_stores(cache)
+        if store.settings.model == block.settings.model
+        and block.tap in store.taps
+        and store.settings.view_name != block.settings.view_name
+    ]
+    return tuple(dict.fromkeys(found))
 
 
 def require_same(needed: Sequence[Block], given: Sequence[Block], name: str) -> None:
@@ -94,6 +107,9 @@ def _find(part: str, cache: Path, selector: Selector, weights: Mapping[str, Path
     model, _, tap = part.partition("#")
     admitted = [s for s in list_stores(cache) if s.settings.model == model and selector.admits(s)]
     fitting = [store for store in admitted if (tap or str(store.facts["default_tap"])) in store.taps]
+    if len(fitting) > 1 and selector.view is None and selector.store is None:
+        usual = _usual_view(model, selector, weights, device)
+        fitting = [store for store in fitting if store.settings.view_name == usual] or fitting
     if len(fitting) > 1:
         names = "; ".join(store.path.name for store in fitting)
         raise UsageError(f"several stores have {part}: {names}. Choose one with --view, --precision or --store.")
@@ -120,6 +136,21 @@ def _find(part: str, cache: Path, selector: Selector, weights: Mapping[str, Path
     if len(target.taps) > 1:
         raise UsageError(f"--model {part} means {len(target.taps)} taps: name one of them, or join several with +.")
     return _block(part, target.taps[0], target.width(target.taps[0]), target.store.settings)
+
+
+def _usual_view(model: str, selector: Selector, weights: Mapping[str, Path], device: str | None) -> str:
+    """The view in which `extract` puts the model's features when no other is asked for."""
+    _, usual = store_settings(
+        models.find(model, weights.get(model)),
+        view=None,
+        perturb=selector.perturb or "none",
+        decoder="",
+        precision=selector.precision,
+        compiled=False,
+        dtype="float16",
+        device=compute.devices(device)[0],
+    )
+    return usual.view_name
 
 
 def _block(part: str, tap: str, shape: tuple[int, ...], settings: StoreSettings) -> Block:

@@ -1,7 +1,7 @@
 """A blacklist as it was at one moment: what is registered, and the vectors that are searched."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -26,10 +26,12 @@ class Blacklist:
     path: Path
     record: Record
     segments: tuple[OpenSegment, ...]
+    recorded_name: str = ""
+    """What it was called when it was written: a folder that was copied or renamed has another name."""
 
     @classmethod
     def open(cls, path: Path) -> "Blacklist":
-        """The blacklist in this folder as it is now.
+        """The blacklist in this folder as it is now, called as its folder is.
 
         Raises:
             BlacklistError: there is none, or a file of it is missing or damaged.
@@ -38,7 +40,7 @@ class Blacklist:
             record = read_record(path)
             try:
                 opened = [open_segment(path / FOLDER, segment, record.width) for segment in record.segments]
-                return cls(path, record, tuple(opened))
+                return cls(path, replace(record, name=path.resolve().name), tuple(opened), record.name)
             except FileNotFoundError as error:
                 if attempt == TRIES or read_record(path).version == record.version:
                     raise BlacklistError(

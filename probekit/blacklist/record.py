@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import probekit
-from probekit.errors import BlacklistError
+from probekit.errors import BlacklistError, UsageError
 from probekit.files import whole
 from probekit.fingerprint import JSONValue, canonical_json, hash_bytes, plain
 from probekit.heads.saved import Block
@@ -123,6 +123,16 @@ class Record:
         fields = plain(self)
         assert isinstance(fields, dict)  # a dataclass becomes an object
         return {"kind": KIND, "format": FORMAT, "probekit": probekit.__version__, **fields, "blocks": blocks}
+
+
+def require_examples(record: Record) -> None:
+    """Nothing, if anything is registered.
+
+    Raises:
+        UsageError: nothing is.
+    """
+    if not record.examples:
+        raise UsageError(f"blacklist {record.name} has no examples yet: register some.")
 
 
 def read_record(path: Path) -> Record:

@@ -27,7 +27,7 @@ from probekit.figures.style import (
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-SIDE, GAP, WORDS, APART = 1.3, 0.16, 0.56, 0.3  # inches: of a thumbnail, around it, beneath it, beside the query
+SIDE, GAP, WORDS, APART = 1.3, 0.16, 0.7, 0.3  # inches: of a thumbnail, around it, beneath it, beside the query
 EDGE = 0.03  # inches: half a frame stands out of its square
 LINE = 21  # characters beneath a thumbnail
 FRAMES: dict[bool | None, dict[str, Any]] = {
@@ -50,6 +50,8 @@ class Thumbnail:
     """And beneath that: the similarity."""
     right: bool | None = None
     """Whether a neighbour is what the query is; None for the query itself."""
+    file: str = ""
+    """Stands last, its middle left out where it is long."""
 
 
 def contact_sheet(
@@ -129,12 +131,19 @@ def _draw(axes: "Axes", thumbnail: Thumbnail, left: float, top: float) -> None:
         axes.imshow(thumbnail.pixels, extent=(centre - x, centre + x, middle + y, middle - y), zorder=2,
                     interpolation="none")  # fmt: skip
     axes.add_patch(Rectangle((left, top), SIDE, SIDE, facecolor="none", zorder=3, **FRAMES[thumbnail.right]))
-    words = [*_lines(MARKS[thumbnail.right] + thumbnail.name), thumbnail.note]
+    names = _lines(MARKS[thumbnail.right] + thumbnail.name)
+    words = [*names, thumbnail.note, *([_middle_out(thumbnail.file)] if thumbnail.file else [])]
     weight = "bold" if thumbnail.right is None else "normal"
     for place, word in enumerate(words):
-        last = place == len(words) - 1
+        last = place >= len(names)
         axes.text(left, top + SIDE + 0.09 + 0.135 * place, word, va="top", fontsize=7.5,
                   color=FAINT if last else INK, weight="normal" if last else weight)  # fmt: skip
+
+
+def _middle_out(file: str) -> str:
+    """The file's name in one line: its beginning and, which tells files apart, its end."""
+    end = LINE * 2 // 3
+    return file if len(file) <= LINE else f"{file[: LINE - 1 - end]}…{file[-end:]}"
 
 
 def _lines(words: str) -> list[str]:

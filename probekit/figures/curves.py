@@ -105,6 +105,7 @@ def shot_curves(
     value_name: str = "AUC",
     chance: float | None = 0.5,
     shots_axis: str = "training examples per class",
+    all_name: str = ALL,
     legend_title: str = "",
     panel_title: str = "trained on",
     oracle: bool = False,
@@ -118,11 +119,13 @@ def shot_curves(
     Args:
         table: a row a point: `series`, `shots` (1 or more, or "all"), `value` (the mean over seeds), and `spread` (the
             standard deviation over seeds; NaN: none); optional `panel`: series of one panel are drawn together, the
-            panels side by side, three in a row, each series with the same look in all.
+            panels side by side, three in a row, each series with the same look in all; and `beside`, the series that
+            a series is drawn beside: in its colour, dashed.
         title: stands above the picture.
         value_name: words for the vertical axis.
         chance: the value of guessing, drawn as a dashed line; None draws none.
         shots_axis: words for the horizontal axis.
+        all_name: words for `all` on it: `all (125)`.
         legend_title: what the series are: `tested on`.
         panel_title: words before the name of each panel.
         oracle: stamp the picture: its numbers were chosen on test data.
@@ -137,9 +140,10 @@ def shot_curves(
     across, down = min(len(names), ACROSS) or 1, math.ceil(len(names) / ACROSS) or 1
     alone = across == 1
     ticks = _log_places(shots, 5.0 if alone else 2.0)
-    apart = _places_apart([ALL] if everything.any() else [], max(ticks.values(), default=None))
-    points = _shot_points(table, shots, {**ticks, **apart})
-    handles = [*_series_handles(table, CLASS_MARKERS), *_mark_handles(points, chance)]
+    apart = _places_apart([all_name] if everything.any() else [], max(ticks.values(), default=None))
+    points = _shot_points(table, shots, ticks | ({ALL: apart[all_name]} if apart else {}))
+    looks = _shot_looks(table)
+    handles = [*_shot_handles(table, looks), *_mark_handles(points, chance)]
     width = _width([*ticks.values(), *apart.values()], least=4.0 if alone else 2.4)
     beside = legend_width([str(handle.get_label()) for handle in handles], legend_title)
     with figure_of(width * across + beside, 4.6 if down == 1 else 0.6 + 3.2 * down) as figure:
@@ -148,7 +152,7 @@ def shot_curves(
             if name is not None:
                 words = wrapped(f"{panel_title} {name}".strip(), width - 1.0, 10, "normal")
                 axes.set_title(words, fontsize=10, loc="left")
-            _shot_lines(axes, points if name is None else points[points["panel"] == name], _series(table))
+            _shot_lines(axes, points if name is None else points[points["panel"] == name], looks)
             words = wrapped(shots_axis, width - 1.0, 11, "normal")
             _horizontal_axis(axes, ticks, _apart_enough(ticks), apart, words)
             _value_axis(axes, points, value_name if axes in panels[::across] else "", chance)
@@ -161,23 +165,42 @@ def shot_curves(
 
 
 def _shot_points(table: pd.DataFrame, shots: "pd.Series[int]", places: Mapping[str, float]) -> pd.DataFrame:
-    """The table with the ends of its bars, its numbers (NaN at `all`) and their places."""
+    """The table with the ends of its bars, which a share cannot leave, its numbers (NaN at `all`) and their places."""
     return table.assign(
-        lo=table["value"] - table["spread"],
-        hi=table["value"] + table["spread"],
+        lo=(table["value"] - table["spread"]).clip(lower=0.0),
+        hi=(table["value"] + table["spread"]).clip(upper=1.0),
         chosen=False,
         number=shots.astype(float),
         x=shots.astype(str).reindex(table.index, fill_value=ALL).map(places).astype(float),
     )
 
 
-def _shot_lines(axes: "Axes", points: pd.DataFrame, names: Sequence[str]) -> None:
+def _shot_looks(table: pd.DataFrame) -> dict[str, dict[str, Any]]:
+    """Series → its line: a colour and a marker each; beside another, that one's, dashed and hollow."""
+    names = _series(table)
+    beside = dict(zip(table["series"], table["beside"], strict=True)) if "beside" in table else {}
+    own = [name for name in names if not beside.get(name)]
+    looks = {}
+    for name in names:
+        place = own.index(beside.get(name) or name)
+        dashed = {"linestyle": "--", "markerfacecolor": "white"} if beside.get(name) else {"linestyle": "-"}
+        looks[name] = {"color": series_colour(place), "marker": _marker(place), **dashed}
+    return looks
+
+
+def _shot_handles(table: pd.DataFrame, looks: Mapping[str, dict[str, Any]]) -> "list[Artist]":
+    handles = _series_handles(table)
+    for handle, look in zip(handles, looks.values(), strict=True):
+        handle.set(**look, markersize=5)
+    return handles
+
+
+def _shot_lines(axes: "Axes", points: pd.DataFrame, looks: Mapping[str, dict[str, Any]]) -> None:
     """A line a series over the numbers, its point at `all` apart; each series a little beside the one before."""
-    present = [name for name in names if (points["series"] == name).any()]
+    present = [name for name in looks if (points["series"] == name).any()]
     gap = np.diff(np.unique(points["x"])).min(initial=1.0)  # what stands beside one number stays clear of the next
     for number, name in enumerate(present):
-        place = names.index(name)
-        look: dict[str, Any] = {"color": series_colour(place), "marker": _marker(place), "linestyle": "-"}
+        look = looks[name]
         mine = points[points["series"] == name].sort_values("number", kind="stable")
         x = mine["x"] + _shift(number, len(present), gap / 2)
         axes.vlines(x, mine["lo"], mine["hi"], color=look["color"], lw=1.2, alpha=0.6)

@@ -23,6 +23,9 @@ def list_images(inputs: Sequence[Path], frames: int = 8) -> tuple[list[Sample], 
     found: dict[Sample, None] = {}
     notes = []
     for given in inputs:
+        if not frames and given.suffix.lower() in VIDEOS:
+            notes.append(f"{given}: a video, left out by --frames 0.")
+            continue
         if not os.path.isdir(given) and given.suffix.lower() not in ARCHIVES:  # noqa: PTH112  # Path.is_dir raises for
             found |= dict.fromkeys(_frames(Sample(str(given)), str(given), frames))  # a name that is too long
             continue
@@ -39,10 +42,13 @@ def list_images(inputs: Sequence[Path], frames: int = 8) -> tuple[list[Sample], 
         if not inside:
             raise UsageError(f"{given} holds no image ({len(others)} other files): give images or their folder.")
         if others:
-            notes.append(f"{given}: {len(others)} files are no images by their names: left out (first: {others[0]}).")
+            several = len(others) > 1
+            what = f"{len(others)} files are no images by name" if several else "1 file is no image by name"
+            notes.append(f"{given}: {what}, and left out ({'first: ' * several}{others[0]}).")
         found |= inside
     if not found:
-        raise UsageError("there is no image: give images, folders or a manifest.")
+        why = f" ({notes[0].removesuffix('.')})" if notes else ""
+        raise UsageError(f"there is no image{why}: give images, folders or a manifest.")
     return list(found), tuple(notes)
 
 

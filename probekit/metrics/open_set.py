@@ -13,6 +13,8 @@ import numpy as np
 
 from probekit.arrays import Float, Mask, Scores
 
+CHANCE = 0.001  # small, because searches of one group are alike
+
 
 @dataclass(frozen=True)
 class Identification:
@@ -106,6 +108,13 @@ def det(
 def searches_needed(fpir: float) -> int:
     """Non-mated searches below which this FPIR cannot be resolved: 1/n must be at most `fpir`."""
     return math.ceil(1 / fpir - 1e-9)
+
+
+def exceeds(accepted: int, searches: int, fpir: float) -> bool:
+    """Whether more non-mated searches were accepted than chance explains: P(as many or more | FPIR) < `CHANCE`."""
+    from scipy.stats import binom
+
+    return bool(binom.sf(accepted - 1, searches, fpir) < CHANCE)
 
 
 def _reaches(scores: Scores, threshold: float) -> Mask:

@@ -161,6 +161,21 @@ def first_neighbours(searched: Searched) -> pd.DataFrame:
     return pd.DataFrame(counts, index=pd.Index(names, name="query"), columns=pd.Index(names, name="neighbour"))
 
 
+def taken_for(searched: Searched) -> pd.DataFrame:
+    """First neighbours of the scored queries and, in rows `NAME (not registered)`, of those that nobody registered.
+
+    Counts by generator of the query (rows, those that were searched) and of its first neighbour (columns, registered).
+    """
+    ranked, names = searched.ranked, searched.names
+    enrolled = np.unique(searched.enrolled)
+    known = np.isin(searched.truth, enrolled)
+    counted = np.where(known, ranked.scored, ranked.nearest >= 0)
+    truth, answer = searched.truth[counted], ranked.nearest_class[counted]
+    counts = {names[j]: [int(((truth == i) & (answer == j)).sum()) for i in np.unique(truth)] for j in enrolled}
+    rows = [names[i] if i in enrolled else f"{names[i]} (not registered)" for i in np.unique(truth)]
+    return pd.DataFrame(counts, index=pd.Index(rows, name="query")).rename_axis(columns="neighbour")
+
+
 def query_table(searched: Searched) -> pd.DataFrame:
     """A row a query: what it is, its first neighbour, the vote and the average precision."""
     bank, ranked, queries = searched.bank, searched.ranked, searched.queries

@@ -22,7 +22,7 @@ class Comparison:
     projected: RetrievalResult
     gains: pd.DataFrame
     """measure (Rank-1, AUROC against each pool), raw, projected, gain, its 95 % interval gain_lo, gain_hi under the
-    same draws of groups, and `outside`: whether the interval excludes 0."""
+    same draws of groups, and `outside`: whether the interval excludes 0 (None: no interval)."""
 
     def to_json(self) -> list[dict[str, JSONValue]]:
         """The gains as JSON can hold them."""

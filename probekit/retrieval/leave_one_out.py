@@ -1,5 +1,6 @@
 """Leave one generator out: each in turn is unregistered, and so unknown to whatever was learned."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
@@ -108,7 +109,7 @@ def auroc_gain(
 
 
 def gain_row(measure: str, raw: float, projected: float, low: float, high: float) -> dict[str, JSONValue]:
-    """One row of a table of gains; `outside`: whether the interval excludes 0."""
+    """One row of a table of gains; `outside`: whether the interval excludes 0, None where there is no interval."""
     return {
         "measure": measure,
         "raw": raw,
@@ -116,7 +117,7 @@ def gain_row(measure: str, raw: float, projected: float, low: float, high: float
         "gain": projected - raw,
         "gain_lo": low,
         "gain_hi": high,
-        "outside": bool(low > 0 or high < 0),
+        "outside": None if math.isnan(low) else bool(low > 0 or high < 0),
     }
 
 

@@ -37,6 +37,8 @@ class OpenSet:
     tnr_at_tpr95: float
     points: tuple[OperatingPoint, ...]
     """One for each FPIR."""
+    best_mated: float
+    """The highest score of a mated search."""
 
     def row(self) -> dict[str, JSONValue]:
         """The numbers for one row of a table: DIR as `dir@0.01`, the FPIR measured there as `fpir@0.01`; NaN: none."""
@@ -85,4 +87,5 @@ def measure_pool(
         ccr_at_fpr05=open_set.ccr_at_fpr(a, right, b, 0.05),
         tnr_at_tpr95=open_set.tnr_at_tpr(a, b, 0.95),
         points=tuple(operating_point(fpir, a, right, b, thresholds[pool]) for fpir in FPIRS),
+        best_mated=float(a.max()),
     )

@@ -17,7 +17,15 @@ from probekit.metrics.bootstrap import FEWEST_GROUPS
 from probekit.projections import Projection
 from probekit.protocols import require_finite
 from probekit.retrieval.bank import Bank, ordered
-from probekit.retrieval.closed_set import ClosedSet, Searched, by_class, first_neighbours, query_table, summarise
+from probekit.retrieval.closed_set import (
+    ClosedSet,
+    Searched,
+    by_class,
+    first_neighbours,
+    query_table,
+    summarise,
+    taken_for,
+)
 from probekit.retrieval.near_ranks import rank_near
 from probekit.retrieval.open_set import OpenSet, measure_pool
 from probekit.retrieval.ranks import Ranked, rank_curve, rank_queries
@@ -42,6 +50,8 @@ class RetrievalResult:
     knn_recall."""
     confusion: pd.DataFrame
     """Scored queries, counted by generator of the query (rows) and of its first neighbour (columns)."""
+    neighbours: pd.DataFrame
+    """The same, to look at: only registered columns, and rows of unregistered generators, marked as such."""
     queries: pd.DataFrame
     """path, generator, nearest_path, nearest_generator, similarity, knn_generator, knn_score, ap."""
     rank_curve: pd.DataFrame
@@ -116,6 +126,7 @@ def retrieve(
         open=opened,
         per_class=by_class(searched),
         confusion=first_neighbours(searched),
+        neighbours=taken_for(searched),
         queries=query_table(searched),
         rank_curve=rank_curve(searched.ranked, len(set(searched.enrolled))),
         scores=scores,
@@ -197,6 +208,12 @@ def _notes(
                 f"Pool {pool.pool}: no validation rows to set thresholds, so DIR is given where the "
                 f"{pool.n_non_mated} non-mated queries themselves have that FPIR."
             )
+        notes += _out_of_reach(pool)
+        if pool.auroc < 0.5:
+            notes.append(
+                f"Pool {pool.pool}: AUROC {pool.auroc:.3f}, below .5: registered generators are less like their "
+                "examples than this pool is. These similarities do not tell who is registered."
+            )
         notes += [
             f"Pool {pool.pool}: the validation threshold for FPIR {point.fpir:g} does not carry over: it lets "
             f"{point.measured_fpir:.3f} of these {pool.n_non_mated} searches through."
@@ -204,6 +221,20 @@ def _notes(
             if point.exceeded
         ][-1:]
     return tuple(notes)
+
+
+def _out_of_reach(pool: OpenSet) -> list[str]:
+    """Why no mated search is accepted at some FPIRs."""
+    found = [point for point in pool.points if point.n_above_mated is not None]
+    if not found:
+        return []
+    last = found[-1]
+    searches = "validation searches" if last.threshold_from == "validation" else "non-mated queries"
+    return [
+        f"Pool {pool.pool}: no threshold accepts any mated search at FPIR "
+        f"{', '.join(f'{point.fpir:g}' for point in found)}, so DIR is 0 there: {last.n_above_mated} of "
+        f"{last.n_threshold} {searches} score as high as the best mated one (cosine {pool.best_mated:.3f})."
+    ]
 
 
 def _shared_groups(samples: pd.DataFrame) -> list[str]:

@@ -15,7 +15,6 @@ from probekit.retrieval.searches import POOLS, enrolled_rows, search_enrolled
 from probekit.retrieval.settings import RetrievalSettings
 
 FPIRS = (0.003, 0.01, 0.05)
-CHANCE = 0.001  # small, because searches of one group are alike
 
 
 @dataclass(frozen=True)
@@ -36,16 +35,16 @@ class OperatingPoint:
     """On the non-mated queries."""
     dir: float | None = None
     fnir: float | None = None
+    n_above_mated: int | None = None
+    """Where the threshold lies above every mated search: of those that set it, so many score as high as the best
+    mated one, which is why. None where some mated search reaches it."""
 
     @property
     def exceeded(self) -> bool:
-        """Whether more non-mated queries are accepted than chance explains: P(as many or more | FPIR) < CHANCE."""
-        from scipy.stats import binom
-
+        """Whether more non-mated queries are accepted than chance explains."""
         if self.measured_fpir is None:
             return False
-        accepted = round(self.measured_fpir * self.n_non_mated)
-        return bool(binom.sf(accepted - 1, self.n_non_mated, self.fpir) < CHANCE)
+        return open_set.exceeds(round(self.measured_fpir * self.n_non_mated), self.n_non_mated, self.fpir)
 
 
 def validation_scores(
@@ -89,5 +88,14 @@ def operating_point(fpir: float, mated: Scores, correct: Mask, non_mated: Scores
     threshold = open_set.threshold_at_fpir(setting, fpir)
     rates = open_set.identification(mated, correct, non_mated, threshold)
     return OperatingPoint(
-        fpir, "resolved", source, len(setting), len(non_mated), threshold, rates.fpir, rates.dir, rates.fnir
+        fpir=fpir,
+        status="resolved",
+        threshold_from=source,
+        n_threshold=len(setting),
+        n_non_mated=len(non_mated),
+        threshold=threshold,
+        measured_fpir=rates.fpir,
+        dir=rates.dir,
+        fnir=rates.fnir,
+        n_above_mated=int((setting >= mated.max()).sum()) if mated.max() < threshold else None,
     )

@@ -100,6 +100,14 @@ def test_images_of_one_photograph_do_not_set_a_threshold(tmp_path):
     similar = np.stack([cosines(photographs, features) for features in every.values()])
     np.testing.assert_allclose(found.scores["real"], np.where(different, similar, -1).max(axis=(0, 2)), atol=1e-6)
     assert found.scores["registered"].max() < 0.99
+    assert found.groups == {"real": 30, "registered": 30}
+    assert not any("photographs" in note for note in found.notes)
+    few = real.take(np.arange(12))
+    few.samples["group"] = [f"photo-{number % 4}" for number in range(12)]
+    found = blacklist.calibrate(blacklist.Blacklist.open(path), few, CalibrationSettings(0.1))
+    assert found.groups["real"] == found.to_json()["pools"][0]["groups"] == 4
+    assert [note for note in found.notes if "show 4 photographs" in note]
+    assert found.calibration.real == "numbers (12 images of 4 photographs)"
     stranger = _with(real, manifest="other")  # another manifest's groups are not these
     assert blacklist.calibrate(blacklist.Blacklist.open(path), stranger).scores["real"].min() > 0.99
 
@@ -225,3 +233,39 @@ def test_bad_settings_end_in_one_line(path):
             make()
     with pytest.raises(UnknownNameError, match="--index"):
         blacklist.match(blacklist.Blacklist.open(path), clouds(1, 1, 3, 800), MatchSettings(index="annoy"))
+
+
+def test_answers_are_counted_beside_the_truth_and_a_threshold_that_does_not_carry_over_is_said(path):
+    opened = blacklist.Blacklist.open(path)
+    calibration = blacklist.calibrate(opened, clouds(7, 9, 50, 900), CalibrationSettings(0.05)).calibration
+    blacklist.keep_threshold(path, calibration)
+    parts = {"real": (1, 40), "lama": (0, 30), "sd": (2, 20), "glide": (8, 25)}  # these real images look like ldm
+    every = [clouds(50 + n, n, count, 1000 + 100 * n) for n, count in parts.values()]
+    every[3] = _with(every[3], features=-sum(clouds(n, n, 25, 0, 0.0).features for n in range(3)))  # like none of them
+    images = _with(
+        image_set(range(2000, 2115), blocks=WIDE, features=np.vstack([each.features for each in every])),
+        samples=every[0].samples.iloc[[0] * 115].assign(
+            path=[f"{n}.png" for n in range(115)], generator=np.repeat([*parts], [n for _, n in parts.values()])
+        ).reset_index(drop=True),
+    )  # fmt: skip
+    found = blacklist.match(blacklist.Blacklist.open(path), images)
+    truth, answer = found.table["truth"], found.table["generator"]
+    assert found.truth.answers.index.tolist() == ["real", "glide", "lama", "sd"]
+    assert found.truth.answers.sum(axis=1).tolist() == [40, 25, 30, 20]
+    for name in parts:
+        row = found.truth.answers.loc[name]
+        assert row["its own name"] == ((truth == name) & (answer == name)).sum()
+        assert row["unknown"] == ((truth == name) & (answer == "unknown")).sum()
+    for pool, name in zip(found.truth.pools, ("real", "glide"), strict=True):
+        assert pool.fpir == (answer[truth == name] != "unknown").mean()
+        assert pool.expected_fpir == 0.05
+    assert {each.generator: (each.n, each.dir) for each in found.truth.generators} == {
+        name: (n, (answer[truth == name] == name).mean()) for name, n in (("lama", 30), ("sd", 20))
+    }
+    assert [pool.exceeded for pool in found.truth.pools] == [True, False]
+    assert sum("does not carry over" in note for note in found.notes) == 1
+    said = found.to_json()["truth"]
+    assert said["answers"][0].keys() == {"truth", "right", "other", "unknown"}
+    assert blacklist.match(opened, images).truth is None  # without a threshold there is no answer
+    given = blacklist.match(opened, images, MatchSettings(threshold=0.5))
+    assert {pool.exceeded for pool in given.truth.pools} == {False}  # nothing was promised

@@ -89,6 +89,9 @@ def test_an_fpir_that_the_pools_cannot_resolve_sets_nothing(type_, watch):
     assert answer.code == 2
     assert answer.out.count("unresolvable") == 2
     assert "needs 100 searches" in answer.err
+    assert "--pool" not in answer.err
+    one = type_("probekit blacklist calibrate --fpir 0.06 --real faces/real")
+    assert (one.code, "--pool registered" in one.err) == (2, True), one.err
     assert "no threshold is set" in type_("probekit blacklist list").err
 
 
@@ -121,6 +124,12 @@ def test_rows_of_a_manifest_are_registered_and_matched(type_, pictures):
     found = said(type_("probekit blacklist match manifest: --split test --threshold 0.9 --json"))
     truths = {match["path"].split("/")[0] for match in found["matches"]}
     assert truths == {match["truth"] for match in found["matches"]} == {"real", "lama", "ldm", "sd"}
+    assert {row["truth"] for row in found["truth"]["answers"]} == truths
+    assert {pool["pool"] for pool in found["truth"]["pools"]} == {"real", "unregistered"}
+    shown = type_("probekit blacklist match manifest: --split test --threshold 0.9")
+    for word in ("its own name", "Named falsely", "unregistered generators", "not known", "DIR", "nearest generator"):
+        assert word in shown.out
+    assert shown.out.index("Named falsely") < shown.out.index("similarity")  # the summary comes first
     examples = said(type_("probekit blacklist list --examples --json"))["examples"]
     assert {example["manifest"] for example in examples} == {"faces"}
     one_line(type_("probekit blacklist register glide --from manifest:faces"), "glide", "faces")
@@ -130,15 +139,16 @@ def test_rows_of_a_manifest_are_registered_and_matched(type_, pictures):
 
 def test_unreadable_images_are_listed_and_counted(type_, watch, pictures):
     (pictures / "sd" / "00.png").write_text("no image")
-    answer = type_("probekit blacklist match faces/sd gone.png --threshold 0.9 --json")
+    (pictures / "cut.png").write_bytes((pictures / "real" / "00.png").read_bytes()[:60])
+    answer = type_("probekit blacklist match faces/sd faces/cut.png --threshold 0.9 --json")
     found = json.loads(answer.out)
     assert answer.code == 1
     assert "2 images without features" in answer.err
-    assert [failed["path"] for failed in found["failed"]] == ["faces/sd/00.png", "gone.png"]
+    assert [failed["path"] for failed in found["failed"]] == ["faces/cut.png", "faces/sd/00.png"]
     assert len(found["matches"]) == 11
     assert (Path(found["run"]) / "tables" / "failed.csv").exists()
-    only = type_("probekit blacklist match gone.png")
-    assert (only.code, "gone.png" in only.err) == (1, True), only.err
+    only = type_("probekit blacklist match faces/cut.png")
+    assert (only.code, "faces/cut.png" in only.err) == (1, True), only.err
     answer = type_("probekit blacklist register sd --from faces/sd")
     assert answer.code == 1
     assert "11 examples of sd registered" in answer.err
@@ -153,6 +163,10 @@ def test_a_blacklist_travels_as_one_file_and_is_verified(type_, watch):
     ours, theirs = (said(type_(f"{command} -b {name}"))["matches"] for name in ("watch", "theirs"))
     assert ours == theirs
     one_line(type_(command), "several blacklists", "theirs, watch")
+    overview = type_("probekit blacklist list")
+    assert [line.split()[0] for line in overview.out.splitlines()] == ["name", "theirs", "watch"]
+    assert said(type_("probekit blacklist list --json"))["blacklists"][1]["examples"] == 20
+    assert "--blacklist third" in type_("probekit blacklist create third --model npr").err
     assert "every byte" in type_("probekit blacklist verify -b theirs").err
     (vectors,) = Path("blacklists/theirs/segments").glob("*vectors.npy")
     data = bytearray(vectors.read_bytes())
@@ -172,6 +186,45 @@ def test_several_parts_stand_side_by_side(type_, pictures):
     assert type_("probekit blacklist register lama --from faces/lama").code == 0
     found = said(type_("probekit blacklist match faces/lama/03.png --threshold 0.9 --json"))
     assert (found["features"], found["matches"][0]["score"]) == ("npr#blocks+srm#blocks", 1.0)
+
+
+def test_what_need_not_be_computed_for_is_refused_before(type_, pictures):
+    assert type_("probekit blacklist create empty --model npr").code == 0
+    before = sorted(Path("cache").rglob("*"))
+    one_line(type_("probekit blacklist match faces/sd"), "no examples yet")
+    one_line(type_("probekit blacklist calibrate --real faces/real"), "no examples yet")
+    one_line(type_("probekit blacklist register unknown --from faces/sd"), "unknown", "taken")
+    one_line(
+        type_("probekit blacklist register sd --from faces/sd --from a.png --from b"), "a.png does not exist", "2 of"
+    )
+    assert sorted(Path("cache").rglob("*")) == before  # nothing was extracted
+    done = type_("probekit blacklist register sd --from faces/sd/00.png --from faces/real/00.png --shots 500")
+    assert (done.code, "only 2 of 500" in done.err) == (0, True), done.err
+    one_line(type_("probekit blacklist match faces/lama --fpir 0.2"), "0.2")
+    assert len(Blacklist.open(Path("blacklists/empty"))) == 2
+
+
+def test_a_copied_folder_is_called_by_its_own_name(type_, watch):
+    shutil.copytree(watch, watch.parent / "copy")
+    listed = type_("probekit blacklist list -b copy")
+    assert listed.out.startswith("copy · ")
+    assert "the folder copy was written as blacklist watch" in listed.err
+    assert said(type_("probekit blacklist match faces/sd -b copy --json"))["blacklist"] == "copy"
+    assert type_("probekit blacklist unregister ldm -b copy").code == 0
+    assert "written as" not in type_("probekit blacklist list -b copy").err  # a change makes it its own
+    assert "written as" not in type_("probekit blacklist list -b watch").err
+
+
+def test_an_interrupted_registration_says_what_is_kept_in_one_line(type_, watch, monkeypatch):
+    def interrupt(*_arguments, **_options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("probekit.blacklist.images._fill", interrupt)
+    answer = type_("probekit blacklist register sd --from faces/sd")
+    assert (answer.code, answer.err.strip().count("\n")) == (130, 0)
+    assert "stopped: nothing was registered; features that were computed are kept" in answer.err
+    answer = type_("probekit blacklist match faces/sd")
+    assert (answer.code, "stopped: what was recorded before is kept" in answer.err) == (130, True)
 
 
 def test_other_weights_or_versions_of_the_model_are_refused_in_one_line(type_, watch, monkeypatch):
@@ -221,6 +274,19 @@ def test_tables_fit_the_terminal(type_, watch, monkeypatch):
             assert max(map(len, answer.out.splitlines()[1:])) <= width  # beneath the title
 
 
+def test_matches_are_shown_by_twenty_with_whole_file_names(type_, watch, pictures, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    answer = type_("probekit blacklist match faces/sd faces/real faces/lama --threshold 0.9")
+    assert answer.code == 0, answer.err
+    rows = [line for line in answer.out.splitlines() if line.startswith("faces")]
+    assert len(rows) == 20
+    assert "and 16 more" in answer.err
+    assert all(".png " in row and "…" not in row.split(".png ")[1] for row in rows)
+    assert [line.split() for line in answer.out.splitlines() if line.startswith("image ")] == [
+        ["image", "answer", "nearest", "generator", "similarity"]
+    ]
+
+
 def test_frames_of_a_video_are_registered_as_one_group_and_matched(type_, watch):
     from tests.sources.conftest import make_video
 
@@ -235,5 +301,23 @@ def test_frames_of_a_video_are_registered_as_one_group_and_matched(type_, watch)
     assert [match["generator"] for match in found["matches"]] == ["sora"] * 4
     assert {match["score"] for match in found["matches"]} == {1.0}
     shutil.copy("one.mp4", "faces/real/clip.mp4")
+    one_line(type_("probekit blacklist register movie --from one.mp4 --frames 0"), "one.mp4", "left out by --frames 0")
+    assert "one.mp4" in next(line for line in type_("probekit blacklist list").out.splitlines() if "sora" in line)
     without = said(type_("probekit blacklist match faces/real --frames 0 --threshold 0.5 --json"))
     assert len(without["matches"]) == 12
+
+
+def test_of_several_views_the_one_that_covers_the_manifest_or_the_usual_one_is_taken(type_, pictures):
+    assert type_("probekit manifest import faces --name faces --group none").code == 0
+    assert type_("probekit extract --model srm").code == 0
+    assert type_("probekit blacklist create other --model srm --view resize").code == 0
+    assert type_("probekit blacklist register lama --from faces/lama/00.png").code == 0  # into a second store
+    probed = type_("probekit retrieve --model srm --bootstrap 0 --no-sheets --json")
+    assert probed.code == 0, probed.err
+    (answer,) = json.loads(probed.out)["runs"]
+    made = type_("probekit blacklist create watch --model srm")
+    assert made.code == 0, made.err
+    assert Blacklist.open(Path("blacklists/watch")).record.blocks[0].settings.view_name == answer["view"]
+    assert "other views, too (srm#blocks: resize" in made.err
+    assert type_("probekit extract --model srm --view resize").code == 0
+    one_line(type_("probekit retrieve --model srm"), "several stores have srm", "--view")

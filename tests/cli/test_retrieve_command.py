@@ -48,7 +48,8 @@ def test_votes_and_class_ranks_are_named_above_their_numbers(split, type_, vote,
     found = type_(f"{QUICK} --vote {vote} --class-rank {class_rank} --no-sheets")
     assert found.code == 0, found.err
     assert f"class rank-1 ({class_rank})" in found.out
-    assert f"attribution ({vote}" in found.out
+    assert f"· {vote} vote" in found.out
+    assert " attribution" in found.out
 
 
 @pytest.mark.parametrize("kind", ["whiten", "lda", "supcon", "triplet"])
@@ -85,6 +86,8 @@ def test_each_generator_is_left_out_in_turn(split, type_):
     assert (run / "tables" / "leave_one_out.csv").exists()
     said = type_(f"{QUICK} --unknown each --no-sheets")
     assert "left out" in said.out
+    assert said.out.rindex("Means over the generators left out") > said.out.rindex("DIR at FPIR (as measured)")
+    assert "unregistered  raw" in said.out[said.out.rindex("Means over") :]
     assert "mean" in said.out
     assert "unresolvable" in said.out
 

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.collections import LineCollection, PathCollection
+from matplotlib.colors import to_hex
 from scipy.stats import binomtest
 
 from probekit import figures
@@ -142,6 +143,20 @@ def test_twenty_training_sets_have_lines_of_twenty_colours(saved):
                          columns=["series", "tap", "value"])  # fmt: skip
     figures.layer_curves(table, title="AUC", chance=None)
     assert len({line.get_color() for line in saved[0].axes[0].lines if len(line.get_xdata()) == 2}) == 20
+
+
+def test_a_series_beside_another_has_its_colour_dashed_and_bars_stay_between_0_and_1(saved, words):
+    one = SHOTS[SHOTS["series"] == "clip"].assign(spread=0.6, beside="")
+    measured = one.assign(series="measured", beside="clip", value=0.05, spread=0.0)
+    figures.shot_curves(pd.concat([one, measured], ignore_index=True), title="DIR", chance=None, all_name="all (125)")
+    axes = saved[0].axes[0]
+    solid, dashed = (line for line in axes.lines if len(line.get_xdata()) == 3)
+    assert to_hex(solid.get_color()) == to_hex(dashed.get_color())
+    assert (solid.get_linestyle(), dashed.get_linestyle()) == ("-", "--")
+    bars = np.concatenate([np.array(segment)[:, 1] for part in axes.collections for segment in part.get_segments()])
+    assert (bars.min(), bars.max()) == (0.0, 1.0)
+    assert "all (125)" in words
+    assert "all" not in words
 
 
 @pytest.mark.parametrize("shots", [0, -1, 2.5, "many", np.nan])

@@ -113,9 +113,28 @@ def test_real_is_the_same_grey_in_pictures_and_in_the_interactive_map():
 
 
 def test_empty_and_single_pools_are_drawn(words):
-    figures.histograms({"mated": np.zeros(0), "real": np.array([0.1])}, title="Pools", threshold=0.9)
-    for word in ["mated  (n 0)", "real  (n 1)", "threshold 0.900"]:
+    figures.histograms(
+        {"mated": np.zeros(0), "real": np.array([0.1])}, title="Pools", thresholds={"FPIR": ("real", 0.9)}
+    )
+    for word in ["mated  (n 0)", "real  (n 1)", "FPIR", "% of the pool"]:
         assert word in words
+
+
+def test_a_few_low_scores_do_not_press_the_bulk_together_and_no_bin_lies_beyond_a_cosine_of_1(saved, words):
+    bulk = np.linspace(0.99, 1, 200)
+    scores = {"mated": np.append(bulk, [0.1, 0.2]), "real": bulk}
+    figures.histograms(scores, title="Pools", most=1.0, thresholds={"FPIR .05": ("real", 0.998)})
+    for axes, n in zip(saved[0].axes, (200, 200), strict=True):
+        assert 0.98 < axes.get_xlim()[0] < 0.99
+        assert axes.get_xlim()[1] == 1.0
+        last = axes.patches[-1]
+        assert last.get_x() + last.get_width() <= 1 + 1e-12
+        shares = sum(bar.get_height() for bar in axes.patches)
+        assert np.isclose(shares, 100 * n / (202 if axes is saved[0].axes[0] else 200))
+        assert any(np.allclose(line.get_xdata(), 0.998) for line in axes.lines)
+        assert len(axes.get_yticks()) > 1
+    assert "mated  (n 202, 2 lower)" in words
+    assert "real  (n 200)" in words
 
 
 def test_more_classes_than_colours_still_look_different():

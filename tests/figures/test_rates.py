@@ -62,6 +62,24 @@ def test_det_axes_have_the_usual_ticks_in_per_cent_at_their_normal_deviates(save
         np.testing.assert_allclose(axis.get_ticklocs(), norm.ppf([float(word) / 100 for word in words]), rtol=1e-9)
 
 
+def test_det_axes_reach_a_little_beyond_the_rates_between_0_and_1(saved):
+    rates = np.array([0.0, 0.02, 0.3, 1.0])
+    figures.det_curves({"lama": (rates, rates[::-1])}, title="DET")
+    low, high = norm.cdf(saved[0].axes[0].get_xlim())
+    assert 0.01 < low < 0.02
+    assert 0.3 < high < 0.65
+    figures.det_curves({"lama": (rates, np.array([1.0, 0.98, 0.97, 0.0]))}, title="DET")
+    assert 0.98 < norm.cdf(saved[1].axes[0].get_ylim()[1]) < 0.99
+
+
+def test_a_few_det_curves_have_their_legend_inside_and_their_title_above_the_axes(saved, monkeypatch):
+    rates = np.array([0.0, 0.1, 1.0])
+    boxes = boxes_of(monkeypatch, lambda: figures.det_curves({"lama": (rates, rates[::-1])}, title="DET of lama"))
+    found = dict(boxes)
+    assert found["axes"].x0 < found["lama"].x0 < found["lama"].x1 < found["axes"].x1
+    assert found["DET of lama"].x0 < found["axes"].x0 < found["DET of lama"].x1
+
+
 def test_ticks_of_det_axes_do_not_touch(monkeypatch):
     boxes = boxes_of(monkeypatch, lambda: figures.det_curves({}, title="DET"))
     across = sorted((box for text, box in boxes if text.strip(".").isdecimal()), key=lambda box: box.y0)[:12]

@@ -57,16 +57,36 @@ def test_a_sheet_without_rows_says_that_there_is_nothing(words):
     assert "no values" in words
 
 
-def test_rank_curves_show_every_point_on_an_axis_that_reaches_below_the_lowest(saved, words):
+def test_rank_curves_show_every_point_on_an_axis_from_0(saved, words):
     figures.rank_curves(RANKS, title="Rank curves")
     (axes,) = saved[0].axes
     assert [line.get_label() for line in axes.lines] == ["image", "class, max"]
     for line in axes.lines:
         np.testing.assert_allclose(line.get_ydata(), [0.6, 0.8, 0.92, 0.96])
-    assert axes.get_ylim()[0] < 0.6
+    assert axes.get_ylim()[0] == 0
     assert axes.get_xscale() == "log"
     assert {"1", "2", "5", "10"} <= set(words)
     assert "20" not in words
+
+
+def test_rank_curves_of_one_kind_share_their_colour_and_differ_by_their_dashes(saved):
+    parts = [RANKS.assign(kind=RANKS["series"], series=name + " · " + RANKS["series"]) for name in ("raw", "lda")]
+    figures.rank_curves(pd.concat(parts), title="Rank curves")
+    looks = {line.get_label(): (to_hex(line.get_color()), line.get_linestyle()) for line in saved[0].axes[0].lines}
+    for kind in ("image", "class, max"):
+        raw, lda = looks[f"raw · {kind}"], looks[f"lda · {kind}"]
+        assert raw[0] == lda[0]
+        assert raw[1] != lda[1]
+    assert looks["raw · image"][0] != looks["raw · class, max"][0]
+
+
+def test_the_file_stands_beneath_its_thumbnail_without_its_middle(words):
+    sheet = [[figures.Thumbnail(PIXELS, "lama", "query", file="lama/a-rather-long-name-of-a-file-0017.png")]]
+    figures.contact_sheet(sheet, title="Files")
+    (file,) = [word for word in words if word.endswith(".png")]
+    assert file.startswith("lama/")
+    assert "…" in file
+    assert file.endswith("0017.png")
 
 
 def test_rank_curves_of_nothing_and_of_one_class_are_drawn(words):

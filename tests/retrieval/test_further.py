@@ -134,6 +134,11 @@ def test_a_projection_stands_beside_the_raw_features_with_a_paired_interval():
     json.dumps([found.to_json(), found.projected.to_json()], allow_nan=False)
 
 
+def test_a_gain_without_an_interval_is_neither_beyond_0_nor_not():
+    gains = compare(clouds(), RetrievalSettings(bootstrap=0, unknown=("ldm",)), projections.create("lda")).gains
+    assert gains["outside"].tolist() == [None] * 3
+
+
 def test_out_of_fold_raw_and_projected_are_searched_in_the_same_galleries():
     fs = clouds(n=300, groups=30)
     found = compare(fs, replace(QUICK, folds=4, unknown=("ldm",)), projections.create("lda"))

@@ -96,6 +96,33 @@ def test_the_confusion_counts_first_neighbours_of_scored_queries():
     assert_allclose(np.trace(result.confusion) / len(scored), result.closed.rank[1])
 
 
+def test_unregistered_queries_are_shown_by_whom_they_are_taken_for():
+    result = retrieve(clouds(), replace(QUICK, unknown=("ldm",)))
+    queries, shown = result.queries, result.neighbours
+    assert shown.columns.tolist() == ["real", "lama", "repaint"]
+    assert shown.index.tolist() == ["real", "lama", "ldm (not registered)", "repaint"]
+    own = queries[queries["generator"] == "ldm"]
+    expected = own["nearest_generator"].value_counts().reindex(shown.columns, fill_value=0)
+    assert shown.loc["ldm (not registered)"].tolist() == expected.tolist()
+    assert expected.sum() == len(own) > 0
+    registered = shown.drop("ldm (not registered)")
+    assert (registered == result.confusion.loc[registered.index, registered.columns]).all(axis=None)
+    assert result.confusion.loc["ldm"].sum() == 0  # it is not scored
+
+
+def test_an_auroc_below_a_half_is_remarked_on():
+    fs = clouds(n=600, groups=100, spread=0.4)
+    block = fs.blocks[0].copy()
+    test = fs.samples["split"].eq("test")
+    likes = fs.samples["generator"].eq("ldm") & test  # copies of what is registered
+    block[likes.to_numpy()] = block[(fs.samples["generator"].eq("lama") & fs.samples["split"].eq("train"))][0]
+    found = retrieve(replace(fs, blocks=(block,)), replace(QUICK, unknown=("ldm",)))
+    assert found.open[0].auroc < 0.5 < found.open[1].auroc
+    notes = [note for note in found.notes if "below .5" in note]
+    assert len(notes) == 1
+    assert notes[0].startswith("Pool unregistered")
+
+
 def test_the_two_non_mated_pools_are_kept_apart_and_real_is_not_enrolled():
     fs = clouds()
     result = retrieve(fs, replace(QUICK, unknown=("repaint",)))
@@ -390,6 +417,23 @@ def test_a_threshold_that_does_not_carry_over_is_said():
     result = retrieve(replace(fs, blocks=(block,)), replace(QUICK, unknown=("ldm",)))
     assert any("does not carry over" in note and "unregistered" in note for note in result.notes)
     assert not any("does not carry over" in note for note in retrieve(fs, QUICK).notes)
+
+
+def test_a_threshold_above_every_mated_search_is_said_with_its_reason():
+    fs = clouds(n=2000, groups=400, spread=0.5)
+    samples = fs.samples
+    tied = samples["generator"].eq("real") & samples["split"].eq("val") | (
+        samples["generator"].eq("lama") & samples["split"].eq("train")
+    )
+    block = fs.blocks[0].copy()
+    block[tied.to_numpy()] = 1.0  # validation images of nobody are what is registered
+    found = retrieve(replace(fs, blocks=(block,)), replace(QUICK, unknown=("ldm",)))
+    (real,) = (pool for pool in found.open if pool.pool == "real")
+    n = int((samples["generator"].eq("real") & samples["split"].eq("val")).sum())
+    assert {(point.dir, point.n_above_mated) for point in real.points if point.status == "resolved"} == {(0.0, n)}
+    (note,) = (note for note in found.notes if "no threshold accepts any mated search" in note)
+    assert f"{n} of {n} validation searches score as high as the best mated one (cosine " in note
+    assert not any("no threshold accepts" in note for note in retrieve(fs, QUICK).notes)
 
 
 @pytest.mark.parametrize("change", [{"T": 0.0}, {"T": float("nan")}, {"folds": 1}, {"bootstrap": -5}])

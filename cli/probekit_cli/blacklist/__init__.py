@@ -3,6 +3,7 @@
 changing.py    create, register, unregister
 asking.py      match, calibrate
 keeping.py     list, verify, export, import
+shown.py       what these two print
 choosing.py    which blacklist and which images are meant
 """
 

@@ -40,7 +40,10 @@ def create(
         output.print_json({"path": str(blacklists / name), **record.to_json()})
         return
     output.remark(f"{blacklists / name} compares {record.title}, {record.width} numbers an image.")
-    output.remark("next: probekit blacklist register GENERATOR --from FOLDER")
+    if others := blacklist.other_views(blocks, cache) if view is None and store is None else ():
+        output.remark(f"note: the cache has other views, too ({'; '.join(others)}): --view chooses one of them.")
+    several = f" --blacklist {name}" if len(blacklist.list_blacklists(blacklists)) > 1 else ""
+    output.remark(f"next: probekit blacklist register GENERATOR --from FOLDER{several}")
 
 
 def register(
@@ -75,13 +78,18 @@ def register(
     from probekit import blacklist, records
     from probekit.fingerprint import plain
 
-    path = blacklist.find_blacklist(name, blacklists)
-    record = blacklist.Blacklist.open(path).record
+    blacklist.require_generator(generator)
+    opened = choosing.opened(name, blacklists)
+    path, record = opened.path, opened.record
     asked = {"blacklist": record.name, "generator": generator, "from": inputs, "split": split, "frames": frames}
     engine = choosing.Engine(cache, weights, device, batch_size, workers, frames)
     wanted = of or (generator if inputs[0].startswith(choosing.MANIFEST) else None)
     with records.start("blacklist-register", {**asked, "shots": shots, "seed": seed}, runs=runs) as run:
-        images = engine.images(record, inputs, generator=wanted, split=split, shots=shots, seed=seed)
+        try:
+            images = engine.images(record, inputs, generator=wanted, split=split, shots=shots, seed=seed)
+        except KeyboardInterrupt as stop:
+            stop.add_note("nothing was registered; features that were computed are kept")
+            raise
         done = blacklist.register(path, generator, images)
         after = blacklist.Blacklist.open(path).record
         result = {**vars(done), "failed": len(images.failed), "blacklist": record.name}
@@ -116,7 +124,7 @@ def unregister(
     """
     from probekit import blacklist
 
-    path = blacklist.find_blacklist(name, blacklists)
+    path = choosing.opened(name, blacklists).path
     done = blacklist.unregister(path, generator, ids or ())
     record = blacklist.Blacklist.open(path).record
     if as_json:

@@ -10,6 +10,7 @@ import typer
 from probekit_cli import options, output
 
 if TYPE_CHECKING:
+    from probekit.blacklist import Blacklist as Opened
     from probekit.blacklist import ImageSet, Record
 
 DEFAULT = Path("blacklists")
@@ -110,6 +111,16 @@ class Engine:
                 )
             paths = [Path(text) for text in inputs]
             return images_of_files(record.blocks, paths, computing, frames=self.frames, shots=shots, seed=seed)
+
+
+def opened(name: str | None, blacklists: Path) -> "Opened":
+    """The blacklist that is meant; says so if its folder was renamed or copied."""
+    from probekit import blacklist
+
+    found = blacklist.Blacklist.open(blacklist.find_blacklist(name, blacklists))
+    if found.recorded_name != found.record.name:
+        output.remark(f"note: the folder {found.record.name} was written as blacklist {found.recorded_name}.")
+    return found
 
 
 def failures(images: "ImageSet", run: Path) -> None:

@@ -11,7 +11,7 @@ from probekit_cli.blacklist import choosing
 if TYPE_CHECKING:
     import pandas as pd
 
-    from probekit.blacklist import Blacklist, Record
+    from probekit.blacklist import Record
 
 SHOWN = 200  # examples in the table on the screen
 
@@ -25,12 +25,18 @@ def list_(
 ) -> None:
     """Show the registered generators, where their examples came from, and the thresholds with what set them.
 
+    Of several blacklists, unless one is named, a line each.
+
     Example: probekit blacklist list
     """
     from probekit import blacklist
     from probekit.fingerprint import plain
 
-    opened = blacklist.Blacklist.open(blacklist.find_blacklist(name, blacklists))
+    present = blacklist.list_blacklists(blacklists)
+    if len(present) > 1 and not (name or generator or examples):
+        _overview(present, as_json)
+        return
+    opened = choosing.opened(name, blacklists)
     record, table = opened.record, opened.examples(generator)
     if as_json:
         thresholds = [
@@ -73,9 +79,7 @@ def verify(
 
     Example: probekit blacklist verify --blacklist theirs
     """
-    from probekit import blacklist
-
-    opened: Blacklist = blacklist.Blacklist.open(blacklist.find_blacklist(name, blacklists))
+    opened = choosing.opened(name, blacklists)
     damaged = opened.verify()
     if as_json:
         output.print_json({"name": opened.record.name, "damaged": damaged})
@@ -101,7 +105,7 @@ def export(
     from probekit import blacklist
     from probekit.files import spell_size
 
-    opened = blacklist.Blacklist.open(blacklist.find_blacklist(name, blacklists))
+    opened = choosing.opened(name, blacklists)
     blacklist.export_file(opened, file, overwrite=force)
     size = file.stat().st_size
     if as_json:
@@ -132,18 +136,59 @@ def import_(
         output.remark(f"{opened.path}: {counts}, compared by {opened.record.title}")
 
 
+def _overview(present: "list[Path]", as_json: bool) -> None:
+    """A line a blacklist."""
+    import pandas as pd
+
+    from probekit import blacklist
+    from probekit.errors import BlacklistError
+
+    rows = []
+    for path in present:
+        try:
+            record = blacklist.Blacklist.open(path).record
+        except BlacklistError as error:
+            output.remark(f"note: {error}")
+            continue
+        last = record.calibrations[-1] if record.calibrations else None
+        rows.append(
+            {
+                "name": record.name,
+                "features": record.title,
+                "generators": len(record.generators),
+                "examples": record.examples,
+                "threshold": last.threshold if last else None,
+                "fpir": last.fpir if last and not any(record.changed_since(last)) else None,
+            }
+        )
+    if as_json:
+        output.print_json({"blacklists": rows})
+        return
+    table = pd.DataFrame(rows)
+    table["threshold"] = ["none" if row["threshold"] is None else f"{row['threshold']:.5f}" for row in rows]
+    table["FPIR"] = ["not known" if row["fpir"] is None else f"{row['fpir']:g}" for row in rows]
+    tables.print_table(table.drop(columns="fpir"))
+    output.remark("one of them: probekit blacklist list --blacklist NAME")
+
+
 def _generators(table: "pd.DataFrame") -> "pd.DataFrame":
     import pandas as pd
 
     rows = []
     for generator, own in table.groupby("generator", sort=False):
-        folders = own["path"].map(lambda path: str(Path(path).parent))
-        sources = list(dict.fromkeys(own["manifest"].where(own["manifest"] != "", folders)))
+        sources = list(dict.fromkeys(own["manifest"].where(own["manifest"] != "", _places(own["path"]))))
         shown = sources[0] + (f" and {len(sources) - 1} more" if len(sources) > 1 else "")
         rows.append(
             {"generator": generator, "examples": len(own), "last added": own["added"].max()[:16], "from": shown}
         )
     return pd.DataFrame(rows)
+
+
+def _places(paths: "pd.Series[str]") -> "pd.Series[str]":
+    """The folder of each example; the file itself, or the video, where no other comes from there."""
+    files = paths.str.replace(r" frame=\d+$", "", regex=True)
+    folders = files.map(lambda path: str(Path(path).parent))
+    return files.where((files.groupby(folders).transform("nunique") == 1) | (folders == "."), folders)
 
 
 def _thresholds(record: "Record") -> "pd.DataFrame":

@@ -116,7 +116,7 @@ def _answer(
         if asked.each:
             more |= further.each(session, features, settings, projection, progress)
         if asked.shots:
-            more |= further.shots(session, features, settings, asked, progress)
+            more |= further.shots(session, features, settings, asked, result.per_class["n_gallery"], progress)
     session.answer({**result.to_json(), **more}, features)
     for name in ("per_class", "queries", "rank_curve"):
         session.table(name, getattr(result, name), features)

@@ -60,13 +60,22 @@ def each(
         session.table("leave_one_out_gains", found.gains, features)
         title = f"Gain of the projection by generator left out · {features.title}"
         session.show(lambda: tables.print_table(_intervals(found.gains), title=title))
+    title = f"Means over the generators left out · {features.title}"
+    session.show(lambda: tables.print_table(_means(found.mean), title=title))
     return {"leave_one_out": found.to_json()}
 
 
 def shots(
-    session: "Session", features: "FeatureSet", settings: "RetrievalSettings", asked: "Asked", progress: OnProgress
+    session: "Session",
+    features: "FeatureSet",
+    settings: "RetrievalSettings",
+    asked: "Asked",
+    counts: "pd.Series[int]",
+    progress: OnProgress,
 ) -> dict[str, Any]:
-    """Rank-1 and DIR by registered examples of each generator, as a table and as curves."""
+    """Rank-1 and DIR by registered examples of each generator, as a table and as curves; counts: all there are."""
+    import pandas as pd
+
     from probekit import figures
     from probekit.protocols import EVERY, parse_shots
     from probekit.retrieval import score_shots
@@ -81,9 +90,18 @@ def shots(
     points["shots"] = [EVERY if name == EVERY else int(name) for name in map(str, points["shots"])]
     points["spread"] = points["spread"].fillna(0.0)
     points = points[points.groupby("series")["value"].transform("count") > 0]
+    measured = points[points["fpir"].notna()]
+    measured = measured.assign(
+        beside=measured["series"],
+        series=measured["series"].str.replace("DIR@", "measured FPIR of DIR@"),
+        value=measured["fpir"],
+        spread=0.0,
+    )
+    points = pd.concat([points.assign(beside=""), measured], ignore_index=True)
+    every = _spell_all(counts)
     axis = "registered examples of each generator and domain"
-    drawn = figures.shot_curves(points, title=title, value_name="rate", chance=None, shots_axis=axis)
-    session.figure("shots", drawn, f"{title}: Rank-1 and DIR at each FPIR.", features)
+    drawn = figures.shot_curves(points, title=title, value_name="rate", chance=None, shots_axis=axis, all_name=every)
+    session.figure("shots", drawn, f"{title}: Rank-1, and DIR with the measured FPIR (dashed).", features)
     cells = found.table.assign(cell=[_cell(*row) for row in found.table[["measure", "value", "fpir"]].to_numpy()])
     columns, measures = (list(dict.fromkeys(cells[name])) for name in ("shots", "measure"))
     table = cells.pivot(index="measure", columns="shots", values="cell").loc[measures, columns]
@@ -93,6 +111,13 @@ def shots(
     numbers = (f"{name}: {n:.0f} in {g:.0f}" for name, n, g in rows[["shots", "n_queries", "n_gallery"]].to_numpy())
     session.remark(f"queries scored in registered images, by examples: {', '.join(numbers)}")
     return {"shots": found.to_json()}
+
+
+def _spell_all(counts: "pd.Series[int]") -> str:
+    """`all (125)`, `all (40–125)`: how many that is of each generator."""
+    registered = counts[counts > 0]
+    low, high = registered.min(), registered.max()
+    return f"all ({low})" if low == high else f"all ({low}–{high})"
 
 
 def _show_left_out(
@@ -120,6 +145,15 @@ def _show_left_out(
     session.show(lambda: tables.print_table(points, title="DIR at FPIR (as measured)"))
 
 
+def _means(mean: "pd.DataFrame") -> "pd.DataFrame":
+    """What the generators have in common: a row a pool and kind of features."""
+    table = mean[["pool", "features", "n", *MEASURES]].rename(columns={"pool": "against", **MEASURES})
+    for name in (str(name) for name in mean if str(name).startswith("dir@")):
+        fpirs = mean[name.replace("dir", "fpir")]
+        table[name.upper()] = [shown.at_fpir(*pair) for pair in zip(mean[name], fpirs, strict=True)]
+    return table
+
+
 def _intervals(gains: "pd.DataFrame") -> "pd.DataFrame":
     """The gains with their intervals in one column."""
     spelled = [
@@ -127,7 +161,7 @@ def _intervals(gains: "pd.DataFrame") -> "pd.DataFrame":
         for low, high in gains[["gain_lo", "gain_hi"]].to_numpy()
     ]
     table = gains.drop(columns=["gain_lo", "gain_hi", "outside"]).assign(**{"95 %": spelled})
-    table["beyond 0"] = gains["outside"].map({True: "yes", False: "no"})
+    table["beyond 0"] = ["–" if outside is None else ("no", "yes")[outside] for outside in gains["outside"]]
     return table
 
 

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from probekit.samples import Samples
     from probekit_cli.questions import Session
 
+FPIR = 0.05  # whose thresholds are drawn into the histograms: the one that the fewest searches resolve
 SIDE = 260  # pixels of a thumbnail: 1.3 inches at 200 dots
 
 
@@ -21,9 +22,12 @@ def draw(session: "Session", features: "FeatureSet", result: "RetrievalResult", 
     from probekit import figures
 
     name = features.title
-    caption = f"{features.name}: queries by their class (row) and that of their first neighbour (column)."
+    caption = f"{features.name}: queries by their generator (row) and that of their first neighbour (column)."
     drawn = figures.confusion(
-        result.confusion, title=f"First neighbours · {name}", answer_axis="generator of the first neighbour"
+        result.neighbours,
+        title=f"First neighbours · {name}",
+        true_axis="generator of the query",
+        answer_axis="generator of the first neighbour",
     )
     session.figure("neighbours", drawn, caption, features)
     answers = {"": result} if compared is None else {"raw": compared.raw, _kind(compared): compared.projected}
@@ -31,7 +35,13 @@ def draw(session: "Session", features: "FeatureSet", result: "RetrievalResult", 
     _det_curves(session, features, answers)
     if len(result.scores):
         pools = {str(pool): rows["score"].to_numpy() for pool, rows in result.scores.groupby("pool", sort=False)}
-        drawn = figures.histograms(pools, title=f"Open set · {name}")
+        thresholds = {
+            f"FPIR {point.fpir:g} · {pool.pool}": (pool.pool, point.threshold)
+            for pool in result.open
+            for point in pool.points
+            if point.fpir == FPIR and point.threshold is not None
+        }
+        drawn = figures.histograms(pools, title=f"Open set · {name}", thresholds=thresholds, most=1.0)
         session.figure("pools", drawn, f"{features.name}: similarity of the nearest registered image.", features)
 
 
@@ -58,7 +68,7 @@ def _rank_curves(session: "Session", features: "FeatureSet", answers: "dict[str,
     for name, answer in answers.items():
         by = f"class, {answer.settings.class_rank}"
         level = answer.rank_curve["level"].map({"item": "image", "class": by})
-        tables.append(answer.rank_curve.assign(series=f"{name} · " * bool(name) + level))
+        tables.append(answer.rank_curve.assign(series=f"{name} · " * bool(name) + level, kind=level))
     table = pd.concat(tables, ignore_index=True)
     drawn = figures.rank_curves(table, title=f"Rank curves · {features.title}")
     session.figure("ranks", drawn, f"{features.name}: queries with their class in the first k, by k.", features)
@@ -90,12 +100,19 @@ def _sheet_row(row: "SheetRow", samples: "Samples") -> "list[Thumbnail]":
     from probekit.figures import Thumbnail
 
     note = "query" if row.registered else "query, not registered"
-    found = [Thumbnail(_pixels(samples, row.query), row.generator, note)]
+    found = [Thumbnail(_pixels(samples, row.query), row.generator, note, file=_file(samples, row.query))]
     neighbours = zip(row.neighbours, row.generators, row.similarities, strict=True)
     return found + [
-        Thumbnail(_pixels(samples, number), name, f"cosine {similarity:.4f}", name == row.generator)
+        Thumbnail(
+            _pixels(samples, number), name, f"cosine {similarity:.4f}", name == row.generator, _file(samples, number)
+        )
         for number, name, similarity in neighbours
     ]
+
+
+def _file(samples: "Samples", row: int) -> str:
+    """The file, with its folder, which may tell generators apart."""
+    return "/".join(samples.name(row).split("/")[-2:])
 
 
 def _pixels(samples: "Samples", row: int) -> "np.ndarray | None":

@@ -17,9 +17,9 @@ def answer(session: "Session", features: "FeatureSet", result: "RetrievalResult"
     """Closed set, classes, first neighbours and open set, with what a reader should know."""
     session.show(lambda: _closed(result, features.title))
     session.show(lambda: _classes(result))
-    if 1 < len(result.confusion) <= MATRIX:
-        title = "First neighbours of the scored queries"
-        session.show(lambda: tables.print_matrix(result.confusion, "query ↓  neighbour →", title=title))
+    if 1 < len(result.neighbours) <= MATRIX:
+        title = "First neighbours of the queries"
+        session.show(lambda: tables.print_matrix(result.neighbours, "query ↓  neighbour →", title=title))
     if result.open:
         session.show(lambda: _open(result.open))
     for note in result.notes:
@@ -43,15 +43,16 @@ def _closed(result: "RetrievalResult", name: str) -> None:
     import pandas as pd
 
     closed, settings = result.closed, result.settings
+    voters = "" if settings.vote == "prototype" else f", k {settings.k}"
     title = (
-        f"Retrieval · {name} · {closed.n_scored} of {closed.n_queries} queries in {closed.n_gallery} registered images"
+        f"Retrieval · {name} · {closed.n_scored} of {closed.n_queries} queries in {closed.n_gallery} registered images "
+        f"· {settings.vote} vote{voters}"
     )
     numbers = {f"rank-{rank}": value for rank, value in closed.rank.items()}
     by = settings.class_rank
     numbers |= {f"class rank-{rank} ({by})": value for rank, value in closed.class_rank.items() if rank == 1}
     numbers |= {"mAP": closed.mean_ap, "macro mAP": closed.macro_ap, "MAP@R": closed.map_at_r}
-    voters = "" if settings.vote == "prototype" else f", k {settings.k}"
-    numbers |= {"R-prec": closed.r_precision, f"attribution ({settings.vote}{voters})": closed.knn_accuracy}
+    numbers |= {"R-prec": closed.r_precision, "attribution": closed.knn_accuracy}
     tables.print_table(pd.DataFrame([numbers]), title=title)
 
 
