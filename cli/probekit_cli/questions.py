@@ -72,22 +72,8 @@ class Session:
         Raises:
             UsageError: no such features.
         """
-        from probekit.errors import UsageError
-        from probekit.perturbations import parse_chains
-
         known = self._join.perturbed(features)
-        wanted = list(known) if chains == "all" else [chain.name for chain in parse_chains(chains) if chain.operations]
-        if not wanted and chains != "all":
-            raise UsageError(f"--perturbed {chains}: names no perturbation. There are: {', '.join(known) or 'none'}.")
-        lacking = [name for name in wanted if name not in known]
-        if lacking or not wanted:
-            (source,) = features.sources
-            what = f"{','.join(lacking) or 'jpeg:75,blur:sigma=2'} --model {source.model} --taps {source.tap}"
-            there = f"only under {', '.join(known)}" if known else "of unperturbed images only"
-            raise UsageError(
-                f"--perturbed {chains}: {features.name} of {self.where.manifest.name} was extracted {there}. "
-                f"Extract the rest: probekit extract --perturb {what}"
-            )
+        wanted = self.where.perturbations(features, chains, list(known))
         found = {name: self._join.load(features.reference, known[name], allow_missing=True) for name in wanted}
         self._used(*found.values())
         return found

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from probekit_cli import options
 
 if TYPE_CHECKING:
-    from probekit.features import Join, Selector
+    from probekit.features import FeatureSet, Join, Selector
     from probekit.manifest import Manifest
 
 
@@ -34,6 +34,34 @@ class Where:
     def folds(self, given: int | None) -> int:
         """The number of folds: as given, else what the manifest's import decided."""
         return self.manifest.folds if given is None else given
+
+    def perturbations(self, features: "FeatureSet", chains: str, known: list[str]) -> list[str]:
+        """Which perturbations of these features are meant.
+
+        Args:
+            features: of unperturbed images.
+            chains: perturbations, presets, or `all` that are known.
+            known: names of those that were extracted.
+
+        Raises:
+            UsageError: one was not extracted, or none is named.
+        """
+        from probekit.errors import UsageError
+        from probekit.perturbations import parse_chains
+
+        wanted = known if chains == "all" else [chain.name for chain in parse_chains(chains) if chain.operations]
+        if not wanted and chains != "all":
+            raise UsageError(f"--perturbed {chains}: names no perturbation. There are: {', '.join(known) or 'none'}.")
+        lacking = [name for name in wanted if name not in known]
+        if wanted and not lacking:
+            return wanted
+        (source,) = features.sources
+        what = f"{','.join(lacking) or 'jpeg:75,blur:sigma=2'} --model {source.model} --taps {source.tap}"
+        there = f"only under {', '.join(known)}" if known else "of unperturbed images only"
+        raise UsageError(
+            f"--perturbed {chains}: {features.name} of {self.manifest.name} was extracted {there}. "
+            f"Extract the rest: probekit extract --perturb {what}"
+        )
 
     def references(self, join: "Join") -> "list[tuple[str, Selector]]":
         """What is asked for, else every store that covers the manifest.
