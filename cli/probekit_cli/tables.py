@@ -84,8 +84,8 @@ class _Column:
 
 
 def _parts(columns: Sequence[_Column], room: int) -> list[list[_Column]]:
-    """Columns that stand side by side; a first column that names the rows is repeated."""
-    again = [] if not columns or columns[0].right or len(columns[0].cells) < 2 else [columns[0]]
+    """Columns that stand side by side; the first ones, which name the rows, are repeated."""
+    again = _naming(columns, room)
     parts: list[list[_Column]] = [[]]
     for column in columns:
         wide = sum(one.least + GAP for one in [*parts[-1], column]) - GAP
@@ -93,6 +93,19 @@ def _parts(columns: Sequence[_Column], room: int) -> list[list[_Column]]:
             parts.append([*again])
         parts[-1].append(column)
     return parts
+
+
+def _naming(columns: Sequence[_Column], room: int) -> list[_Column]:
+    """The first columns of words until no two rows are called the same, as far as they leave room for others."""
+    found: list[_Column] = []
+    rows = len(columns[0].cells) if columns else 0
+    for column in columns if rows > 1 else ():
+        told_apart = len(set(zip(*(one.cells for one in found), strict=True))) == rows
+        wide = sum(one.least + GAP for one in [*found, column]) > room // 2
+        if told_apart or column.right or not any(map(WORD.search, column.cells)) or (found and wide):
+            break
+        found.append(column)
+    return found
 
 
 def shortened(text: str, width: int) -> str:

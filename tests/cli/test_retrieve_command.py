@@ -70,8 +70,12 @@ def test_tables_keep_their_numbers_whole_at_80_columns(split, type_, monkeypatch
     said = type_(f"{QUICK} --unknown each --project lda --no-sheets")
     assert said.code == 0, said.err
     lines = said.out.splitlines()
-    titles = ("Retrieval ·", "Open set ·", "Projected by", "Each generator", "Gain of the")
+    titles = ("Retrieval ·", "Open set ·", "Projected by", "Each generator", "Gain of the", "Means over")
     assert max(len(line) for line in lines if not line.startswith(titles)) <= 80
+    means = next(place for place, line in enumerate(lines) if line.startswith("Means over"))
+    gains = next(place for place, line in enumerate(lines) if line.startswith("Gain of the projection"))
+    assert lines[gains + 1].startswith("unknown")
+    assert lines[means + 1].startswith("against")
     numbers = lines[next(i for i, line in enumerate(lines) if line.startswith("rank-1")) + 1].split()
     assert len(numbers) == 9  # Rank-1, 5 and 10, class rank-1, three precisions, R-precision, attribution
     assert all(re.fullmatch(r"[01]\.\d{3}", number) for number in numbers)

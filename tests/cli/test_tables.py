@@ -26,6 +26,18 @@ def test_a_table_that_is_wider_than_the_terminal_is_folded_and_keeps_every_numbe
         assert word in said  # headings fold at spaces only
 
 
+def test_columns_that_tell_rows_apart_begin_every_part(capfd, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "60")
+    names = pd.DataFrame({"who": ["lama", "lama", "ldm", "ldm"], "features": ["raw", "projected"] * 2})
+    numbers = pd.DataFrame(np.full((4, 9), 0.5), columns=[f"number{n}" for n in range(9)])
+    tables.print_table(pd.concat([names, numbers], axis=1))
+    said = capfd.readouterr().out
+    assert max(map(len, said.splitlines())) <= 60
+    assert (
+        said.count("lama      raw") == said.count("ldm       projected") == len(re.findall("who +features", said)) > 1
+    )
+
+
 def test_a_row_without_a_name_is_folded_too(capfd, monkeypatch):
     monkeypatch.setenv("COLUMNS", "40")
     tables.print_table(NUMBERS[:1])

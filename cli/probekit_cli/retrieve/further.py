@@ -60,8 +60,8 @@ def each(
         session.table("leave_one_out_gains", found.gains, features)
         title = f"Gain of the projection by generator left out · {features.title}"
         session.show(lambda: tables.print_table(_intervals(found.gains), title=title))
-    title = f"Means over the generators left out · {features.title}"
-    session.show(lambda: tables.print_table(_means(found.mean), title=title))
+    heading = f"Means over the generators left out · {features.title}"
+    session.show(lambda: tables.print_table(_means(found.mean), title=heading))
     return {"leave_one_out": found.to_json()}
 
 
