@@ -5,6 +5,7 @@ calibrated log-odds of a probe on each. Both are compared with the single kind t
 training side, under the same draws of groups.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -36,7 +37,8 @@ class Ensemble:
     """Late fusion."""
     gains: pd.DataFrame
     """train, test, ensemble, best_single (chosen on held-out samples of the training side), auc_single, auc, gain, its
-    95 % interval gain_lo, gain_hi under the same draws, and `outside`: whether the interval excludes 0."""
+    95 % interval gain_lo, gain_hi under the same draws, and `outside`: whether the interval excludes 0 (None: no
+    interval)."""
 
     @property
     def results(self) -> tuple[PairResult, ...]:
@@ -132,7 +134,7 @@ def _gains(
 
 def _gain(
     question: Question, train: Pool, test: Pool, single: PairResult, ensemble: PairResult
-) -> dict[str, float | bool]:
+) -> dict[str, float | bool | None]:
     units, settings = question.units, question.settings
     rows = members_of(units, test)
     labels, groups = (units.table[name].to_numpy()[rows] for name in ("label", "group"))
@@ -149,7 +151,7 @@ def _gain(
         "gain": auc_after - auc_before,
         "gain_lo": low,
         "gain_hi": high,
-        "outside": bool(low > 0 or high < 0),
+        "outside": None if math.isnan(low) else bool(low > 0 or high < 0),
     }
 
 

@@ -105,7 +105,7 @@ def ensemble(
     for kind, rows in found.gains.groupby("ensemble", sort=False):
         title = f"AUC gained by {kind} over the best single kind · {subject}"
         gain = pair_matrix(rows, "gain")
-        framed = pair_matrix(rows, "outside")
+        framed = pair_matrix(rows.assign(certain=rows["outside"].eq(True)), "certain")
         drawn = figures.difference_matrix(gain, title=title, value_name="AUC gained", certain=framed, oracle=oracle)
         about = "best on held-out samples of the training side; framed: the 95 % interval excludes 0"
         caption = f"{shown.stamped(title, oracle)} ({about})."
@@ -113,7 +113,7 @@ def ensemble(
         heading, table = shown.stamped(title, oracle), _gains(rows)
         session.show(partial(tables.print_matrix, table, "train → test", title=heading))
     if known := int(found.gains["gain_lo"].notna().sum()):
-        certain = int(found.gains["outside"].sum())
+        certain = int(found.gains["outside"].eq(True).sum())
         session.remark(f"{output.count(known, 'gain')} with a 95 % interval: {certain} of them exclude 0")
     else:
         session.remark("note: no gain has an interval: too few groups, or none was asked for.")
