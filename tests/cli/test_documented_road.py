@@ -15,7 +15,7 @@ import zarr
 from tests.cli.documented import documented_commands
 from tests.heads.published import save_ufd
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
 
 ROOT = Path(__file__).parents[2]
 NEEDS_A_HUB = ("clip", "dinov2", "sam", "hf:", "open_clip:")
