@@ -1,7 +1,7 @@
 """The top of the page: what was asked of what, what to distrust, and the first numbers."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from probekit.reports.chapters import Chapter
@@ -42,7 +42,13 @@ def overview(chapters: Sequence[Chapter], found: Provenance) -> Overview:
     return Overview(
         sentences=[_asked(chapters, found), _failures(chapters)],
         warnings=sorted(once.values(), key=lambda warned: ORDER[warned.alert.severity]),
-        headlines=_headlines([line for chapter in chapters for line in chapter.section.headlines(chapter.run)]),
+        headlines=_headlines(
+            [
+                (line, str(chapter.run.manifest.get("name") or ""))
+                for chapter in chapters
+                for line in chapter.section.headlines(chapter.run)
+            ]
+        ),
     )
 
 
@@ -115,13 +121,22 @@ def _of_page(chapters: Sequence[Chapter], found: Provenance) -> list[Warned]:
     return [Warned(alert, "provenance", "Provenance") for alert in alerts]
 
 
-def _headlines(lines: Sequence[Headline]) -> dict[str, Any]:
-    """One subject: its numbers. Several: a table, because picking the best one would select on test data."""
+def _headlines(found: Sequence[tuple[Headline, str]]) -> dict[str, Any]:
+    """One subject: its numbers. Several: a table, because picking the best one would select on test data.
+
+    Numbers on different manifests are different subjects; a note that is not the same for all stands at its number.
+
+    Args:
+        found: each number, and the manifest that it was found on.
+    """
+    several = len({on for _, on in found}) > 1
+    lines = [replace(line, subject=f"{line.subject} · {on}") if several and on else line for line, on in found]
     subjects = list(dict.fromkeys(line.subject for line in lines))
     names = list(dict.fromkeys(line.name for line in lines))
     value = {(line.subject, line.name): line for line in reversed(lines)}
+    notes = {name: {line.note for line in lines if line.name == name} for name in names}
     return {
         "names": names,
-        "notes": {line.name: line.note for line in reversed(lines)},
+        "notes": {name: next(iter(own)) for name, own in notes.items() if len(own) == 1},
         "subjects": [(subject, [value.get((subject, name)) for name in names]) for subject in subjects],
     }

@@ -174,3 +174,17 @@ def test_cells_know_intervals_counts_and_what_lies_close_to_one():
     assert cell(860.0, "n_queries") == "860"
     assert cell(0.99938, "threshold") == "0.99938"
     assert words("dir@0.05") == "DIR@0.05"
+
+
+def test_numbers_on_two_manifests_are_two_rows_each_with_its_own_chance(tmp_path):
+    def mapped(name, n, purity, chance):
+        part = {"model": "clip", "tap": "proj", "trustworthiness": 0.9, "purity_map": purity, "purity_chance": chance}
+        manifest = {"name": name, "sha256": str(n) * 64, "n": n, "generators": ["real", "lama"]}
+        return run_folders.write_run(tmp_path, "map", {"runs": [part]}, manifest=manifest)
+
+    html = reports.build([mapped("demo", 3, 0.272, 0.199), mapped("small", 4, 0.281, 0.33)])
+    table = html[html.index("Headline numbers") : html.index('<ol class="story">')]
+    assert "clip#proj · demo" in table
+    assert "clip#proj · small" in table
+    assert "chance 0.199" in table
+    assert "chance 0.330" in table
