@@ -116,7 +116,7 @@ def audit(
     flat = sum(not perceptual for perceptual in files.hashes)
     findings = [
         *verdict.on_leaks(groups, found, table, settings.folds),
-        *(verdict.on_shortcuts(shortcuts) if shortcuts else []),
+        *verdict.on_shortcuts(shortcuts),
         *verdict.on_files(len(table), files.unreadable, flat),
         *verdict.on_labels(noise),
         *verdict.on_balance(classes),

@@ -15,6 +15,7 @@ from probekit.audit.properties import ALL, SETS, design_matrix
 from probekit.audit.properties import PROPERTIES as COLUMNS
 from probekit.audit.settings import AuditSettings
 from probekit.audit.study import ATTRIBUTION, PROPERTIES, AnyTrial, Study
+from probekit.errors import ProbeError
 from probekit.features import FeatureSet
 
 MOST_ALONE = 8
@@ -99,9 +100,14 @@ def find_shortcuts(
     """
     asked = _Asked.of(samples, settings)
     pairs, attribution = asked.rows(PROPERTIES, asked.trials)
+    notes = list(asked.studies[ALL_SAMPLES].notes)
     for one, has in features:
-        own = asked if has.all() else _Asked.of(samples[has].reset_index(drop=True), settings)
-        more_pairs, more = own.rows(one.name, _each(own.studies, partial(Study.probe_trials, features=one)))
+        try:
+            own = asked if has.all() else _Asked.of(samples[has].reset_index(drop=True), settings)
+            more_pairs, more = own.rows(one.name, _each(own.studies, partial(Study.probe_trials, features=one)))
+        except ProbeError as error:
+            notes.append(f"{one.name} does not stand beside the file properties: {error}")
+            continue
         pairs, attribution = pd.concat([pairs, more_pairs], ignore_index=True), attribution + more
     study = asked.studies[ALL_SAMPLES]
     return Shortcuts(
@@ -109,7 +115,7 @@ def find_shortcuts(
         pd.DataFrame(attribution),
         _alone(study, asked.properties, on_step),
         _matching(study, asked.studies[MATCHED], _matched(study, asked.properties)),
-        study.notes,
+        tuple(notes),
     )
 
 

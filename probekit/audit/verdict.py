@@ -36,6 +36,8 @@ NAMED = 3
 BYTES = (
     "; dimensions and header say nothing: bytes alone do, which in files of one kind are how much detail a picture has"
 )
+FEW = 10
+"""Images of a class below which nothing can be said about it."""
 NOISY = 0.02
 """Share of candidates for wrong labels from which on the labels deserve a look."""
 
@@ -123,8 +125,14 @@ def _copies_inside(pairs: pd.DataFrame) -> list[Finding]:
     return found
 
 
-def on_shortcuts(shortcuts: Shortcuts) -> list[Finding]:
-    """What file properties alone say of each generator and of all classes, and what is left in a matched subset."""
+def on_shortcuts(shortcuts: Shortcuts | None) -> list[Finding]:
+    """What file properties alone say of each generator and of all classes, and what is left in a matched subset.
+
+    Args:
+        shortcuts: None where there was too little to ask about.
+    """
+    if shortcuts is None:
+        return [Finding("warn", "shortcuts", "Whether file properties give classes away could not be asked.", {})]
     found = [_on_generator(shortcuts, row) for row in _own(shortcuts.pairs, ALL_SAMPLES)]
     found += _on_attribution(shortcuts)
     return found + _on_matching(shortcuts)
@@ -132,6 +140,9 @@ def on_shortcuts(shortcuts: Shortcuts) -> list[Finding]:
 
 def _on_generator(shortcuts: Shortcuts, row: Row) -> Finding:
     name = str(row["train"])
+    if np.isnan(_number(row["auc"])):
+        sentence = f"Whether file properties tell {name} from real is not known: no images of both are tested."
+        return Finding("warn", "shortcuts", sentence, {"generator": name, "auc": None})
     severity = _severity(_number(row["auc"]), _number(row["auc_lo"]), 0.5)
     only_bytes = severity != "good" and _besides_bytes(shortcuts.alone, name, 0.5) == "good"
     severity = "warn" if only_bytes else severity
@@ -243,12 +254,17 @@ def on_labels(noise: Sequence[LabelNoise]) -> list[Finding]:
     for one in noise:
         own = one.candidates[one.candidates["trusted"]]
         n, distrusted = int(one.classes["n"].sum()), one.classes["class"][one.classes["recall"] < TRUSTED]
-        severity: Severity = "warn" if len(own) >= max(1, NOISY * n) else "good"
+        none = len(distrusted) == len(one.classes)
+        severity: Severity = "warn" if none or len(own) >= max(1, NOISY * n) else "good"
         sentence = f"{_count(len(own), 'candidate')} of {n:,} for a wrong label by {one.features}" + (
             f", {int(own['other_label'].sum())} between real and fake" if len(own) else ""
         )
-        if len(distrusted):
+        if none:
+            sentence = f"{one.features} cannot say whether labels are wrong: it confuses every class with others"
+        elif len(distrusted):
             sentence += f"; of {', '.join(distrusted)} the probe is too unsure to say"
+        if doubtful := len(one.candidates) - len(own):
+            sentence += f"; the {doubtful} that it would call otherwise there mean little"
         found.append(Finding(severity, "labels", sentence + ".", one.to_json()))
     return found
 
@@ -258,6 +274,11 @@ def on_balance(classes: pd.DataFrame) -> list[Finding]:
     sums = classes.groupby("generator")["n"].sum()
     counts = {str(name): int(n) for name, n in sums.items()}
     small, large = min(counts, key=counts.__getitem__), max(counts, key=counts.__getitem__)
+    if len(counts) == 1:
+        return [Finding("warn", "balance", f"There is one class, {small}: nothing can be told apart.", {**counts})]
+    if counts[small] < FEW:
+        sentence = f"{small} has {_count(counts[small], 'image')}, too few for any of these answers to mean much."
+        return [Finding("warn", "balance", sentence, {**counts})]
     numbers: dict[str, JSONValue] = {**counts}
     if counts[large] >= BALANCE * counts[small]:
         sentence = (
