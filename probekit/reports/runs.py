@@ -99,6 +99,7 @@ def load(path: Path) -> Run:
         RunError: it is no run folder, or one of its tables cannot be read.
     """
     record = records.read(path)
+    path = path.resolve()  # so that the folder one stands in has a name
     tables = {file.stem: file for file in sorted(path.glob("tables/*.parquet"))}
     figures = {file.name: file for file in sorted(path.glob("figures/*"))}
     named_tables, named_figures = _names(record.get("tables")), _captions(record.get("figures"))
