@@ -284,7 +284,7 @@ def test_a_table_name_that_is_latex_is_nothing_but_a_name(runs, tmp_path):
 
 def test_the_folder_that_one_stands_in_has_a_name_too(runs, tmp_path, monkeypatch):
     monkeypatch.chdir(probed(runs, "mine"))
-    write([Path(".")], tmp_path / "paper")
+    write([Path()], tmp_path / "paper")
     assert inputs_of(tmp_path / "paper") == ["mine/things"]
     assert (tmp_path / "paper" / "mine" / "things.tex").is_file()
     assert sorted(path.name for path in (tmp_path / "paper").iterdir()) == ["mine", "tables.md", "tables.tex"]
