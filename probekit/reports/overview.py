@@ -6,10 +6,13 @@ from typing import Any
 
 from probekit.reports.chapters import Chapter
 from probekit.reports.provenance import Provenance
+from probekit.reports.runs import Run
 from probekit.reports.section import Alert, Headline, sections
 from probekit.reports.text import count, is_number, listing
 
 ORDER = {"serious": 0, "caution": 1}
+AUDITED = frozenset({"probe", "retrieve"})
+"""Commands whose numbers mean little where the manifest gives its classes away."""
 
 
 @dataclass(frozen=True)
@@ -108,11 +111,38 @@ def _of_page(chapters: Sequence[Chapter], found: Provenance) -> list[Warned]:
     ]
     if found.differing:
         alerts.append(Alert("caution", f"The runs had different versions of {listing(found.differing)}."))
-    verbs = {chapter.run.verb for chapter in chapters}
-    if "audit" in sections and "audit" not in verbs and verbs & {"probe", "retrieve"}:
+    if "audit" in sections and (names := _unaudited([chapter.run for chapter in chapters])):
         unknown = "whether format, size or leaks give the classes away is not known from this page"
-        alerts.append(Alert("caution", f"There is no audit among these runs: {unknown}."))
+        alerts.append(
+            Alert("caution", f"There is no audit of {listing(names, most=len(names))} among these runs: {unknown}.")
+        )
     return [Warned(alert, "provenance", "Provenance") for alert in alerts]
+
+
+def _unaudited(runs: Sequence[Run]) -> list[str]:
+    """Manifests that numbers are of and that no finished audit is of, by hash; equal names are told apart by it."""
+    audited = {run.manifest.get("sha256") for run in runs if run.verb == "audit" and run.status == "done"}
+    named = {str(run.manifest["sha256"]): _name(run.manifest) for run in runs if run.manifest.get("sha256")}
+    found = []
+    for run in runs:
+        asked = [(run.manifest.get("sha256"), _name(run.manifest)), *_queries(run, named)] * (run.verb in AUDITED)
+        for sha256, name in asked:
+            if sha256 and sha256 in audited:
+                continue
+            alike = [each for each in named.values() if each == name]
+            found.append(f"{name} (sha256 {str(sha256)[:8]}…)" if sha256 and len(alike) > 1 else name)
+    return list(dict.fromkeys(found))
+
+
+def _queries(run: Run, named: Mapping[str, str]) -> list[tuple[str, str]]:
+    """Hash and name of the manifest that the queries came from, where it was another one; runs record its hash."""
+    settings = run.record.get("settings")
+    sha256 = settings.get("query_manifest") if isinstance(settings, Mapping) else None
+    return [(str(sha256), named.get(str(sha256), f"the queries' manifest (sha256 {str(sha256)[:8]}…)"))] * bool(sha256)
+
+
+def _name(manifest: Mapping[str, Any]) -> str:
+    return str(manifest.get("name") or manifest.get("path") or "a manifest without a name")
 
 
 def _headlines(lines: Sequence[Headline]) -> dict[str, Any]:
