@@ -16,14 +16,21 @@ AUDITED = frozenset({"probe", "retrieve"})
 
 
 @dataclass(frozen=True)
-class Warned:
-    """An alert and where it leads."""
+class Link:
+    """A place of the page."""
 
-    alert: Alert
     target: str
-    """Id of an element of the page."""
+    """Id of an element."""
     title: str
     """Words of the link."""
+
+
+@dataclass(frozen=True)
+class Warned:
+    """An alert and every place that it leads to: the same may be the case in several runs."""
+
+    alert: Alert
+    links: tuple[Link, ...]
 
 
 @dataclass(frozen=True)
@@ -38,15 +45,20 @@ class Overview:
 def overview(chapters: Sequence[Chapter], found: Provenance) -> Overview:
     """What to read first."""
     told = [chapter for chapter in chapters if not chapter.superseded]
-    warnings = [warned for chapter in told for warned in _of_chapter(chapter)] + _of_page(told, found)
-    once: dict[Alert, Warned] = {}
-    for warned in warnings:
-        once.setdefault(warned.alert, warned)
+    alerts = [pair for chapter in told for pair in _of_chapter(chapter)] + _of_page(told, found)
     return Overview(
         sentences=[_asked(chapters, found), _failures(chapters)],
-        warnings=sorted(once.values(), key=lambda warned: ORDER[warned.alert.severity]),
+        warnings=sorted(_once(alerts), key=lambda warned: ORDER[warned.alert.severity]),
         headlines=_headlines([line for chapter in chapters for line in chapter.section.headlines(chapter.run)]),
     )
+
+
+def _once(alerts: Sequence[tuple[Alert, Link]]) -> list[Warned]:
+    """Each sentence once, with the places of all runs that it was said of."""
+    said: dict[tuple[str, str], list[tuple[Alert, Link]]] = {}
+    for alert, link in alerts:
+        said.setdefault((alert.severity, alert.sentence), []).append((alert, link))
+    return [Warned(each[0][0], tuple(dict.fromkeys(link for _, link in each))) for each in said.values()]
 
 
 def _asked(chapters: Sequence[Chapter], found: Provenance) -> str:
@@ -85,7 +97,7 @@ def _number(value: object) -> int:
     return int(value) if is_number(value) else 0
 
 
-def _of_chapter(chapter: Chapter) -> list[Warned]:
+def _of_chapter(chapter: Chapter) -> list[tuple[Alert, Link]]:
     """What its section warns of, and what can go wrong with any run."""
     run, found = chapter.run, []
     if run.status != "done":
@@ -98,12 +110,12 @@ def _of_chapter(chapter: Chapter) -> list[Warned]:
         sentence = f"{count(lost, 'sample')} without features {'is' if lost == 1 else 'are'} left out."
         found.append(Alert("caution", sentence))
     return [
-        Warned(alert, f"{chapter.id}-{alert.link}" if alert.link else chapter.id, chapter.title)
+        (alert, Link(f"{chapter.id}-{alert.link}" if alert.link else chapter.id, chapter.title))
         for alert in [*found, *chapter.section.alerts(run)]
     ]
 
 
-def _of_page(chapters: Sequence[Chapter], found: Provenance) -> list[Warned]:
+def _of_page(chapters: Sequence[Chapter], found: Provenance) -> list[tuple[Alert, Link]]:
     """What only shows when the runs are seen together."""
     alerts = [
         Alert("serious", f"The runs had different versions of the manifest {name}: do not compare their numbers.")
@@ -116,7 +128,7 @@ def _of_page(chapters: Sequence[Chapter], found: Provenance) -> list[Warned]:
         alerts.append(
             Alert("caution", f"There is no audit of {listing(names, most=len(names))} among these runs: {unknown}.")
         )
-    return [Warned(alert, "provenance", "Provenance") for alert in alerts]
+    return [(alert, Link("provenance", "Provenance")) for alert in alerts]
 
 
 def _unaudited(runs: Sequence[Run]) -> list[str]:

@@ -47,9 +47,22 @@ def test_alerts_stand_before_every_number_the_serious_first_and_lead_to_their_pl
 
 
 @pytest.mark.usefixtures("suspicious")
-def test_the_same_alert_of_two_runs_is_said_once(tmp_path):
-    text = check(reports.build([inspected(tmp_path), inspected(tmp_path)])).text
-    assert text.count(LEAK.sentence) == 1
+def test_the_same_alert_of_several_runs_is_said_once_and_leads_to_all_of_them(tmp_path):
+    html = reports.build([inspected(tmp_path) for _ in range(3)])
+    assert check(html).text.count(LEAK.sentence) == 1
+    serious, caution = re.findall(r'<li class="(?:serious|caution)">.*?</li>', html)
+    assert re.findall('href="(.*?)"', serious) == ["#run-1", "#run-2", "#run-3"]
+    assert re.findall('href="(.*?)"', caution) == ["#run-1-failed", "#run-2-failed", "#run-3-failed"]
+    titles = re.findall("<a .*?>(.*?)</a>", serious)
+    assert len(set(titles)) == 3
+    assert "</a>, <a" in serious
+
+
+@pytest.mark.usefixtures("suspicious")
+def test_what_one_run_says_twice_leads_there_once(tmp_path, monkeypatch):
+    monkeypatch.setattr(Suspicious, "alerts", lambda self, run: [LEAK, LEAK])
+    html = reports.build([inspected(tmp_path)])
+    assert re.findall('href="(.*?)"', re.findall(r'<li class="serious">.*?</li>', html)[0]) == ["#run-1"]
 
 
 def test_images_that_failed_are_an_alert_of_the_extraction(tmp_path):
