@@ -2,6 +2,7 @@
 
     heat_maps.py       train/test matrices, differences, robustness, confusion, likenesses and distances
     scatter.py         maps of samples, by class or by value
+    columns.py         whether a column is classes or a scale
     distributions.py   histograms of scores
     curves.py          a value against the block it was read from, or against the number of examples
     rank_curves.py     the share of queries found by rank
@@ -21,6 +22,7 @@ Every picture is PNG, or SVG with `extension="svg"`; `oracle=True` stamps one wh
 
 from probekit.figures.bars import interval_bars
 from probekit.figures.calibration import reliability
+from probekit.figures.columns import classes_of, is_scale
 from probekit.figures.contact_sheets import Thumbnail, contact_sheet, picture_sheet
 from probekit.figures.curves import layer_curves, shot_curves
 from probekit.figures.distributions import histograms
@@ -51,12 +53,14 @@ __all__ = [
     "Extension",
     "Overlay",
     "Thumbnail",
+    "classes_of",
     "confusion",
     "contact_sheet",
     "det_curves",
     "difference_matrix",
     "histograms",
     "interval_bars",
+    "is_scale",
     "layer_curves",
     "matrix",
     "overlay",

@@ -7,9 +7,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from probekit.arrays import Groups
 from probekit.errors import RunError
-from probekit.figures import OUTCOME_COLOURS
+from probekit.figures import OUTCOME_COLOURS, classes_of, is_scale
 from probekit.maps.sampling import stratified
 from probekit.reports.template import render
 
@@ -17,8 +16,6 @@ REQUIRED = {"path", "generator", "x", "y"}
 NO_COLOURING = {"path", "x", "y", "label", "model", "tap", "placed"}
 MOST_CLASSES = 60
 """A column with more texts than this is not offered as a colouring; where it is asked for, the rarest become one."""
-FEW_VALUES = 12
-"""So many different numbers are classes, more are a scale."""
 MOST_POINTS = 50_000
 """Of more points a page holds a seeded sample, every generator in proportion, and says so."""
 
@@ -83,17 +80,6 @@ def map_data(
         "total": total,
         "muted": int((~points["placed"].astype(bool)).sum()) if "placed" in points else 0,
     }
-
-
-def classes_of(column: pd.Series) -> Groups:
-    """The column as names of classes, `–` where there is nothing."""
-    names: Groups = column.astype(object).where(column.notna() & (column.astype(str) != ""), "–").astype(str).to_numpy()
-    return names
-
-
-def is_scale(column: pd.Series) -> bool:
-    """Whether the column holds numbers that are a scale rather than classes."""
-    return column.dtype.kind in "iuf" and column.nunique() > FEW_VALUES
 
 
 def _require_places(points: pd.DataFrame) -> None:

@@ -6,21 +6,31 @@ from typing import Any
 
 from probekit.reports.chapters import Chapter
 from probekit.reports.provenance import Provenance
+from probekit.reports.runs import Run
 from probekit.reports.section import Alert, Headline, sections
 from probekit.reports.text import count, is_number, listing
 
 ORDER = {"serious": 0, "caution": 1}
+AUDITED = frozenset({"probe", "retrieve"})
+"""Commands whose numbers mean little where the manifest gives its classes away."""
+
+
+@dataclass(frozen=True)
+class Link:
+    """A place of the page."""
+
+    target: str
+    """Id of an element."""
+    title: str
+    """Words of the link."""
 
 
 @dataclass(frozen=True)
 class Warned:
-    """An alert and where it leads."""
+    """An alert and every place that it leads to: the same may be the case in several runs."""
 
     alert: Alert
-    target: str
-    """Id of an element of the page."""
-    title: str
-    """Words of the link."""
+    links: tuple[Link, ...]
 
 
 @dataclass(frozen=True)
@@ -35,13 +45,10 @@ class Overview:
 def overview(chapters: Sequence[Chapter], found: Provenance) -> Overview:
     """What to read first."""
     told = [chapter for chapter in chapters if not chapter.superseded]
-    warnings = [warned for chapter in told for warned in _of_chapter(chapter)] + _of_page(told, found)
-    once: dict[Alert, Warned] = {}
-    for warned in warnings:
-        once.setdefault(warned.alert, warned)
+    alerts = [pair for chapter in told for pair in _of_chapter(chapter)] + _of_page(told, found)
     return Overview(
         sentences=[_asked(chapters, found), _failures(chapters)],
-        warnings=sorted(once.values(), key=lambda warned: ORDER[warned.alert.severity]),
+        warnings=sorted(_once(alerts), key=lambda warned: ORDER[warned.alert.severity]),
         headlines=_headlines(
             [
                 (line, str(chapter.run.manifest.get("name") or ""))
@@ -50,6 +57,14 @@ def overview(chapters: Sequence[Chapter], found: Provenance) -> Overview:
             ]
         ),
     )
+
+
+def _once(alerts: Sequence[tuple[Alert, Link]]) -> list[Warned]:
+    """Each sentence once, with the places of all runs that it was said of."""
+    said: dict[tuple[str, str], list[tuple[Alert, Link]]] = {}
+    for alert, link in alerts:
+        said.setdefault((alert.severity, alert.sentence), []).append((alert, link))
+    return [Warned(each[0][0], tuple(dict.fromkeys(link for _, link in each))) for each in said.values()]
 
 
 def _asked(chapters: Sequence[Chapter], found: Provenance) -> str:
@@ -88,7 +103,7 @@ def _number(value: object) -> int:
     return int(value) if is_number(value) else 0
 
 
-def _of_chapter(chapter: Chapter) -> list[Warned]:
+def _of_chapter(chapter: Chapter) -> list[tuple[Alert, Link]]:
     """What its section warns of, and what can go wrong with any run."""
     run, found = chapter.run, []
     if run.status != "done":
@@ -101,12 +116,12 @@ def _of_chapter(chapter: Chapter) -> list[Warned]:
         sentence = f"{count(lost, 'sample')} without features {'is' if lost == 1 else 'are'} left out."
         found.append(Alert("caution", sentence))
     return [
-        Warned(alert, f"{chapter.id}-{alert.link}" if alert.link else chapter.id, chapter.title)
+        (alert, Link(f"{chapter.id}-{alert.link}" if alert.link else chapter.id, chapter.title))
         for alert in [*found, *chapter.section.alerts(run)]
     ]
 
 
-def _of_page(chapters: Sequence[Chapter], found: Provenance) -> list[Warned]:
+def _of_page(chapters: Sequence[Chapter], found: Provenance) -> list[tuple[Alert, Link]]:
     """What only shows when the runs are seen together."""
     alerts = [
         Alert("serious", f"The runs had different versions of the manifest {name}: do not compare their numbers.")
@@ -114,11 +129,38 @@ def _of_page(chapters: Sequence[Chapter], found: Provenance) -> list[Warned]:
     ]
     if found.differing:
         alerts.append(Alert("caution", f"The runs had different versions of {listing(found.differing)}."))
-    verbs = {chapter.run.verb for chapter in chapters}
-    if "audit" in sections and "audit" not in verbs and verbs & {"probe", "retrieve"}:
+    if "audit" in sections and (names := _unaudited([chapter.run for chapter in chapters])):
         unknown = "whether format, size or leaks give the classes away is not known from this page"
-        alerts.append(Alert("caution", f"There is no audit among these runs: {unknown}."))
-    return [Warned(alert, "provenance", "Provenance") for alert in alerts]
+        alerts.append(
+            Alert("caution", f"There is no audit of {listing(names, most=len(names))} among these runs: {unknown}.")
+        )
+    return [(alert, Link("provenance", "Provenance")) for alert in alerts]
+
+
+def _unaudited(runs: Sequence[Run]) -> list[str]:
+    """Manifests that numbers are of and that no finished audit is of, by hash; equal names are told apart by it."""
+    audited = {run.manifest.get("sha256") for run in runs if run.verb == "audit" and run.status == "done"}
+    named = {str(run.manifest["sha256"]): _name(run.manifest) for run in runs if run.manifest.get("sha256")}
+    found = []
+    for run in runs:
+        asked = [(run.manifest.get("sha256"), _name(run.manifest)), *_queries(run, named)] * (run.verb in AUDITED)
+        for sha256, name in asked:
+            if sha256 and sha256 in audited:
+                continue
+            alike = [each for each in named.values() if each == name]
+            found.append(f"{name} (sha256 {str(sha256)[:8]}…)" if sha256 and len(alike) > 1 else name)
+    return list(dict.fromkeys(found))
+
+
+def _queries(run: Run, named: Mapping[str, str]) -> list[tuple[str, str]]:
+    """Hash and name of the manifest that the queries came from, where it was another one; runs record its hash."""
+    settings = run.record.get("settings")
+    sha256 = settings.get("query_manifest") if isinstance(settings, Mapping) else None
+    return [(str(sha256), named.get(str(sha256), f"the queries' manifest (sha256 {str(sha256)[:8]}…)"))] * bool(sha256)
+
+
+def _name(manifest: Mapping[str, Any]) -> str:
+    return str(manifest.get("name") or manifest.get("path") or "a manifest without a name")
 
 
 def _headlines(found: Sequence[tuple[Headline, str]]) -> dict[str, Any]:

@@ -33,6 +33,8 @@ class Run:
     figures: tuple[Figure, ...]
     missing: tuple[str, ...]
     """Tables and figures that `run.json` names and the folder lacks."""
+    links: tuple[str, ...] = ()
+    """Those of `missing` in whose place there is a link, which nobody follows: it may lead to any file."""
     ambiguous: frozenset[str] = frozenset()
     """Names `model#tap` that stand for several views or precisions in the same report."""
 
@@ -95,22 +97,33 @@ class Run:
 def load(path: Path) -> Run:
     """A run folder with its tables and pictures; names in `run.json` are looked up inside the folder only.
 
+    Links inside the folder are not followed: what they stand for is missing.
+
     Raises:
         RunError: it is no run folder, or one of its tables cannot be read.
     """
+    if (path / "run.json").is_symlink():
+        raise RunError(f"{path / 'run.json'} is a link, which reports do not follow: put the file itself there.")
     record = records.read(path)
-    tables = {file.stem: file for file in sorted(path.glob("tables/*.parquet"))}
-    figures = {file.name: file for file in sorted(path.glob("figures/*"))}
+    path = path.resolve()  # so that the folder one stands in has a name
+    tables, table_links = _files(path / "tables", "*.parquet")
+    figures, figure_links = _files(path / "figures", "*")
+    by_stem = {file.stem: file for file in tables.values()}
     named_tables, named_figures = _names(record.get("tables")), _captions(record.get("figures"))
+    missing_tables = [name for name in named_tables if name not in by_stem]
+    missing_figures = [name for name in named_figures if name not in figures]
     return Run(
         path=path,
         record=record,
-        tables={name: _table(tables[name]) for name in named_tables if name in tables},
+        tables={name: _table(by_stem[name]) for name in named_tables if name in by_stem},
         figures=tuple(
             Figure(name, caption, embedded(figures[name])) for name, caption in named_figures.items() if name in figures
         ),
-        missing=tuple(name for name in named_tables if name not in tables)
-        + tuple(name for name in named_figures if name not in figures),
+        missing=(*missing_tables, *missing_figures),
+        links=(
+            *(name for name in missing_tables if f"{name}.parquet" in table_links),
+            *(name for name in missing_figures if name in figure_links),
+        ),
     )
 
 
@@ -143,6 +156,13 @@ def _names(value: object) -> list[str]:
 
 def _captions(value: object) -> dict[str, str]:
     return {str(name): str(caption or "") for name, caption in value.items()} if isinstance(value, Mapping) else {}
+
+
+def _files(folder: Path, pattern: str) -> tuple[dict[str, Path], set[str]]:
+    """The files in this folder of a run by name, and the names of links: all of them, if the folder itself is one."""
+    found = {file.name: file for file in sorted(folder.glob(pattern))}
+    links = {name for name, file in found.items() if file.is_symlink() or folder.is_symlink()}
+    return {name: file for name, file in found.items() if name not in links and file.is_file()}, links
 
 
 def _table(path: Path) -> pd.DataFrame:

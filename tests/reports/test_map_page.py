@@ -6,7 +6,7 @@ from base64 import b64decode
 
 import pytest
 
-from probekit import reports
+from probekit import figures, reports
 from probekit.errors import RunError
 from probekit.reports import maps
 from probekit.reports.maps import MOST_CLASSES, map_data
@@ -86,6 +86,18 @@ def test_many_different_numbers_are_a_scale_and_few_are_classes():
     assert found["quality"]["values"][:3] == [None, 0, 1]
     assert found["steps"]["classes"] == ["1", "2", "3", "4"]
     assert "none" not in found
+
+
+def test_figures_and_pages_take_the_same_columns_for_classes():
+    points = run_folders.points(40).assign(
+        quality=[None, *range(39)], twelve=[i % 12 for i in range(40)], camera=["", None, *["a", "b"] * 19]
+    )
+    found = {entry["name"]: entry for entry in map_data(points)["colourings"]}
+    assert [figures.is_scale(points[name]) for name in ("quality", "twelve", "camera")] == [True, False, False]
+    assert ["values" in found[name] for name in ("quality", "twelve", "camera")] == [True, False, False]
+    camera = found["camera"]
+    assert [camera["classes"][code] for code in camera["codes"]] == list(figures.classes_of(points["camera"]))
+    assert list(figures.classes_of(points["camera"])[:4]) == ["–", "–", "a", "b"]
 
 
 def test_a_sample_of_the_points_keeps_its_own_thumbnails_and_says_how_many_there_are(monkeypatch):

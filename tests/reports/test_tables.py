@@ -1,6 +1,7 @@
 """Tables to paste: what they hold, that nothing in them breaks Markdown or LaTeX, and which tables a run has."""
 
 import re
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -253,3 +254,53 @@ def test_files_hold_what_the_functions_say_and_one_page_holds_all(runs, tmp_path
     inputs = re.findall(r"\\input\{(.*)\}", (tmp_path / "paper" / "tables.tex").read_text(encoding="utf-8"))
     assert all((tmp_path / "paper" / f"{name}.tex").exists() for name in inputs)
     assert len(inputs) == len(set(inputs)) == sum(path.suffix == ".md" for path in written) - 1
+
+
+def inputs_of(folder):
+    return re.findall(r"\\input\{(.*)\}", (folder / "tables.tex").read_text(encoding="utf-8"))
+
+
+def probed(runs, name):
+    """A run of one small table in a folder of this name."""
+    made = run_folders.write_run(runs, "saliency", {}, tables={"things": pd.DataFrame({"who": [str(runs.name)]})})
+    return made.rename(runs / name)
+
+
+def test_a_folder_name_that_is_latex_or_markdown_is_nothing_but_a_name(runs, tmp_path):
+    nasty = r"x}\immediate\write18{id}%$^^5c ~#&.."
+    write([probed(runs, nasty)], tmp_path / "paper")
+    every = (tmp_path / "paper" / "tables.tex").read_text(encoding="utf-8").splitlines()
+    assert every[1:] == [r"\input{x-immediate-write18-id-5c/things}"]
+    assert (tmp_path / "paper" / "x-immediate-write18-id-5c" / "things.tex").is_file()
+    assert "write18{" not in (tmp_path / "paper" / "tables.md").read_text(encoding="utf-8")
+
+
+def test_a_table_name_that_is_latex_is_nothing_but_a_name(runs, tmp_path):
+    answers = [run_folders.binary(model="a}b.c@d=e+f")]
+    write([run_folders.write_run(runs, "probe", {"runs": answers})], tmp_path / "paper")
+    assert inputs_of(tmp_path / "paper")
+    assert all(re.fullmatch(r"[\w-]+/[\w-]+", path, re.ASCII) for path in inputs_of(tmp_path / "paper"))
+
+
+def test_the_folder_that_one_stands_in_has_a_name_too(runs, tmp_path, monkeypatch):
+    monkeypatch.chdir(probed(runs, "mine"))
+    write([Path()], tmp_path / "paper")
+    assert inputs_of(tmp_path / "paper") == ["mine/things"]
+    assert (tmp_path / "paper" / "mine" / "things.tex").is_file()
+    assert sorted(path.name for path in (tmp_path / "paper").iterdir()) == ["mine", "tables.md", "tables.tex"]
+
+
+def test_runs_of_one_folder_name_are_told_apart_by_a_number(tmp_path):
+    folders = [probed(tmp_path / place, name) for place, name in (("a", "same"), ("b", "Same"), ("c", "same-2"))]
+    written = write(folders, tmp_path / "paper")
+    assert len(set(written)) == len(written) == 3 * 2 + 2
+    assert inputs_of(tmp_path / "paper") == ["same/things", "Same-2/things", "same-2-2/things"]
+    texts = [(tmp_path / "paper" / f"{path}.tex").read_text(encoding="utf-8") for path in inputs_of(tmp_path / "paper")]
+    assert [re.findall(r"    ([abc]) \\", text) for text in texts] == [["a"], ["b"], ["c"]]
+
+
+def test_labels_are_told_apart_where_folder_names_end_alike(runs, tmp_path):
+    write([probed(runs, "first-evaluation"), probed(runs, "other-evaluation")], tmp_path / "paper")
+    texts = [(tmp_path / "paper" / f"{path}.tex").read_text(encoding="utf-8") for path in inputs_of(tmp_path / "paper")]
+    labels = [re.findall(r"\\label\{(.*)\}", text) for text in texts]
+    assert labels == [["tab:saliency-aluation-things"], ["tab:saliency-aluation-things-2"]]

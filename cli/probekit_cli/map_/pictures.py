@@ -39,11 +39,10 @@ def draw(
 
 def _picture(asked: Asked, points: "pd.DataFrame", title: str, caption: str, extension: "Extension") -> bytes:
     from probekit import figures
-    from probekit.reports.maps import classes_of, is_scale
 
     places, column = points[["x", "y"]].to_numpy(), points[asked.column]
     muted = ~points["placed"].to_numpy(dtype=bool) if "placed" in points else None
-    if is_scale(column):
+    if figures.is_scale(column):
         return figures.scatter_values(
             places,
             column.to_numpy(dtype=float),
@@ -56,7 +55,7 @@ def _picture(asked: Asked, points: "pd.DataFrame", title: str, caption: str, ext
         )
     return figures.scatter_map(
         places,
-        classes_of(column),
+        figures.classes_of(column),
         title=title,
         caption=caption,
         colours=figures.OUTCOME_COLOURS if asked.colour in (OUTCOME, ATTRIBUTION) else None,
