@@ -150,9 +150,7 @@ def _notes(features: Representations, debiased: Float[np.ndarray, "f f"], per_gr
     notes = []
     if features.grouped and per_group == 1:
         n = len(features.samples)
-        notes.append(
-            f"CKA is of one image of each group, {n:,} of {features.all:,}: those of a group are alike anyway."
-        )
+        notes.append(f"CKA is of one image of each group, {n:,} of {features.all:,}: others would be alike anyway.")
     elif features.grouped:
         notes.append("CKA takes several images of a group for independent ones: it is too large.")
     if features.lacking:

@@ -67,7 +67,7 @@ class DistanceResult:
     rbf_width: float
     """σ of the Gaussian kernel, the same for all pairs."""
     pairs: pd.DataFrame
-    """Rows a, b (each pair once; a = b: two halves of one generator): n_a, n_b, n_groups, enough (both have more images
+    """Rows a, b (each pair once; a = b: two halves of one generator): n_a, n_b, n_groups, enough (both have more groups
     than columns), fd, fd_inf (without its bias of order 1/n) with fd_inf_lo and fd_inf_hi; kid, kid_lo, kid_hi, mmd,
     mmd_lo, mmd_hi (squared; polynomial and Gaussian kernel) with n_kernel_a and n_kernel_b."""
     order: tuple[str, ...]
@@ -166,7 +166,7 @@ def _counts(pair: Pair, groups: Groups, width: int) -> Row:
         "n_a": n_a,
         "n_b": n_b,
         "n_groups": len(np.unique(groups[pair.of_a | pair.of_b])),
-        "enough": min(n_a, n_b) > width,
+        "enough": min(len(np.unique(groups[side])) for side in (pair.of_a, pair.of_b)) > width,
     }
 
 
@@ -183,7 +183,8 @@ def _frechet(
     """d² of every pair, of all samples and extrapolated to infinitely many.
 
     As d² of samples is too large by about c/n (Chong and Forsyth 2020), the jackknife's correction is the straight
-    line through 1/n to 0. With no more images than columns it is no straight line, and nothing is extrapolated.
+    line through 1/n to 0. With no more groups than columns it is no straight line, and nothing is extrapolated:
+    images of one group are no more news of a covariance than one of them.
     """
     m = int(parts.max()) + 1
     found = np.full((1 + m * (m > 1), len(asked)), np.nan)
@@ -200,8 +201,9 @@ def _frechet(
     rows: list[Row] = []
     for pair, (whole, *left_out) in zip(asked, found.T, strict=True):
         both = pair.of_a | pair.of_b
-        left = [int((side & (parts != part)).sum()) for part in range(m) for side in (pair.of_a, pair.of_b)]
-        enough = min(left) > values.shape[1] and enough_groups(groups[pair.of_a], groups[pair.of_b])
+        left = [groups[side & (parts != part)] for part in range(m) for side in (pair.of_a, pair.of_b)]
+        fewest = min(len(np.unique(own)) for own in left)
+        enough = fewest > values.shape[1] and enough_groups(groups[pair.of_a], groups[pair.of_b])
         sizes = np.bincount(parts[both], minlength=m)[: len(left_out)]
         infinite, (low, high), _ = jackknife(whole if enough else float("nan"), np.array(left_out), sizes)
         rows.append({"fd": whole, "fd_inf": infinite, "fd_inf_lo": low, "fd_inf_hi": high})
@@ -300,7 +302,7 @@ def _notes(table: pd.DataFrame, kernels: _Kernels, width: int) -> list[str]:
     few = apart[~apart["enough"].astype(bool)]
     if len(few):
         notes.append(
-            f"Fréchet distances of {len(few)} of {len(apart)} pairs are of no more images than there are columns "
+            f"Fréchet distances of {len(few)} of {len(apart)} pairs are of no more groups than there are columns "
             f"({width}): far too large, and comparable at equal numbers of images alone. MMD has no such bias."
         )
     if np.isnan(kernels.squared_width):

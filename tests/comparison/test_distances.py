@@ -204,7 +204,19 @@ def test_too_few_images_for_the_columns_are_flagged_and_not_extrapolated():
     assert np.isfinite(found["fd"])
     assert np.isnan([found["fd_inf"], found["fd_inf_lo"]]).all()
     assert np.isfinite([found["kid_lo"], found["mmd_lo"]]).all()
-    assert any("3 of 3 pairs are of no more images than there are columns (30)" in note for note in result.notes)
+    assert any("3 of 3 pairs are of no more groups than there are columns (30)" in note for note in result.notes)
+
+
+def test_images_of_few_groups_are_flagged_and_not_extrapolated_however_many_they_are():
+    features = study(photos=240, d=20, generators=("lama",))
+    grouped = with_samples(features, group="video" + (np.arange(480) % 15).astype(str).astype(object))
+    found = pair(measure_distances(grouped, DistanceSettings()), "real", "lama")
+    assert found[["n_a", "n_groups"]].tolist() == [240, 15]
+    assert not found["enough"]
+    assert np.isnan([found["fd_inf"], found["fd_inf_lo"]]).all()
+    alone = pair(measure_distances(features, DistanceSettings()), "real", "lama")
+    assert alone["enough"]
+    assert np.isfinite([alone["fd_inf"], alone["fd_inf_lo"]]).all()
 
 
 def test_a_generator_with_one_image_is_undefined_and_the_others_are_not():
