@@ -45,7 +45,8 @@ class DistanceSettings:
     generators: tuple[str, ...] | None = None
     """Compare these, and real images; None takes all."""
     kernel_sample: int = 2000
-    """MMD looks at no more samples of each generator: its estimate has no bias that more would take away."""
+    """MMD looks at no more samples of each generator, those of a group together, but at one group at least: its estimate
+    has no bias that more would take away."""
     parts: int = PARTS
     """Parts of the groups that are left out in turn for intervals; 0 gives none."""
     seed: int = 0
@@ -201,13 +202,18 @@ def _frechet(
     rows: list[Row] = []
     for pair, (whole, *left_out) in zip(asked, found.T, strict=True):
         both = pair.of_a | pair.of_b
-        left = [groups[side & (parts != part)] for part in range(m) for side in (pair.of_a, pair.of_b)]
-        fewest = min(len(np.unique(own)) for own in left)
+        fewest = min(_groups_left(groups[side], parts[side]) for side in (pair.of_a, pair.of_b))
         enough = fewest > values.shape[1] and enough_groups(groups[pair.of_a], groups[pair.of_b])
         sizes = np.bincount(parts[both], minlength=m)[: len(left_out)]
         infinite, (low, high), _ = jackknife(whole if enough else float("nan"), np.array(left_out), sizes)
         rows.append({"fd": whole, "fd_inf": infinite, "fd_inf_lo": low, "fd_inf_hi": high})
     return rows
+
+
+def _groups_left(groups: Groups, parts: Int[np.ndarray, " n"]) -> int:
+    """How many groups there are, without the part that holds the most of them."""
+    names, first = np.unique(groups, return_index=True)
+    return len(names) - int(np.bincount(parts[first]).max(initial=0))
 
 
 # Maximum mean discrepancy
@@ -225,6 +231,8 @@ class _Kernels:
     """Of each cell."""
     sums: dict[str, KernelSums]
     squared_width: float
+    alone: tuple[str, ...]
+    """Generators whose samples are of one group."""
 
     @classmethod
     def of(
@@ -238,10 +246,13 @@ class _Kernels:
         """Both kernels, computed once for all pairs; the width of the second is that of all samples."""
         taken = np.zeros(len(samples), dtype=bool)
         half = np.zeros(len(samples), dtype=np.int64)
+        alone = []
         for pair in _halves(samples, groups, settings.seed):
             own = pair.of_a | pair.of_b
             taken[own] = draw_groups(groups[own], settings.kernel_sample, settings.seed)
             half[pair.of_b] = 1
+            if len(np.unique(groups[own & taken])) == 1:
+                alone.append(pair.a)
         kind = samples.assign(half=half, part=parts).loc[taken, ["label", "generator", "domain", "half", "part"]]
         cells = kind.groupby(list(kind), sort=True).ngroup().to_numpy()
         part = np.zeros(int(cells.max()) + 1, dtype=np.int64)
@@ -250,7 +261,7 @@ class _Kernels:
         gaussians = median_kernel(rows, own_groups, settings.seed)
         kernels: dict[str, Kernel] = {"kid": polynomial, "mmd": gaussians}
         sums = {name: kernel_sums(rows, own_groups, cells, kernel) for name, kernel in kernels.items()}
-        return cls(taken, cells, part, sums, gaussians.squared_width)
+        return cls(taken, cells, part, sums, gaussians.squared_width, tuple(alone))
 
     def measure(self, pair: Pair, groups: Groups) -> Row:
         """MMD² of a pair with both kernels and their intervals."""
@@ -304,6 +315,11 @@ def _notes(table: pd.DataFrame, kernels: _Kernels, width: int) -> list[str]:
         notes.append(
             f"Fréchet distances of {len(few)} of {len(apart)} pairs are of no more groups than there are columns "
             f"({width}): far too large, and comparable at equal numbers of images alone. MMD has no such bias."
+        )
+    if kernels.alone:
+        notes.append(
+            f"no MMD of {', '.join(kernels.alone)}: it is of pairs of images of different groups, and the images that "
+            "were taken are of one group; take more with --kernel-sample, or add groups."
         )
     if np.isnan(kernels.squared_width):
         notes.append("the Gaussian kernel has no width: half of all distances are 0.")

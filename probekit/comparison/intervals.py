@@ -47,11 +47,14 @@ def deal_parts(groups: Groups, parts: int, seed: int) -> Int[np.ndarray, " n"]:
 
 
 def draw_groups(groups: Groups, most: int | None, seed: int) -> Mask:
-    """Samples of so many whole groups, in hash order, as make up at most `most` samples; None takes all."""
+    """Samples of so many whole groups, in hash order, as make up at most `most` samples; None takes all.
+
+    The first group is taken, however large it is.
+    """
     if most is None or len(groups) <= most:
         return np.ones(len(groups), dtype=bool)
     places = hash_order(groups, seed)
-    drawn: Mask = np.cumsum(np.bincount(places))[places] <= most
+    drawn: Mask = (np.cumsum(np.bincount(places))[places] <= most) | (places == 0)
     return drawn
 
 

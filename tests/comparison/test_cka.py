@@ -4,6 +4,7 @@ import dataclasses
 import json
 
 import numpy as np
+import pandas as pd
 import pytest
 from numpy.testing import assert_allclose
 from scipy import stats
@@ -212,6 +213,12 @@ def test_a_drawn_sample_is_of_whole_groups_and_its_number_is_told():
     result = compare(a, other(a), settings=CkaSettings(per_group=0, sample=31))
     assert result.n == 30  # ten photographs, three images of each
     assert result.n_groups == 10
+
+
+def test_a_sample_smaller_than_any_group_is_of_one_group():
+    a = with_samples(base(), group="video" + pd.Series(np.arange(60) % 20 // 4).astype(str))
+    result = compare(a, other(a), settings=CkaSettings(per_group=0, sample=4))
+    assert (result.n, result.n_groups) == (12, 1)
 
 
 def test_generators_can_be_chosen_and_must_exist():

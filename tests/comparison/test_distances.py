@@ -3,6 +3,7 @@
 import json
 
 import numpy as np
+import pandas as pd
 import pytest
 from numpy.testing import assert_allclose
 
@@ -248,6 +249,21 @@ def test_generators_of_different_domains_are_remarked_on():
 def test_mmd_looks_at_no_more_images_than_it_is_told():
     found = pair(measure_distances(study(photos=40), DistanceSettings(kernel_sample=12)), "real", "lama")
     assert found[["n_kernel_a", "n_kernel_b", "n_a"]].tolist() == [12, 12, 40]
+
+
+def test_a_kernel_sample_smaller_than_any_group_is_undefined_and_names_the_generators():
+    features = study(photos=40)
+    frames = with_samples(features, group="video" + pd.Series(np.arange(120) % 40 // 4).astype(str))
+    result = measure_distances(frames, DistanceSettings(kernel_sample=3, parts=0))
+    found = pair(result, "real", "lama")
+    assert found[["n_kernel_a", "n_kernel_b"]].tolist() == [4, 4]
+    assert np.isnan(found["mmd"])
+    assert np.isfinite(found["fd"])
+    assert any(note.startswith("no MMD of real, lama, ldm: ") and "--kernel-sample" in note for note in result.notes)
+    rows = ~where(frames, generator="ldm") | (frames.samples["group"] == "video0").to_numpy()
+    few = measure_distances(chosen(frames, rows), DistanceSettings(parts=0))
+    assert any(note.startswith("no MMD of ldm: ") for note in few.notes)
+    assert not any("no MMD" in note for note in measure_distances(frames, DistanceSettings(parts=0)).notes)
 
 
 def test_one_class_alone_is_refused_and_so_is_what_is_no_number():
