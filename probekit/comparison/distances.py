@@ -45,8 +45,8 @@ class DistanceSettings:
     generators: tuple[str, ...] | None = None
     """Compare these, and real images; None takes all."""
     kernel_sample: int = 2000
-    """MMD looks at no more samples of each generator, those of a group together, but at one group at least: its estimate
-    has no bias that more would take away."""
+    """MMD looks at no more samples of each generator, of whole groups and one at least: its estimate has no bias that
+    more would take away."""
     parts: int = PARTS
     """Parts of the groups that are left out in turn for intervals; 0 gives none."""
     seed: int = 0
