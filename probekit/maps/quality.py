@@ -79,7 +79,8 @@ def chance_among(old_samples: pd.DataFrame, new_samples: pd.DataFrame) -> float:
     both, new_both = group * most + generator, new_group * most + new_generator
 
     def count(of: Int[np.ndarray, " n"], asked: Int[np.ndarray, " m"]) -> Int[np.ndarray, " m"]:
-        return np.bincount(of, minlength=asked.max() + 1)[asked]
+        found: Int[np.ndarray, " m"] = np.bincount(of, minlength=asked.max() + 1)[asked]
+        return found
 
     own = count(generator, new_generator) - count(both, new_both)
     return _mean(_ratio(own, len(group) - count(group, new_group)))
@@ -93,7 +94,8 @@ def _codes(old: pd.Series, new: pd.Series) -> tuple[Int[np.ndarray, " n"], Int[n
 
 def _ratio(part: Int[np.ndarray, " m"], of: Int[np.ndarray, " m"]) -> Float[np.ndarray, " m"]:
     """NaN where there is nothing."""
-    return np.divide(part, of, out=np.full(len(of), np.nan), where=of > 0)
+    found: Float[np.ndarray, " m"] = np.divide(part, of, out=np.full(len(of), np.nan), where=of > 0)
+    return found
 
 
 def _mean(values: Float[np.ndarray, " m"]) -> float:
