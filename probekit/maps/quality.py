@@ -8,8 +8,7 @@ import pandas as pd
 from probekit.arrays import Features, Float, Int
 from probekit.maps.settings import MapSettings
 
-MEBIBYTES = 256
-"""Of distances that are held at once."""
+NEIGHBOURS_AT_ONCE = 1 << 24
 
 
 @dataclass(frozen=True)
@@ -50,21 +49,20 @@ def purity_among(old: Features, old_samples: pd.DataFrame, new: Features, new_sa
     Only samples of other groups are neighbours: the next frame of a video, or another edit of the photograph, is near
     for what it shows. Where a sample has fewer than k, all count; NaN where none has any.
     """
-    from sklearn.metrics import pairwise_distances_chunked
+    from sklearn.neighbors import NearestNeighbors
 
     group, new_group = _codes(old_samples["group"], new_samples["group"])
     generator, new_generator = _codes(old_samples["generator"], new_samples["generator"])
-
-    def shares(distances: Float[np.ndarray, "b n"], start: int) -> Float[np.ndarray, " b"]:
-        rows = slice(start, start + len(distances))
-        distances[new_group[rows, None] == group] = np.inf
-        nearest = np.argpartition(distances, k - 1, axis=1)[:, :k]
-        others = np.isfinite(np.take_along_axis(distances, nearest, axis=1))
-        own = others & (generator[nearest] == new_generator[rows, None])
-        return _ratio(own.sum(axis=1), others.sum(axis=1))
-
-    found = pairwise_distances_chunked(new, old, reduce_func=shares, working_memory=MEBIBYTES)
-    return _mean(np.concatenate(list(found)))
+    deep = min(k + int(_count(group, new_group).max()), len(old))  # k are left without the own group
+    index, shares = NearestNeighbors(n_neighbors=deep).fit(old), []
+    step = max(1, NEIGHBOURS_AT_ONCE // deep)
+    for rows in (slice(start, start + step) for start in range(0, len(new), step)):
+        nearest = index.kneighbors(new[rows], return_distance=False)
+        other = group[nearest] != new_group[rows, None]
+        other &= np.cumsum(other, axis=1) <= k
+        own = other & (generator[nearest] == new_generator[rows, None])
+        shares.append(_ratio(own.sum(axis=1), other.sum(axis=1)))
+    return _mean(np.concatenate(shares))
 
 
 def chance_among(old_samples: pd.DataFrame, new_samples: pd.DataFrame) -> float:
@@ -78,18 +76,20 @@ def chance_among(old_samples: pd.DataFrame, new_samples: pd.DataFrame) -> float:
     most = 1 + max(generator.max(), new_generator.max())
     both, new_both = group * most + generator, new_group * most + new_generator
 
-    def count(of: Int[np.ndarray, " n"], asked: Int[np.ndarray, " m"]) -> Int[np.ndarray, " m"]:
-        found: Int[np.ndarray, " m"] = np.bincount(of, minlength=asked.max() + 1)[asked]
-        return found
-
-    own = count(generator, new_generator) - count(both, new_both)
-    return _mean(_ratio(own, len(group) - count(group, new_group)))
+    own = _count(generator, new_generator) - _count(both, new_both)
+    return _mean(_ratio(own, len(group) - _count(group, new_group)))
 
 
 def _codes(old: pd.Series, new: pd.Series) -> tuple[Int[np.ndarray, " n"], Int[np.ndarray, " m"]]:
     """Numbers from 0 that stand for the names of both."""
     codes = pd.factorize(pd.concat([old, new]).astype(str))[0]
     return codes[: len(old)], codes[len(old) :]
+
+
+def _count(of: Int[np.ndarray, " n"], asked: Int[np.ndarray, " m"]) -> Int[np.ndarray, " m"]:
+    """How often each number that is asked for is there."""
+    found: Int[np.ndarray, " m"] = np.bincount(of, minlength=asked.max() + 1)[asked]
+    return found
 
 
 def _ratio(part: Int[np.ndarray, " m"], of: Int[np.ndarray, " m"]) -> Float[np.ndarray, " m"]:
