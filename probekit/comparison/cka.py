@@ -3,6 +3,10 @@
 Kornblith et al. 2019, "Similarity of Neural Network Representations Revisited", eq. 5, with HSIC without its bias
 (Song et al. 2012; Nguyen et al. 2021, eq. 3). The biased form, which most papers print, grows towards 1 as columns
 outnumber samples, whatever the features: it stands beside the other, never in its place.
+
+The debiased form leaves out pairs of a sample with itself, and takes all others for independent. Frames of one video,
+or a photograph and its edits, are not: all features find them alike, so that even independent features would seem
+to agree. One image of each group is therefore compared.
 """
 
 from collections.abc import Callable, Sequence
@@ -31,14 +35,19 @@ class CkaSettings:
     """As for probes, fitted to all samples. CKA centres columns by itself, and no rotation or scale changes it."""
     generators: tuple[str, ...] | None = None
     """Compare on samples of these, and on real images; None takes all."""
+    per_group: int = 1
+    """Take so many images of each group, drawn by their names; 0 takes all. More than 1 make CKA too large, and its
+    interval too narrow, where groups have several images."""
     sample: int | None = None
-    """Take at most so many samples, of whole groups; None takes all."""
+    """Take at most so many of these samples, those of a group together, but of one group at least; None takes all."""
     parts: int = PARTS
     """Parts of the groups that are left out in turn for intervals; 0 gives none."""
     seed: int = 0
 
     def __post_init__(self) -> None:
         require_parts(self.parts)
+        if self.per_group < 0:
+            raise UsageError(f"{self.per_group} images of each group for CKA: take 1 or more, or 0 for all.")
         if self.sample is not None and self.sample < 4:
             raise UsageError(f"--sample {self.sample}: CKA needs at least 4 samples.")
 
@@ -108,6 +117,7 @@ def compare_features(
         loads,
         condition=settings.condition,
         generators=settings.generators,
+        per_group=settings.per_group,
         most=settings.sample,
         seed=settings.seed,
     )
@@ -124,7 +134,7 @@ def compare_features(
             lo, hi = _interval(debiased[i, j], left_out[:, i, j], sizes[: len(left_out)])
             rows.append((features.names[i], features.names[j], debiased[i, j], lo, hi, biased[i, j], len(groups)))
     table = pd.DataFrame(rows, columns=["a", "b", "cka", "cka_lo", "cka_hi", "cka_biased", "n"])
-    notes = _notes(features, debiased)
+    notes = _notes(features, debiased, settings.per_group)
     return CkaResult(settings, tuple(features.names), table, len(groups), len(np.unique(groups)), notes)
 
 
@@ -136,8 +146,13 @@ def _interval(value: float, left_out: Float[np.ndarray, " m"], sizes: Float[np.n
     return float(np.tanh(low)), float(np.tanh(high))
 
 
-def _notes(features: Representations, debiased: Float[np.ndarray, "f f"]) -> tuple[str, ...]:
+def _notes(features: Representations, debiased: Float[np.ndarray, "f f"], per_group: int) -> tuple[str, ...]:
     notes = []
+    if features.grouped and per_group == 1:
+        n = len(features.samples)
+        notes.append(f"CKA is of one image of each group, {n:,} of {features.all:,}: others would be alike anyway.")
+    elif features.grouped:
+        notes.append("CKA takes several images of a group for independent ones: it is too large.")
     if features.lacking:
         notes.append(f"{features.lacking} samples that some features lack are left out of CKA.")
     still = [name for name, own in zip(features.names, np.diag(debiased), strict=True) if np.isnan(own)]

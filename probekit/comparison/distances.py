@@ -45,7 +45,8 @@ class DistanceSettings:
     generators: tuple[str, ...] | None = None
     """Compare these, and real images; None takes all."""
     kernel_sample: int = 2000
-    """MMD looks at no more samples of each generator: its estimate has no bias that more would take away."""
+    """MMD looks at no more samples of each generator, of whole groups and one at least: its estimate has no bias that
+    more would take away."""
     parts: int = PARTS
     """Parts of the groups that are left out in turn for intervals; 0 gives none."""
     seed: int = 0
@@ -67,7 +68,7 @@ class DistanceResult:
     rbf_width: float
     """σ of the Gaussian kernel, the same for all pairs."""
     pairs: pd.DataFrame
-    """Rows a, b (each pair once; a = b: two halves of one generator): n_a, n_b, n_groups, enough (both have more images
+    """Rows a, b (each pair once; a = b: two halves of one generator): n_a, n_b, n_groups, enough (both have more groups
     than columns), fd, fd_inf (without its bias of order 1/n) with fd_inf_lo and fd_inf_hi; kid, kid_lo, kid_hi, mmd,
     mmd_lo, mmd_hi (squared; polynomial and Gaussian kernel) with n_kernel_a and n_kernel_b."""
     order: tuple[str, ...]
@@ -166,7 +167,7 @@ def _counts(pair: Pair, groups: Groups, width: int) -> Row:
         "n_a": n_a,
         "n_b": n_b,
         "n_groups": len(np.unique(groups[pair.of_a | pair.of_b])),
-        "enough": min(n_a, n_b) > width,
+        "enough": min(len(np.unique(groups[side])) for side in (pair.of_a, pair.of_b)) > width,
     }
 
 
@@ -183,7 +184,8 @@ def _frechet(
     """d² of every pair, of all samples and extrapolated to infinitely many.
 
     As d² of samples is too large by about c/n (Chong and Forsyth 2020), the jackknife's correction is the straight
-    line through 1/n to 0. With no more images than columns it is no straight line, and nothing is extrapolated.
+    line through 1/n to 0. With no more groups than columns it is no straight line, and nothing is extrapolated:
+    images of one group are no more news of a covariance than one of them.
     """
     m = int(parts.max()) + 1
     found = np.full((1 + m * (m > 1), len(asked)), np.nan)
@@ -200,12 +202,18 @@ def _frechet(
     rows: list[Row] = []
     for pair, (whole, *left_out) in zip(asked, found.T, strict=True):
         both = pair.of_a | pair.of_b
-        left = [int((side & (parts != part)).sum()) for part in range(m) for side in (pair.of_a, pair.of_b)]
-        enough = min(left) > values.shape[1] and enough_groups(groups[pair.of_a], groups[pair.of_b])
+        fewest = min(_groups_left(groups[side], parts[side]) for side in (pair.of_a, pair.of_b))
+        enough = fewest > values.shape[1] and enough_groups(groups[pair.of_a], groups[pair.of_b])
         sizes = np.bincount(parts[both], minlength=m)[: len(left_out)]
         infinite, (low, high), _ = jackknife(whole if enough else float("nan"), np.array(left_out), sizes)
         rows.append({"fd": whole, "fd_inf": infinite, "fd_inf_lo": low, "fd_inf_hi": high})
     return rows
+
+
+def _groups_left(groups: Groups, parts: Int[np.ndarray, " n"]) -> int:
+    """How many groups there are, without the part that holds the most of them."""
+    names, first = np.unique(groups, return_index=True)
+    return len(names) - int(np.bincount(parts[first]).max(initial=0))
 
 
 # Maximum mean discrepancy
@@ -223,6 +231,8 @@ class _Kernels:
     """Of each cell."""
     sums: dict[str, KernelSums]
     squared_width: float
+    alone: tuple[str, ...]
+    """Generators whose samples are of one group."""
 
     @classmethod
     def of(
@@ -236,10 +246,13 @@ class _Kernels:
         """Both kernels, computed once for all pairs; the width of the second is that of all samples."""
         taken = np.zeros(len(samples), dtype=bool)
         half = np.zeros(len(samples), dtype=np.int64)
+        alone = []
         for pair in _halves(samples, groups, settings.seed):
             own = pair.of_a | pair.of_b
             taken[own] = draw_groups(groups[own], settings.kernel_sample, settings.seed)
             half[pair.of_b] = 1
+            if len(np.unique(groups[own & taken])) == 1:
+                alone.append(pair.a)
         kind = samples.assign(half=half, part=parts).loc[taken, ["label", "generator", "domain", "half", "part"]]
         cells = kind.groupby(list(kind), sort=True).ngroup().to_numpy()
         part = np.zeros(int(cells.max()) + 1, dtype=np.int64)
@@ -248,7 +261,7 @@ class _Kernels:
         gaussians = median_kernel(rows, own_groups, settings.seed)
         kernels: dict[str, Kernel] = {"kid": polynomial, "mmd": gaussians}
         sums = {name: kernel_sums(rows, own_groups, cells, kernel) for name, kernel in kernels.items()}
-        return cls(taken, cells, part, sums, gaussians.squared_width)
+        return cls(taken, cells, part, sums, gaussians.squared_width, tuple(alone))
 
     def measure(self, pair: Pair, groups: Groups) -> Row:
         """MMD² of a pair with both kernels and their intervals."""
@@ -300,8 +313,13 @@ def _notes(table: pd.DataFrame, kernels: _Kernels, width: int) -> list[str]:
     few = apart[~apart["enough"].astype(bool)]
     if len(few):
         notes.append(
-            f"Fréchet distances of {len(few)} of {len(apart)} pairs are of no more images than there are columns "
+            f"Fréchet distances of {len(few)} of {len(apart)} pairs are of no more groups than there are columns "
             f"({width}): far too large, and comparable at equal numbers of images alone. MMD has no such bias."
+        )
+    if kernels.alone:
+        notes.append(
+            f"no MMD of {', '.join(kernels.alone)}: it is of pairs of images of different groups, and the images that "
+            "were taken are of one group; take more with --kernel-sample, or add groups."
         )
     if np.isnan(kernels.squared_width):
         notes.append("the Gaussian kernel has no width: half of all distances are 0.")

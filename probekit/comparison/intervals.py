@@ -5,6 +5,7 @@ and MMD take out, and what makes a Fréchet distance grow; leaving out repeats n
 """
 
 import hashlib
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -46,11 +47,28 @@ def deal_parts(groups: Groups, parts: int, seed: int) -> Int[np.ndarray, " n"]:
 
 
 def draw_groups(groups: Groups, most: int | None, seed: int) -> Mask:
-    """Samples of so many whole groups, in hash order, as make up at most `most` samples; None takes all."""
+    """Samples of so many whole groups, in hash order, as make up at most `most` samples; None takes all.
+
+    The first group is taken, however large it is.
+    """
     if most is None or len(groups) <= most:
         return np.ones(len(groups), dtype=bool)
     places = hash_order(groups, seed)
-    drawn: Mask = np.cumsum(np.bincount(places))[places] <= most
+    drawn: Mask = (np.cumsum(np.bincount(places))[places] <= most) | (places == 0)
+    return drawn
+
+
+def draw_images(groups: Groups, names: Sequence[str], per_group: int, seed: int) -> Mask:
+    """So many images of each group, or all of a smaller one, by the hash of their names; 0 takes all."""
+    if per_group == 0 or len(np.unique(groups)) == len(groups):
+        return np.ones(len(groups), dtype=bool)
+    order = np.argsort(hash_order(np.asarray(names), seed), kind="stable")
+    own = np.asarray(groups, dtype=str)[order]
+    by_group = np.argsort(own, kind="stable")  # groups one after another, each in hash order
+    new = np.r_[True, own[by_group][1:] != own[by_group][:-1]]
+    starts = np.flatnonzero(new)[np.cumsum(new) - 1]
+    drawn = np.zeros(len(groups), dtype=bool)
+    drawn[order[by_group]] = np.arange(len(groups)) - starts < per_group
     return drawn
 
 

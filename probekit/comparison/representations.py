@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 
 from probekit.arrays import Float, Int
-from probekit.comparison.intervals import draw_groups
-from probekit.comparison.samples import common_rows, restrict
+from probekit.comparison.intervals import draw_groups, draw_images
+from probekit.comparison.samples import common_rows, identities, restrict
 from probekit.features import FeatureSet
 from probekit.probes.conditions import ELEMENTS_AT_ONCE, Condition, fit_condition
 from probekit.protocols import require_finite
@@ -53,10 +53,11 @@ class Representations:
         *,
         condition: str,
         generators: Sequence[str] | None = None,
+        per_group: int = 0,
         most: int | None = None,
         seed: int = 0,
     ) -> None:
-        """Load each once, to see which samples all have; those of whole groups, at most `most`, are taken.
+        """Load each once, to see which samples all have; of each group `per_group` are taken, of at most `most` in all.
 
         Raises:
             ModelError: a feature is not finite.
@@ -81,7 +82,13 @@ class Representations:
         """`clip#cls@3`, with the view where several have it."""
         rows = common_rows(tables)
         self.samples: pd.DataFrame = tables[0].iloc[rows[0]].reset_index(drop=True)
-        drawn = draw_groups(self.samples["group"].to_numpy(), most, seed)
+        self.all = len(self.samples)
+        """Samples that all features have."""
+        groups = self.samples["group"].to_numpy()
+        drawn = draw_images(groups, [repr(key) for key in identities(self.samples)], per_group, seed)
+        drawn[drawn] = draw_groups(groups[drawn], most, seed)
+        self.grouped = len(np.unique(groups)) < len(groups)
+        """Whether a group has several of them."""
         self.samples = self.samples.loc[drawn].reset_index(drop=True)
         self._rows = [own[drawn] for own in rows]
         self.lacking = max(len(table) for table in tables) - len(rows[0])

@@ -38,8 +38,7 @@ def embed_map(features: FeatureSet, settings: MapSettings, progress: Progress | 
     with threadpool_limits(limits=1):  # sums over threads come in any order
         prepared = prepare(features, settings)
         layout = method.fit(prepared.components, settings.seed, progress)
-        generator = features.samples["generator"].to_numpy(dtype=object)
-        quality = measure(prepared.conditioned, layout.coordinates, generator, settings)
+        quality = measure(prepared.conditioned, layout.coordinates, features.samples, settings)
     return MapResult(
         reference=features.reference,
         settings=settings,

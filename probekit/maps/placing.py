@@ -5,15 +5,15 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
-from probekit.arrays import Features, Groups
+from probekit.arrays import Features
 from probekit.errors import UsageError
 from probekit.features import FeatureSet
 from probekit.fingerprint import JSONValue, plain
 from probekit.maps import methods
 from probekit.maps.methods import FEWEST, Plane, Progress
 from probekit.maps.preparing import prepare
-from probekit.maps.quality import purity_among
-from probekit.maps.result import points_of
+from probekit.maps.quality import chance_among, purity_among
+from probekit.maps.result import known, points_of
 from probekit.maps.settings import MapSettings
 
 
@@ -29,11 +29,12 @@ class PlacedMap:
     n_old: int
     n_placed: int
     purity_features: float
-    """Mean share of a new sample's nearest old ones that are of its generator, among the conditioned features."""
+    """Mean share of a new sample's nearest old ones of other groups that are of its generator, among the conditioned
+    features."""
     purity_map: float
     """The same on the plane."""
     purity_chance: float
-    """The same were the generators of the old samples shuffled."""
+    """The same of old samples of other groups at random."""
     purity_neighbours: int
     method: str
     components: Features = field(default_factory=lambda: np.zeros((0, 0)), repr=False, compare=False)
@@ -42,16 +43,18 @@ class PlacedMap:
     @property
     def caption(self) -> str:
         """The quality figures in one line, to stand on the picture."""
+        placed = f"{self.n_placed:,} images placed among {self.n_old:,} (muted)"
+        if np.isnan(self.purity_map):
+            return f"{placed} · all are of one group, which leaves no neighbours to judge by"
         return (
-            f"{self.n_placed:,} images placed among {self.n_old:,} (muted) · of their {self.purity_neighbours} nearest "
-            f"{self.purity_map:.2f} of their generator, features {self.purity_features:.2f}, "
-            f"chance {self.purity_chance:.2f}"
+            f"{placed} · of their {self.purity_neighbours} nearest {self.purity_map:.2f} of their generator, "
+            f"features {self.purity_features:.2f}, chance {self.purity_chance:.2f}"
         )
 
     def to_json(self) -> dict[str, JSONValue]:
-        """Everything but the points."""
+        """Everything but the points; undefined is null."""
         names = [name for name in self.__dataclass_fields__ if name not in ("points", "components")]
-        return {"n": len(self.points), **{name: plain(getattr(self, name)) for name in names}}
+        return {"n": len(self.points), **{name: known(plain(getattr(self, name))) for name in names}}
 
 
 def place(
@@ -80,10 +83,9 @@ def place(
         prepared = prepare(old, settings)
         conditioned, components = prepared.apply(new)
         places = method.place(prepared.components, coordinates, components, settings.seed, progress)
-        generators = [each.samples["generator"].to_numpy(dtype=object) for each in (old, new)]
         k = min(settings.neighbours, len(old.samples))
-        features = purity_among(prepared.conditioned, generators[0], conditioned, generators[1], k)
-        plane = purity_among(coordinates, generators[0], places, generators[1], k)
+        features = purity_among(prepared.conditioned, old.samples, conditioned, new.samples, k)
+        plane = purity_among(coordinates, old.samples, places, new.samples, k)
     points = pd.concat([points_of(coordinates, old.samples), points_of(places, new.samples)], ignore_index=True)
     points.insert(2, "placed", np.arange(len(points)) >= len(old.samples))
     return PlacedMap(
@@ -92,9 +94,9 @@ def place(
         points=points,
         n_old=len(old.samples),
         n_placed=len(new.samples),
-        purity_features=float(features.mean()),
-        purity_map=float(plane.mean()),
-        purity_chance=_chance(*generators),
+        purity_features=features,
+        purity_map=plane,
+        purity_chance=chance_among(old.samples, new.samples),
         purity_neighbours=k,
         method=method.title,
         components=np.concatenate([prepared.components, components]),
@@ -113,10 +115,3 @@ def _require_one_kind(old: FeatureSet, new: FeatureSet) -> None:
             f"the map was made of {old.title}, and the new samples have features of {new.title}, from another store or "
             "tap: extract them with the same model, weights, view and precision."
         )
-
-
-def _chance(old: Groups, new: Groups) -> float:
-    """Σ over generators of the share of the new samples times the share of the old ones."""
-    names, counts = np.unique(new.astype(str), return_counts=True)
-    shares = np.array([np.mean(old.astype(str) == name) for name in names])
-    return float((counts / counts.sum()) @ shares)

@@ -32,11 +32,12 @@ class MapResult:
     """1: no sample has a false neighbour on the plane (Venna and Kaski 2001, as in scikit-learn)."""
     trustworthiness_neighbours: int
     purity_features: float
-    """Mean share of a sample's nearest neighbours of its own generator, among the conditioned features."""
+    """Mean share of a sample's nearest neighbours of other groups that are of its own generator, among the conditioned
+    features; NaN where all samples are of one group."""
     purity_map: float
     """The same on the plane."""
     purity_chance: float
-    """The same were the generators shuffled."""
+    """The same of neighbours of other groups at random."""
     purity_neighbours: int
     n_quality: int
     """Samples on which trustworthiness and purity were measured."""
@@ -62,17 +63,24 @@ class MapResult:
         n = len(self.points)
         measured = "" if self.n_quality == n else f" (on {self.n_quality} of {n})"
         drawn = f" · {n:,} of {self.of:,} images" if n < self.of else ""
+        purity = f"{self.purity_map:.2f}, features {self.purity_features:.2f}, chance {self.purity_chance:.2f}"
+        if np.isnan(self.purity_map):
+            purity = "undefined: all images are of one group"
         return (
-            f"trustworthiness {self.trustworthiness:.2f} · "
-            f"{self.purity_neighbours}-NN purity {self.purity_map:.2f}, "
-            f"features {self.purity_features:.2f}, chance {self.purity_chance:.2f}{measured} · {self.words}{drawn}"
+            f"trustworthiness {self.trustworthiness:.2f} · {self.purity_neighbours}-NN purity {purity}{measured} · "
+            f"{self.words}{drawn}"
         )
 
     def to_json(self) -> dict[str, JSONValue]:
-        """Everything but the points."""
+        """Everything but the points; undefined is null."""
         left_out = {"points", "components", "words"}
         names = [name for name in self.__dataclass_fields__ if name not in left_out]
-        return {"n": len(self.points), **{name: plain(getattr(self, name)) for name in names}}
+        return {"n": len(self.points), **{name: known(plain(getattr(self, name))) for name in names}}
+
+
+def known(value: JSONValue) -> JSONValue:
+    """The value; None for NaN, which JSON has not."""
+    return None if isinstance(value, float) and np.isnan(value) else value
 
 
 def points_of(coordinates: Float[np.ndarray, "n 2"], samples: pd.DataFrame) -> pd.DataFrame:

@@ -9,7 +9,8 @@ def stratified(classes: Groups, size: int, seed: int) -> Int[np.ndarray, " m"]:
     """Row numbers, ascending, of so many samples drawn without replacement, each class in proportion.
 
     A class of n_c among n samples gets ⌊size · n_c / n⌋, and the largest remainders get what is left (Hamilton's
-    method); a class whose share rounds to nothing still gets one where there is room, taken from the largest.
+    method); where there are no more classes than samples to draw, one whose share rounds to nothing still gets one,
+    taken from the largest.
 
     Args:
         classes: the class of each sample.
@@ -24,9 +25,10 @@ def stratified(classes: Groups, size: int, seed: int) -> Int[np.ndarray, " m"]:
     quota = np.floor(share).astype(np.int64)
     order = np.argsort(quota - share, kind="stable")
     quota[order[: size - quota.sum()]] += 1
-    for missing in np.flatnonzero(quota == 0)[: max(size - len(counts), 0)]:
-        quota[quota.argmax()] -= 1
-        quota[missing] = 1
+    if size >= len(counts):
+        for missing in np.flatnonzero(quota == 0):
+            quota[quota.argmax()] -= 1  # more than 1, as long as a class has none
+            quota[missing] = 1
     random = np.random.default_rng(seed)
     drawn = [
         random.choice(np.flatnonzero(numbers == number), wanted, replace=False) for number, wanted in enumerate(quota)

@@ -33,6 +33,38 @@ def test_a_map_is_coloured_by_what_probes_make_of_unseen_images_and_says_how_man
         assert right[table["generator"] == name].mean() == pytest.approx(share), n
 
 
+def with_split(faces, groups):
+    """The faces with a split by hand, and groups that may leak."""
+    table = pd.read_csv("manifests/faces.csv")
+    number = table["path"].str.extract(r"(\d+)\.png")[0].astype(int)
+    split = number.map(lambda place: "train" if place < 6 else "val" if place < 8 else "test")
+    table = table.assign(path=[str(faces / path) for path in table["path"]], split=split, group=groups(number))
+    table.to_csv("manifests/by-hand.csv", index=False)
+
+
+def test_without_folds_the_outcomes_are_of_the_test_split_alone(type_, faces):
+    with_split(faces, lambda number: "g" + number.astype(str))
+    answer = type_(f"{MAP} --manifest by-hand --colour outcome --accuracy --json")
+    assert answer.code == 0, answer.err
+    (run,) = json.loads(answer.out)["runs"]
+    assert "test split" in run["outcome"]["evaluation"]
+    assert run["outcome"]["counts"]["not tested"] == 24
+    table = pd.read_parquet(next(Path("runs").glob("*-map-*/tables/map.parquet")))
+    tested = table["split"] == "test"
+    assert tested.sum() == 12
+    for column in ("outcome", "attribution"):
+        assert ((table[column] != "not tested") == tested).all()
+    assert "outcome probe" not in answer.err
+
+
+def test_groups_that_the_outcome_probe_learned_from_are_remarked_on(type_, faces):
+    with_split(faces, lambda number: "g" + (number % 6).astype(str))
+    answer = type_(f"{MAP} --manifest by-hand --colour outcome")
+    assert answer.code == 0, answer.err
+    (note,) = [line for line in answer.err.splitlines() if "note: outcome probe: lama+ldm → ldm: " in line]
+    assert "4 groups of the test samples trained on too: a leak" in note
+
+
 def test_the_same_seed_gives_the_same_bytes_of_every_file(type_, faces):
     for number in (1, 2):
         assert type_(f"{MAP} --format png,svg --seed 3 --export points-{number}.parquet").code == 0

@@ -3,6 +3,7 @@
 import json
 
 import numpy as np
+import pandas as pd
 import pytest
 from numpy.testing import assert_allclose
 
@@ -204,7 +205,19 @@ def test_too_few_images_for_the_columns_are_flagged_and_not_extrapolated():
     assert np.isfinite(found["fd"])
     assert np.isnan([found["fd_inf"], found["fd_inf_lo"]]).all()
     assert np.isfinite([found["kid_lo"], found["mmd_lo"]]).all()
-    assert any("3 of 3 pairs are of no more images than there are columns (30)" in note for note in result.notes)
+    assert any("3 of 3 pairs are of no more groups than there are columns (30)" in note for note in result.notes)
+
+
+def test_images_of_few_groups_are_flagged_and_not_extrapolated_however_many_they_are():
+    features = study(photos=240, d=20, generators=("lama",))
+    grouped = with_samples(features, group="video" + (np.arange(480) % 15).astype(str).astype(object))
+    found = pair(measure_distances(grouped, DistanceSettings()), "real", "lama")
+    assert found[["n_a", "n_groups"]].tolist() == [240, 15]
+    assert not found["enough"]
+    assert np.isnan([found["fd_inf"], found["fd_inf_lo"]]).all()
+    alone = pair(measure_distances(features, DistanceSettings()), "real", "lama")
+    assert alone["enough"]
+    assert np.isfinite([alone["fd_inf"], alone["fd_inf_lo"]]).all()
 
 
 def test_a_generator_with_one_image_is_undefined_and_the_others_are_not():
@@ -236,6 +249,21 @@ def test_generators_of_different_domains_are_remarked_on():
 def test_mmd_looks_at_no_more_images_than_it_is_told():
     found = pair(measure_distances(study(photos=40), DistanceSettings(kernel_sample=12)), "real", "lama")
     assert found[["n_kernel_a", "n_kernel_b", "n_a"]].tolist() == [12, 12, 40]
+
+
+def test_a_kernel_sample_smaller_than_any_group_is_undefined_and_names_the_generators():
+    features = study(photos=40)
+    frames = with_samples(features, group="video" + pd.Series(np.arange(120) % 40 // 4).astype(str))
+    result = measure_distances(frames, DistanceSettings(kernel_sample=3, parts=0))
+    found = pair(result, "real", "lama")
+    assert found[["n_kernel_a", "n_kernel_b"]].tolist() == [4, 4]
+    assert np.isnan(found["mmd"])
+    assert np.isfinite(found["fd"])
+    assert any(note.startswith("no MMD of real, lama, ldm: ") and "--kernel-sample" in note for note in result.notes)
+    rows = ~where(frames, generator="ldm") | (frames.samples["group"] == "video0").to_numpy()
+    few = measure_distances(chosen(frames, rows), DistanceSettings(parts=0))
+    assert any(note.startswith("no MMD of ldm: ") for note in few.notes)
+    assert not any("no MMD" in note for note in measure_distances(frames, DistanceSettings(parts=0)).notes)
 
 
 def test_one_class_alone_is_refused_and_so_is_what_is_no_number():

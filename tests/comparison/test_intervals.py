@@ -58,6 +58,13 @@ def test_drawn_groups_are_whole_and_fewer_are_part_of_more():
     assert draw_groups(groups, None, 0).all()
 
 
+def test_a_group_is_drawn_however_large_it_is():
+    groups = np.arange(40) // 4
+    drawn = draw_groups(groups, 3, 0)
+    assert drawn.sum() == 4
+    assert len(set(groups[drawn])) == 1
+
+
 @pytest.mark.parametrize("parts", [-1, 1, 9])
 def test_parts_that_give_no_interval_are_refused(parts):
     with pytest.raises(UsageError, match="at least 10"):

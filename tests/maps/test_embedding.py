@@ -15,15 +15,17 @@ from probekit.errors import ModelError, UnknownNameError, UsageError
 from probekit.fingerprint import plain
 from probekit.maps import MapSettings, embed_map
 from probekit.maps.methods.tsne import TSNE
+from probekit.maps.quality import chance_among
 from tests.maps.clouds import clouds, feature_set
 
 
-def purity(x, generator, k):
+def purity(x, generator, k, group=None):
     """By sorting all distances, one sample at a time."""
+    group = np.arange(len(x)) if group is None else group
     shares = []
     for row in range(len(x)):
         distance = np.linalg.norm(x - x[row], axis=1)
-        distance[row] = np.inf
+        distance[group == group[row]] = np.inf
         shares.append(np.mean(generator[np.argsort(distance)[:k]] == generator[row]))
     return np.mean(shares)
 
@@ -47,6 +49,45 @@ def test_quality_figures_match_slow_references():
     shuffled = [purity(x, np.random.default_rng(s).permutation(generator), 10) for s in range(20)]
     assert_allclose(result.purity_chance, np.mean(shuffled), atol=0.02)
     assert result.purity_chance < result.purity_features < 1
+
+
+def videos(groups=20, frames=6, seed=0):
+    """Frames that are alike within a video and hold nothing of the generator, of which each video has one."""
+    rng = np.random.default_rng(seed)
+    fs = feature_set(
+        np.array(["real", "telea"], dtype=object)[np.arange(groups) % 2].repeat(frames),
+        rng.normal(size=(groups, 30)).repeat(frames, axis=0) + 0.1 * rng.normal(size=(groups * frames, 30)),
+    )
+    return replace(fs, samples=fs.samples.assign(group=np.char.add("v", np.arange(groups).repeat(frames).astype(str))))
+
+
+def test_the_frames_of_a_video_are_no_neighbours_of_each_other():
+    fs = videos()
+    result = embed_map(fs, MapSettings())
+    x = fs.matrix.astype(np.float64)
+    x = (x - x.mean(axis=0)) / x.std(axis=0)
+    generator, group = (fs.samples[name].to_numpy(dtype=object) for name in ("generator", "group"))
+    assert_allclose(result.purity_features, purity(x, generator, 10, group))
+    assert_allclose(result.purity_map, purity(result.coordinates, generator, 10, group))
+    assert_allclose(result.purity_chance, 9 / 19)  # ten videos a generator, one of them the sample's own
+    assert result.purity_features < 0.6 < purity(x, generator, 5)
+
+
+def test_chance_is_the_share_of_admissible_pairs_of_one_generator():
+    fs = videos()
+    generator = np.random.default_rng(1).choice(["real", "telea", "shiftmap"], 120, p=[0.6, 0.3, 0.1])
+    samples = fs.samples.assign(generator=generator)
+    group = samples["group"].to_numpy(dtype=object)
+    shares = [np.mean(generator[group != group[row]] == generator[row]) for row in range(120)]
+    assert_allclose(chance_among(samples, samples), np.mean(shares))
+
+
+def test_samples_of_one_group_have_no_purity_and_that_is_said():
+    fs = clouds(n=20)
+    result = embed_map(replace(fs, samples=fs.samples.assign(group="one")), MapSettings())
+    assert result.to_json()["purity_map"] is None
+    assert "10-NN purity undefined: all images are of one group" in result.caption
+    json.dumps(result.to_json(), allow_nan=False)
 
 
 def test_separate_generators_stay_separate_on_the_plane():

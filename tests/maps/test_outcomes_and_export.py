@@ -59,6 +59,12 @@ def test_a_sample_has_its_size_and_every_class_in_proportion(counts, size, seed)
     assert (np.abs(found - np.array(counts) * min(size, n) / n) < max(1, len(counts)) + 1e-9).all()
 
 
+@pytest.mark.parametrize(("size", "drawn"), [(7, 1), (8, 8), (9, 8), (10, 8), (46, 8)])
+def test_every_small_class_is_drawn_as_soon_as_there_are_samples_for_all(size, drawn):
+    classes = np.repeat(list("abcdefgh"), [40, *[1] * 7])
+    assert len(set(classes[stratified(classes, size, 0)])) >= drawn
+
+
 def test_the_atlas_table_has_the_nearest_rows_and_their_distances():
     result = embed_map(clouds(), MapSettings())
     table = atlas_table(result.points, result.components, k=4)

@@ -37,6 +37,14 @@ def test_purity_of_placed_samples_matches_a_slow_reference():
     assert_allclose(placed.purity_chance, chance[0])
 
 
+def test_the_old_images_of_a_new_ones_own_group_are_not_its_neighbours():
+    fs, settings = clouds(apart=0.25), MapSettings()
+    result = embed_map(fs, settings)
+    again = place(fs, result.coordinates, fs, settings)
+    assert_allclose(again.purity_features, result.purity_features)
+    assert_allclose(again.purity_chance, result.purity_chance)
+
+
 def test_generators_that_the_map_does_not_know_are_placed_and_their_purity_is_none():
     fs, settings = clouds(), MapSettings()
     result = embed_map(fs, settings)

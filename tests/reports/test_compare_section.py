@@ -99,7 +99,7 @@ def test_tables_have_intervals_above_the_diagonal_and_halves_of_each(tmp_path, r
     distances = tables["distances-clip#cls@3"]
     assert [row[0].text for row in distances.rows][-3:] == ["halves of real", "halves of lama", "halves of ldm"]
     assert "*" in distances.rows[-1][2].text  # 7 and 8 images of 12 columns
-    assert "no more images than columns" in distances.caption
+    assert "no more groups than columns" in distances.caption
 
 
 def test_measures_that_were_not_asked_for_are_not_missed(tmp_path, result):

@@ -4,12 +4,15 @@ import json
 import math
 from base64 import b64decode
 
+import pandas as pd
 import pytest
 
 from probekit import figures, reports
 from probekit.errors import RunError
 from probekit.reports import maps
 from probekit.reports.maps import MOST_CLASSES, map_data
+from probekit.reports.runs import load, named_apart
+from probekit.reports.section import section_for
 
 from . import run_folders
 from .page_checks import check
@@ -132,3 +135,20 @@ def test_a_report_says_what_was_placed_and_how_well_the_attribution_probe_does(t
     assert "9 images placed among 1,036; of their nearest, 0.500 are of their generator (chance 0.250)." in words
     assert "k-NN purity 0.610; attribution probe 0.830 (5-fold out of fold by group)." in words
     assert "the earlier map’s 11 images, pale" in words
+
+
+def test_two_views_and_two_precisions_of_one_model_are_maps_of_their_own(tmp_path):
+    kinds = [
+        {**run_folders.SUBJECT, "view": view, "precision": precision}
+        for view, precision in (("native", "float32"), ("center224", "float32"), ("native", "float16"))
+    ]
+    table = pd.concat([run_folders.points(10 * n).assign(**kind) for n, kind in enumerate(kinds, start=1)])
+    parts = [{**kind, "trustworthiness": 0.9, "purity_map": 0.5} for kind in kinds]
+    path = run_folders.write_run(tmp_path, "map", {"runs": parts}, tables={"map": table})
+    (run,) = named_apart([load(path)])
+    found = section_for("map").context(run)["maps"]
+    assert [(name, data["total"]) for name, data in found] == [
+        ("npr+srm#blocks · native · float32", 10),
+        ("npr+srm#blocks · center224 · float32", 20),
+        ("npr+srm#blocks · native · float16", 30),
+    ]

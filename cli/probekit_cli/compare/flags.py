@@ -34,7 +34,7 @@ Parts = Annotated[
 ]
 Sample = Annotated[
     int | None,
-    typer.Option(metavar="N", help="CKA of at most N images, of whole groups.", rich_help_panel=EVALUATION),
+    typer.Option(metavar="N", help="CKA of at most N images, one of each group.", rich_help_panel=EVALUATION),
 ]
 KernelSample = Annotated[
     int,

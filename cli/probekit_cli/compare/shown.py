@@ -68,7 +68,7 @@ def _distance_table(pairs: "pd.DataFrame") -> "pd.DataFrame":
     for row in pairs.to_dict("records"):
         halves = row["a"] == row["b"]
         name = f"halves of {row['a']}" if halves else f"{row['a']}, {row['b']}"
-        flag = "" if row["enough"] else " (n < d)"
+        flag = "" if row["enough"] else " (groups ≤ d)"
         rows.append(
             {
                 "generators": name,

@@ -67,6 +67,8 @@ def _binary(session: "Session", asked: Asked, judged: Judged) -> Judged:
     result = score_pairs(features, settings)
     (trial,) = result.trials.values()
     found = binary_outcomes(features.samples["label"].to_numpy(), trial.decisions)
+    for note in result.notes:
+        session.remark(f"note: outcome probe: {note}")
     counts = {str(name): int((found == name).sum()) for name in sorted(set(found))}
     evaluation = str(result.selection["evaluation"])
     spelled = ", ".join(f"{name} {n:,}" for name, n in counts.items())

@@ -8,6 +8,7 @@ import pandas as pd
 from probekit.reports.maps import REQUIRED, map_data
 from probekit.reports.runs import Run
 from probekit.reports.section import Headline, Section, sections
+from probekit.reports.tables.table import SUBJECT
 from probekit.reports.text import is_number, number
 
 QUALITY = ("features", "n", "n_placed", "method", "trustworthiness", "purity_map", "purity_features", "purity_chance",
@@ -17,7 +18,7 @@ QUALITY = ("features", "n", "n_placed", "method", "trustworthiness", "purity_map
 
 @sections.add("map")
 class MapSection(Section):
-    """An interactive map per model, and the figures for papers."""
+    """An interactive map per kind of features, and the figures for papers."""
 
     order = 50
     template = "map"
@@ -42,10 +43,10 @@ class MapSection(Section):
         ]
 
     def context(self, run: Run) -> Mapping[str, Any]:
-        """How far to believe each map, and every table of points, split by model where one table holds several."""
+        """How far to believe each map, and every table of points as a map for each kind of features."""
         return {
             "quality": [{name: part[name] for name in QUALITY if name in part} for part in run.parts],
-            "maps": [entry for name, table in run.tables.items() for entry in _maps(name, table)],
+            "maps": [entry for name, table in run.tables.items() for entry in _maps(run, name, table)],
         }
 
 
@@ -71,12 +72,14 @@ def _chance(part: Mapping[str, Any]) -> str:
     return f" (chance {number(part['purity_chance'])})" if "purity_chance" in part else ""
 
 
-def _maps(name: str, table: pd.DataFrame) -> list[tuple[str, dict[str, Any]]]:
+def _maps(run: Run, name: str, table: pd.DataFrame) -> list[tuple[str, dict[str, Any]]]:
+    """The maps of a table, one a kind of features: those of two views are two maps."""
     if REQUIRED.difference(table.columns):
         return []
-    keys = [column for column in ("model", "tap") if column in table.columns]
+    keys = [column for column in SUBJECT if column in table.columns]
     if not keys:
         return [("" if name == "map" else name, map_data(table))]
     return [
-        ("#".join(str(word) for word in words), map_data(points)) for words, points in table.groupby(keys, sort=False)
+        (run.subject(dict(zip(keys, words, strict=True))), map_data(points))
+        for words, points in table.groupby(keys, sort=False)
     ]

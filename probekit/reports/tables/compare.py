@@ -100,7 +100,7 @@ def _distances(name: str, found: Part) -> Table:
                 estimate(pair["mmd"], pair.get("mmd_ci")),
             ]
         )
-    starred = " *: no more images than columns." if any(not pair["enough"] for pair in found["pairs"]) else ""
+    starred = " *: no more groups than columns." if any(not pair["enough"] for pair in found["pairs"]) else ""
     caption = (
         f"Distances of generators in {name} ({found['settings']['condition']}, {number(found['width'])} columns): "
         "Fréchet distance, the same extrapolated to infinitely many images, and unbiased squared MMD with the "
