@@ -10,6 +10,7 @@ import pandas as pd
 
 from probekit.arrays import Groups, Int, Keys
 from probekit.manifest import SPLITS
+from probekit.samples import full_names
 
 PAIR_COLUMNS = ("kind", "a", "b", "across", "value", "path_a", "path_b", "generator_a", "generator_b",
                 "label_a", "label_b", "side_a", "side_b")  # fmt: skip
@@ -51,10 +52,14 @@ def pair_table(
     b: Int[np.ndarray, " p"],
     value: Sequence[float] | np.ndarray,
 ) -> pd.DataFrame:
-    """One row a pair: row numbers a and b, whether their sides differ, and what a reader must know of both."""
+    """One row a pair: row numbers a and b, whether their sides differ, and what a reader must know of both.
+
+    `path_a` and `path_b` have the member, frame or box that is meant.
+    """
     columns: dict[str, object] = {"kind": kind, "a": a, "b": b, "across": side[a] != side[b], "value": value}
-    for name in ("path", "generator", "label"):
-        cells = table[name].to_numpy()
-        columns |= {f"{name}_a": cells[a], f"{name}_b": cells[b]}
+    cells = {"path": full_names(table), **{name: table[name] for name in ("generator", "label")}}
+    for name, own in cells.items():
+        values = np.asarray(own)
+        columns |= {f"{name}_a": values[a], f"{name}_b": values[b]}
     columns |= {"side_a": side[a], "side_b": side[b]}
     return pd.DataFrame(columns, columns=list(PAIR_COLUMNS), index=range(len(a)))

@@ -1,6 +1,7 @@
 """Leaks: what is planted on both sides is found, and nothing else is."""
 
 import shutil
+import zipfile
 
 import numpy as np
 import pandas as pd
@@ -43,6 +44,20 @@ def test_a_planted_duplicate_is_found_with_both_names(tmp_path):
     assert {pair["path_a"], pair["path_b"]} == {"real/000.jpg", "real/copy.jpg"}
     assert result.verdict == "bad"
     assert "real/copy.jpg" in leaks(result)[0].sentence
+
+
+def test_copies_in_one_archive_are_named_by_their_members(tmp_path):
+    table = data_set(tmp_path)
+    shutil.copy(tmp_path / "real/000.jpg", tmp_path / "real/copy.jpg")
+    table = planted(table, "real/copy.jpg", 0, "real", "test", "other")
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        for path in table["path"]:
+            archive.write(tmp_path / path, path)
+    table = table.assign(member=table["path"], path="a.zip")
+    result = audit(files_of(tmp_path, table, tmp_path / "cache"), QUICK)
+    (pair,) = result.pairs.to_dict("records")
+    assert {pair["path_a"], pair["path_b"]} == {"a.zip member=real/000.jpg", "a.zip member=real/copy.jpg"}
+    assert "(a.zip member=real/000.jpg and a.zip member=real/copy.jpg)" in leaks(result)[0].sentence
 
 
 def test_a_copy_on_the_same_side_counts_twice_and_is_no_leak(tmp_path):
