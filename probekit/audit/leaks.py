@@ -44,6 +44,13 @@ def copies(table: pd.DataFrame, keys: Keys, folds: int) -> pd.DataFrame:
     return pair_table(table, sides(table, folds), COPY, original[again], again, np.ones(len(again)))
 
 
+def each_once(pairs: pd.DataFrame) -> pd.DataFrame:
+    """Each pair of samples once a kind, as it stands first: several models may find the same pair near."""
+    low, high = pairs[["a", "b"]].min(axis=1), pairs[["a", "b"]].max(axis=1)
+    repeated = pd.DataFrame({"kind": pairs["kind"], "low": low, "high": high}).duplicated()
+    return pairs[~repeated]
+
+
 def pair_table(
     table: pd.DataFrame,
     side: Groups,
