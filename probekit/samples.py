@@ -101,22 +101,34 @@ class Samples(Sequence[Sample]):
         return [known[path] for path in paths]
 
     def _samples(self, cells: Mapping[str, list[Any]]) -> list[Sample]:
-        paths = self._absolute(cells["path"])
-        if len(cells) == 1:
-            return [Sample(path) for path in paths]
-        nothing = [None] * len(paths)
-        members = cells.get("member", nothing)
-        frames = cells.get("frame", nothing)
-        boxes = zip(*(cells.get(name, nothing) for name in BOX), strict=True)
-        return [
-            Sample(path, member or "", _number(frame), _box(box))
-            for path, member, frame, box in zip(paths, members, frames, boxes, strict=True)
-        ]
+        return _made(self._absolute(cells["path"]), cells)
 
     def _identities(self, rows: slice) -> Sequence[str]:
         if self.columns.keys() <= {"path", "member"}:
             return self.entries[rows]
         return [f"{sample.entry}\0\0{sample.part}" for sample in self[rows]]
+
+
+def full_names(table: pd.DataFrame) -> list[str]:
+    """How a table calls each row of a manifest's: the path as it stands there, and its part if there is one.
+
+    A path alone names no sample: the members of an archive, the frames of a video and the boxes of a picture share it.
+    """
+    cells = {name: table[name].tolist() for name in IDENTITY if name in table}
+    return cells["path"] if len(cells) == 1 else [sample.name for sample in _made(cells["path"], cells)]
+
+
+def _made(paths: list[str], cells: Mapping[str, list[Any]]) -> list[Sample]:
+    if len(cells) == 1:
+        return [Sample(path) for path in paths]
+    nothing = [None] * len(paths)
+    members = cells.get("member", nothing)
+    frames = cells.get("frame", nothing)
+    boxes = zip(*(cells.get(name, nothing) for name in BOX), strict=True)
+    return [
+        Sample(path, member or "", _number(frame), _box(box))
+        for path, member, frame, box in zip(paths, members, frames, boxes, strict=True)
+    ]
 
 
 class _Entries(Sequence[str]):

@@ -15,13 +15,13 @@ question.py          all of it together
 
 from probekit.audit.distributions import RAW
 from probekit.audit.label_noise import LabelNoise
-from probekit.audit.leaks import ALIKE, COPY, FEATURES
+from probekit.audit.leaks import ALIKE, COPY, FEATURES, each_once
 from probekit.audit.properties import PROPERTIES, FileProperties, properties_of
 from probekit.audit.question import AuditResult, align, audit
 from probekit.audit.reading import Files, read_files
 from probekit.audit.settings import AuditSettings
 from probekit.audit.shortcuts import Shortcuts, find_shortcuts
-from probekit.audit.verdict import Finding
+from probekit.audit.verdict import VERDICTS, Finding
 
 __all__ = [
     "ALIKE",
@@ -29,6 +29,7 @@ __all__ = [
     "FEATURES",
     "PROPERTIES",
     "RAW",
+    "VERDICTS",
     "AuditResult",
     "AuditSettings",
     "FileProperties",
@@ -38,6 +39,7 @@ __all__ = [
     "Shortcuts",
     "align",
     "audit",
+    "each_once",
     "find_shortcuts",
     "properties_of",
     "read_files",

@@ -22,6 +22,7 @@ from probekit.fingerprint import JSONValue
 from probekit.manifest import REAL
 from probekit.probes.classifier import probabilities
 from probekit.protocols import Pool, fakes, members, parse_pools, partitions
+from probekit.samples import full_names
 from probekit.trials import TrainingSet, TrialSettings, run_trials
 
 FOLDS = 5
@@ -39,8 +40,9 @@ class LabelNoise:
     classes: pd.DataFrame
     """class, n, recall (out of fold), threshold, candidates."""
     candidates: pd.DataFrame
-    """row (of the samples), path, generator, label, predicted, p_given, p_predicted, other_label (whether it would be
-    real and not fake, or the other way round), trusted (whether both classes are told apart); the surest first."""
+    """row (of the samples), path (with the member, frame or box that is meant), generator, label, predicted, p_given,
+    p_predicted, other_label (whether it would be real and not fake, or the other way round), trusted (whether both
+    classes are told apart); the surest first."""
 
     def to_json(self) -> dict[str, JSONValue]:
         """For `--json`: the classes, and how many candidates there are."""
@@ -92,7 +94,8 @@ def _found(
     picked = np.flatnonzero((confident >= 0) & (confident != given))
     picked = picked[np.argsort(p[picked, given[picked]], kind="stable")]
     other = confident[picked]
-    table = samples.loc[rows[picked], ["path", "generator", "label"]].reset_index(drop=True)
+    table = samples.iloc[rows[picked]]
+    table = table.assign(path=full_names(table))[["path", "generator", "label"]].reset_index(drop=True)
     table.insert(0, "row", rows[picked])
     table["predicted"] = names[other]
     table["p_given"], table["p_predicted"] = p[picked, given[picked]], p[picked, other]

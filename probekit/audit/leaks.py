@@ -10,6 +10,7 @@ import pandas as pd
 
 from probekit.arrays import Groups, Int, Keys
 from probekit.manifest import SPLITS
+from probekit.samples import full_names
 
 PAIR_COLUMNS = ("kind", "a", "b", "across", "value", "path_a", "path_b", "generator_a", "generator_b",
                 "label_a", "label_b", "side_a", "side_b")  # fmt: skip
@@ -43,6 +44,13 @@ def copies(table: pd.DataFrame, keys: Keys, folds: int) -> pd.DataFrame:
     return pair_table(table, sides(table, folds), COPY, original[again], again, np.ones(len(again)))
 
 
+def each_once(pairs: pd.DataFrame) -> pd.DataFrame:
+    """Each pair of samples once a kind, as it stands first: several models may find the same pair near."""
+    low, high = pairs[["a", "b"]].min(axis=1), pairs[["a", "b"]].max(axis=1)
+    repeated = pd.DataFrame({"kind": pairs["kind"], "low": low, "high": high}).duplicated()
+    return pairs[~repeated]
+
+
 def pair_table(
     table: pd.DataFrame,
     side: Groups,
@@ -51,10 +59,14 @@ def pair_table(
     b: Int[np.ndarray, " p"],
     value: Sequence[float] | np.ndarray,
 ) -> pd.DataFrame:
-    """One row a pair: row numbers a and b, whether their sides differ, and what a reader must know of both."""
+    """One row a pair: row numbers a and b, whether their sides differ, and what a reader must know of both.
+
+    `path_a` and `path_b` have the member, frame or box that is meant.
+    """
     columns: dict[str, object] = {"kind": kind, "a": a, "b": b, "across": side[a] != side[b], "value": value}
-    for name in ("path", "generator", "label"):
-        cells = table[name].to_numpy()
-        columns |= {f"{name}_a": cells[a], f"{name}_b": cells[b]}
+    cells = {"path": full_names(table), **{name: table[name] for name in ("generator", "label")}}
+    for name, own in cells.items():
+        values = np.asarray(own)
+        columns |= {f"{name}_a": values[a], f"{name}_b": values[b]}
     columns |= {"side_a": side[a], "side_b": side[b]}
     return pd.DataFrame(columns, columns=list(PAIR_COLUMNS), index=range(len(a)))

@@ -43,7 +43,7 @@ def matched_rows(
         classes: class numbers.
         rows: the samples to choose from; the classes that occur among them are matched.
         strata: matched apart from each other, such as the splits.
-        names: of the samples, which decide who is drawn.
+        names: of the samples, no two the same, which decide who is drawn.
         seed: of the draw.
     """
     own = np.flatnonzero(rows)

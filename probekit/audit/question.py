@@ -9,7 +9,7 @@ import pandas as pd
 from probekit.arrays import Int, Mask
 from probekit.audit import distributions, verdict
 from probekit.audit.label_noise import LabelNoise, label_noise
-from probekit.audit.leaks import FEATURES, PAIR_COLUMNS, copies, divided_groups
+from probekit.audit.leaks import FEATURES, PAIR_COLUMNS, copies, divided_groups, each_once
 from probekit.audit.near_duplicates import alike, near_in_features
 from probekit.audit.reading import Files
 from probekit.audit.settings import AuditSettings
@@ -36,7 +36,8 @@ class AuditResult:
     groups: pd.DataFrame
     """As `leaks.divided_groups`."""
     pairs: pd.DataFrame
-    """Pairs of samples: columns `leaks.PAIR_COLUMNS`, and `features` of those that are near in them."""
+    """Pairs of samples: columns `leaks.PAIR_COLUMNS`, and `features` of those that are near in them, a row for every
+    model that finds the pair."""
     shortcuts: Shortcuts | None
     """None where no generator can be learned from; a note says why."""
     noise: tuple[LabelNoise, ...]
@@ -151,8 +152,8 @@ def _shortcuts(
 
 
 def _counts(pairs: pd.DataFrame) -> dict[str, JSONValue]:
-    """Pairs of each kind."""
-    return {str(kind): int(n) for kind, n in pairs["kind"].value_counts().items()}
+    """Pairs of each kind, each counted once however many models find it."""
+    return {str(kind): int(n) for kind, n in each_once(pairs)["kind"].value_counts().items()}
 
 
 def _in_files(pairs: pd.DataFrame, rows: Int[np.ndarray, " m"]) -> pd.DataFrame:

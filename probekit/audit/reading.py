@@ -18,7 +18,7 @@ from probekit.errors import ImageError
 from probekit.keys import KeyIndex
 from probekit.manifest import Manifest
 from probekit.parallel import processors
-from probekit.samples import Samples, known_keys
+from probekit.samples import Samples, full_names, known_keys
 from probekit.sources import Sample
 
 BATCH = 4096
@@ -139,10 +139,9 @@ def _files(
     table = manifest.table.iloc[rows].reset_index(drop=True)
     table = table.drop(columns=[name for name in PROPERTIES if name in table])  # the manifest's own say less surely
     lost = sorted(reasons)
-    paths = manifest.table["path"].tolist()
     unreadable = pd.DataFrame(
         {
-            "path": [samples[row]._replace(path=paths[row]).name for row in lost],
+            "path": full_names(manifest.table.iloc[lost]),
             "generator": manifest.table["generator"].iloc[lost].tolist(),
             "reason": [reasons[row] for row in lost],
         },

@@ -17,6 +17,7 @@ from probekit.audit.settings import AuditSettings
 from probekit.audit.study import ATTRIBUTION, PROPERTIES, AnyTrial, Study
 from probekit.errors import ProbeError
 from probekit.features import FeatureSet
+from probekit.samples import full_names
 
 MOST_ALONE = 8
 """Generators up to which each property is asked about each of them; of more, about the attribution only."""
@@ -134,7 +135,7 @@ def _forests(study: Study, matrix: np.ndarray) -> dict[str, ForestTrial]:
 
 def _matched(study: Study, properties: pd.DataFrame) -> dict[str, Mask]:
     """Of each question the samples in which its classes have the same properties, split by split."""
-    cell, names = cells(properties), study.samples["path"].tolist()
+    cell, names = cells(properties), full_names(study.samples)
     samples, settings = study.samples, study.settings
     strata = np.zeros(len(samples)) if settings.folds else samples["split"].to_numpy()
     return {

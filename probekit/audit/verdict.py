@@ -14,7 +14,7 @@ import pandas as pd
 
 from probekit.audit.distributions import BALANCE
 from probekit.audit.label_noise import TRUSTED, LabelNoise
-from probekit.audit.leaks import ALIKE, COPY, FEATURES
+from probekit.audit.leaks import ALIKE, COPY, FEATURES, each_once
 from probekit.audit.properties import BESIDES_BYTES
 from probekit.audit.properties import PROPERTIES as COLUMNS
 from probekit.audit.shortcuts import ALL_SAMPLES, MATCHED, Shortcuts
@@ -26,6 +26,12 @@ Row = dict[str, Any]
 """Of a table."""
 
 Severity = Literal["bad", "warn", "good"]
+VERDICTS: Mapping[str, str] = {
+    "bad": "Do not believe this data set’s numbers yet.",
+    "warn": "Look at these before publishing.",
+    "good": "Nothing was found that would flatter a probe.",
+}
+"""What the worst finding says of the whole data set."""
 SEVERITIES: tuple[Severity, ...] = ("bad", "warn", "good")
 
 BAD_AUC, WARN_AUC = 0.75, 0.6
@@ -99,7 +105,7 @@ def on_leaks(groups: pd.DataFrame, pairs: pd.DataFrame, table: pd.DataFrame, fol
                 f"({own.iloc[0].path_a} and {own.iloc[0].path_b}). Give both one group and split again."
             )
             found.append(Finding("bad", "leaks", sentence, {"kind": kind, "pairs": len(own), "samples": samples}))
-    new = across[across["kind"] == FEATURES]
+    new = each_once(across[across["kind"] == FEATURES])
     if len(new):
         sentence = f"{_count(len(new), 'more pair')} of near features in {where}: look at them."
         found.append(Finding("warn", "leaks", sentence, {"kind": FEATURES, "pairs": len(new)}))

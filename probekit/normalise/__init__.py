@@ -6,6 +6,7 @@ the question. Framing, backgrounds and earlier compressions stay: they are in th
 settings.py   what the copies are like
 pictures.py   pixels become the bytes of a copy
 names.py      where each copy lies
+ledger.py     what each finished copy was made of
 copying.py    all of a manifest, resumed where it stopped
 """
 

@@ -1,8 +1,9 @@
 """All copies of a manifest, side by side and resumed where a kill stopped them.
 
-A copy is written under another name and renamed when it is whole; it then has the time of its source. A copy with the
-time of its source is finished and kept, so that a second run writes only what is missing or has changed. The folder's
-`normalised.json` says with which settings: others are refused.
+A copy is written under another name and renamed when it is whole; it then has the time of its source, and the ledger
+says what it was made of. A copy whose source is the same file, of the same size and time, is kept, so that a second run
+writes only what is missing or has changed. The folder's `normalised.json` says of which manifest and root it is, and
+with which settings: others are refused.
 """
 
 import json
@@ -17,21 +18,22 @@ from pathlib import Path
 
 import pandas as pd
 
-from probekit import images, sources
+from probekit import sources
 from probekit.errors import ImageError, UsageError
 from probekit.files import whole
 from probekit.fingerprint import JSONValue
 from probekit.manifest import Manifest
 from probekit.manifest.columns import BOX
-from probekit.normalise.names import mask_name, names_of
+from probekit.normalise.ledger import Ledger, Origin
+from probekit.normalise.names import mask_names, names_of
 from probekit.normalise.pictures import Box, Window, copy_of, mask_of
 from probekit.normalise.settings import NormaliseSettings
 from probekit.parallel import processors
-from probekit.samples import Samples
+from probekit.samples import Samples, full_names
 from probekit.sources import Sample
 
 RECORD = "normalised.json"
-SCHEMA = 1
+SCHEMA = 2
 BATCH = 1024
 DRAFTS = ".drafts-"
 DAY = 86400  # a folder of drafts that old is left from a process that was killed
@@ -65,13 +67,22 @@ class _Task:
     sample: Sample
     name: str
     mask: Path | None
+    mask_name: str
+    """Of the mask's copy; empty where there is none."""
     box: Box | None
     """That moves along."""
+
+    @property
+    def copies(self) -> list[tuple[str, str, Path]]:
+        """Name, source and the source's file of each copy that the task needs."""
+        picture = (self.name, self.sample.name, Path(self.sample.path))
+        return [picture] if self.mask is None else [picture, (self.mask_name, str(self.mask), self.mask)]
 
 
 @dataclass(frozen=True)
 class _Done:
-    fresh: bool
+    written: tuple[tuple[str, Origin], ...] = ()
+    """Name and source of each copy; none where they were finished before."""
     box: Box | None = None
 
 
@@ -101,12 +112,14 @@ def normalise(
     to = to.absolute()
     tasks = _tasks(manifest, settings)
     _claim(manifest, to, settings)
+    ledger = Ledger(to)
     answers: list[_Done | str] = []
     with _drafts(to) as drafts, ThreadPoolExecutor(workers or processors()) as pool:
         for start in range(0, len(tasks), BATCH):
             batch = tasks[start : start + BATCH]
-            for answer in pool.map(lambda task: _copy(task, to, Path(drafts), settings), batch):
+            for answer in pool.map(lambda task: _copy(task, to, Path(drafts), ledger, settings), batch):
                 answers.append(answer)
+                ledger.add(answer.written if isinstance(answer, _Done) else ())
                 if on_file:
                     on_file(len(answers), len(tasks))
     return _copied(manifest, name, to, settings, tasks, answers)
@@ -116,10 +129,12 @@ def _tasks(manifest: Manifest, settings: NormaliseSettings) -> list[_Task]:
     samples = list(Samples.of_rows(manifest))
     wholes = [sample._replace(box=None) for sample in samples] if settings.boxes == "keep" else samples
     names = names_of(wholes, manifest.root.absolute(), settings.suffix)
-    masks = manifest.table["mask"] if "mask" in manifest.table else [""] * len(samples)
+    root = manifest.root.absolute()
+    masks = [root / mask if mask else None for mask in manifest.table.get("mask", [""] * len(samples))]
+    named = mask_names(names, [os.path.normpath(mask) if mask else "" for mask in masks])
     return [
-        _Task(whole, name, manifest.root / mask if mask else None, sample.box if settings.boxes == "keep" else None)
-        for sample, whole, name, mask in zip(samples, wholes, names, masks, strict=True)
+        _Task(whole, name, mask, mask_name, sample.box if settings.boxes == "keep" else None)
+        for sample, whole, name, mask, mask_name in zip(samples, wholes, names, masks, named, strict=True)
     ]
 
 
@@ -129,13 +144,15 @@ def _claim(manifest: Manifest, to: Path, settings: NormaliseSettings) -> None:
     Raises:
         UsageError: the folder holds something else.
     """
-    record, asked = to / RECORD, {"schema": SCHEMA, "from": manifest.name, "settings": asdict(settings)}
+    record, root = to / RECORD, str(manifest.root.resolve())
+    asked = {"schema": SCHEMA, "from": manifest.name, "root": root, "settings": asdict(settings)}
     if manifest.root.absolute().is_relative_to(to):
         raise UsageError(f"--to {to} holds the images of {manifest.name} themselves: choose another folder.")
     if record.is_file():
         if _read_record(record) != asked:
             raise UsageError(
-                f"{to} has copies of another manifest or with other settings ({record}): choose another folder."
+                f"{to} has copies of another manifest, of images below another folder than {root}, or with other "
+                f"settings ({record}): choose another folder."
             )
         return
     if to.is_dir() and any(not each.name.startswith(DRAFTS) for each in to.iterdir()):
@@ -161,52 +178,46 @@ def _drafts(to: Path) -> "tempfile.TemporaryDirectory[str]":
     return tempfile.TemporaryDirectory(prefix=DRAFTS, dir=to)
 
 
-def _copy(task: _Task, to: Path, drafts: Path, settings: NormaliseSettings) -> _Done | str:
+def _copy(task: _Task, to: Path, drafts: Path, ledger: Ledger, settings: NormaliseSettings) -> _Done | str:
     """One sample and its mask; why not, where it cannot be read."""
+    finished = all(ledger.holds(*copy) for copy in task.copies)
     try:
-        if task.box is None and _finished(task, to):
-            return _Done(fresh=False)
+        if task.box is None and finished:
+            return _Done()
         content = sources.read(task.sample)
         pixels = content.decode().permute(1, 2, 0).numpy()
         height, width = pixels.shape[:2]
         window = Window.of(width, height, settings)
         box = None if task.box is None else window.move(task.box)
-        fresh = not _finished(task, to)
-        if fresh:
-            if task.mask is not None:
-                _write(_mask(task, (height, width), window), to / mask_name(task.name), drafts, task.mask.stat())
-            _write(copy_of(pixels, window, settings), to / task.name, drafts, content.stat)
+        if finished:
+            return _Done(box=box)
+        written = []
+        if task.mask is not None:
+            mask, stat = _mask(task, (height, width), window)
+            _write(mask, to / task.mask_name, drafts, stat)
+            written.append((task.mask_name, Origin.of(str(task.mask), stat)))
+        _write(copy_of(pixels, window, settings), to / task.name, drafts, content.stat)
+        written.append((task.name, Origin.of(task.sample.name, content.stat)))
     except ImageError as error:
         return str(error)
-    return _Done(fresh, box)
+    return _Done(tuple(written), box)
 
 
-def _mask(task: _Task, size: tuple[int, int], window: Window) -> bytes:
-    """The mask's copy; a mask of the whole picture is cut as the picture is."""
+def _mask(task: _Task, size: tuple[int, int], window: Window) -> tuple[bytes, os.stat_result]:
+    """The mask's copy, and its file before it was read; a mask of the whole picture is cut as the picture is."""
     assert task.mask is not None
-    mask = images.load(task.mask)[0].numpy()
+    try:
+        content = sources.read(Sample(str(task.mask)))
+        mask = content.decode()[0].numpy()
+    except ImageError as error:
+        raise ImageError(f"{task.mask}: {error}") from error
     if mask.shape != size and task.sample.box is not None:
         x0, y0, x1, y1 = task.sample.box
         mask = mask[y0:y1, x0:x1]
     if mask.shape != size:
         sizes = f"{mask.shape[1]} × {mask.shape[0]}, the image {size[1]} × {size[0]}"
         raise ImageError(f"its mask {task.mask} is {sizes}: correct it.")
-    return mask_of(mask, window)
-
-
-def _finished(task: _Task, to: Path) -> bool:
-    """Whether there are copies with the times of their sources."""
-    wanted = [(Path(task.sample.path), to / task.name)]
-    wanted += [(task.mask, to / mask_name(task.name))] if task.mask else []
-    return all(_same_time(source, copy) for source, copy in wanted)
-
-
-def _same_time(source: Path, copy: Path) -> bool:
-    try:
-        written = copy.stat()
-        return written.st_size > 0 and written.st_mtime_ns == source.stat().st_mtime_ns
-    except OSError:
-        return False
+    return mask_of(mask, window), content.stat
 
 
 def _write(content: bytes, path: Path, drafts: Path, source: os.stat_result) -> None:
@@ -232,27 +243,26 @@ def _copied(
     }
     table = _table(manifest, settings, tasks, answers, done)
     copied = replace(manifest, name=name, path=None, root=to, table=table, facts=facts)
-    fresh = sum(1 for answer in answers if isinstance(answer, _Done) and answer.fresh)
+    fresh = sum(1 for answer in answers if isinstance(answer, _Done) and answer.written)
     too_small = int(failed["reason"].str.contains("--enlarge", regex=False).sum())
     return Copied(copied, fresh, len(done) - fresh, failed, too_small)
 
 
 def _lost(manifest: Manifest, answers: list[_Done | str]) -> Iterator[tuple[str, str]]:
-    samples, paths = Samples.of_rows(manifest), manifest.table["path"].tolist()
-    for row, answer in enumerate(answers):
+    for name, answer in zip(full_names(manifest.table), answers, strict=True):
         if isinstance(answer, str):
-            yield samples[row]._replace(path=paths[row]).name, answer
+            yield name, answer
 
 
 def _table(
     manifest: Manifest, settings: NormaliseSettings, tasks: list[_Task], answers: list[_Done | str], done: list[int]
 ) -> pd.DataFrame:
     """The rows that were copied, with their new paths, masks and boxes, and what the originals were called."""
-    samples, paths = Samples.of_rows(manifest), manifest.table["path"].tolist()
+    originals = full_names(manifest.table.iloc[done])
     table = manifest.table.iloc[done].reset_index(drop=True)
     table["path"] = [tasks[row].name for row in done]
     if "mask" in table:
-        table["mask"] = [mask_name(tasks[row].name) if tasks[row].mask else "" for row in done]
+        table["mask"] = [tasks[row].mask_name for row in done]
     if set(BOX) <= set(table.columns) and settings.boxes == "keep":
         boxes = [answer.box or (None,) * 4 for answer in answers if isinstance(answer, _Done)]
         for column, edges in zip(BOX, zip(*boxes, strict=True), strict=True):
@@ -260,5 +270,5 @@ def _table(
     gone = ["member", "frame", *(BOX if settings.boxes == "cut" else ())]
     table = table.drop(columns=[column for column in gone if column in table])
     if "original" not in table:
-        table["original"] = [samples[row]._replace(path=paths[row]).name for row in done]
+        table["original"] = originals
     return table

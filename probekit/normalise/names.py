@@ -40,9 +40,24 @@ def names_of(samples: Sequence[Sample], root: Path, suffix: str) -> list[str]:
     return [f"{IMAGES}/{unique[sample]}" for sample in samples]
 
 
-def mask_name(name: str) -> str:
-    """Where the mask of a copy lies."""
-    return f"{MASKS}/{name.removeprefix(IMAGES + '/')}" + ("" if name.endswith(".png") else ".png")
+def mask_names(names: Sequence[str], masks: Sequence[str]) -> list[str]:
+    """Relative path of the mask of each copy; empty where there is none.
+
+    The boxes of one picture may have masks of their own: then each source has a place, with sixteen digits of its path.
+
+    Args:
+        names: of the copies, as `names_of` has them.
+        masks: paths of their sources; empty where there is none.
+    """
+    each = {(name, mask) for name, mask in zip(names, masks, strict=True) if mask}
+    several = Counter(name for name, _ in each)
+    return [_mask_name(name, mask if several[name] > 1 else "") if mask else ""
+            for name, mask in zip(names, masks, strict=True)]  # fmt: skip
+
+
+def _mask_name(name: str, apart: str) -> str:
+    name = f"{MASKS}/{name.removeprefix(IMAGES + '/')}"
+    return f"{name.removesuffix('.png')}~{_digits(apart, 16)}.png" if apart else f"{name.removesuffix('.png')}.png"
 
 
 def _name(sample: Sample, root: str, suffix: str) -> str:
@@ -65,5 +80,5 @@ def _safe(part: str) -> str:
     return _UNSAFE.sub("_", part)
 
 
-def _digits(text: str) -> str:
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:8]
+def _digits(text: str, count: int = 8) -> str:
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:count]

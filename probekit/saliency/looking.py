@@ -29,7 +29,7 @@ from probekit.saliency.network import Network, Shown, open_network
 from probekit.saliency.probing import FAKE, Explained, Probing, saved_probe, train_probes
 from probekit.saliency.result import ImageMap, SaliencyResult
 from probekit.saliency.settings import SaliencySettings
-from probekit.samples import Samples
+from probekit.samples import Samples, full_names
 from probekit.views import View
 
 if TYPE_CHECKING:
@@ -110,12 +110,12 @@ def look_with(
 def choose(probing: Probing, limit: int | None, seed: int) -> Int[np.ndarray, " k"]:
     """Row numbers of the images that are looked at: of each generator (real: of each domain) at most `limit`.
 
-    Every group gives one before any gives a second; within that, the order of a hash of seed and path. So the choice
-    depends on neither the order of the manifest nor the other images.
+    Every group gives one before any gives a second; within that, the order of a hash of seed and full name. So the
+    choice depends on neither the order of the manifest nor the other images.
     """
     rows = np.flatnonzero(probing.rows)
     own = probing.samples.iloc[rows]
-    digests = [hashlib.sha256(f"{seed}:{path}".encode()).digest() for path in own["path"]]
+    digests = [hashlib.sha256(f"{seed}:{name}".encode()).digest() for name in full_names(own)]
     table = pd.DataFrame({"row": rows, "digest": digests, "group": own["group"].astype(str).to_numpy()})
     table["maker"] = np.where(own["label"] == 0, REAL + "@" + own["domain"].astype(str), own["generator"].astype(str))
     table = table.sort_values("digest")
@@ -166,7 +166,7 @@ def _look(
 
 def _load(row: int, files: Samples, manifest: Manifest, probing: Probing, view: View) -> _Loaded:
     sample, table = files[row], probing.samples
-    name = sample._replace(path=str(table["path"].iloc[row])).name
+    (name,) = full_names(table.iloc[[row]])
     try:
         content = sources.read(sample)
         image = content.decode()
@@ -186,6 +186,7 @@ class _Looker:
 
     def __init__(self, probing: Probing, network: Network, settings: SaliencySettings) -> None:
         self.probing, self.network, self.settings = probing, network, settings
+        self.names = full_names(probing.samples)
         self.rows: dict[tuple[str, str], list[dict[str, Any]]] = {}
         self.maps: dict[tuple[str, str], list[ImageMap]] = {}
         self.failed: list[tuple[str, str]] = []
@@ -221,10 +222,11 @@ class _Looker:
         called = names[int(found.predicted[t, i])]
         if self.probing.task == "binary":
             called = FAKE if score > own.cuts[part] else REAL
-        columns = ("path", "generator", "domain", "label", "group")
+        columns = ("generator", "domain", "label", "group")
         return {
             "method": method,
             "train": own.train,
+            "path": self.names[one.row],
             **{name: self.probing.samples[name].iloc[one.row] for name in columns},
             "explained": names[int(found.chosen[t, i])],
             "score": score,

@@ -43,16 +43,17 @@ class SaliencyResult:
     samples: pd.DataFrame
     """Of the manifest, row numbers as in `maps`."""
     images: pd.DataFrame
-    """One row for each method, training set and image: method, train, path, generator, domain, label, group, explained
-    (class), score, bias, called, seen (share of the image that the view showed); where there is a mask, mask (its share
-    of the image), mask_seen (the share of it that the view showed) and the columns of `localisation.Localised`."""
+    """One row for each method, training set and image: method, train, path (with the member, frame or box that is
+    meant, so that no two images share one), generator, domain, label, group, explained (class), score, bias, called,
+    seen (share of the image that the view showed); where there is a mask, mask (its share of the image), mask_seen (the
+    share of it that the view showed) and the columns of `localisation.Localised`."""
     localisation: pd.DataFrame
     """One row for each method, training set and test set with masks: see `localisation.summarise`."""
     maps: Mapping[tuple[str, str], tuple[ImageMap, ...]] = field(repr=False)
     """(method, training set) → maps in the order of the rows of `images`."""
     tests: tuple[Pool, ...]
     failed: pd.DataFrame
-    """path, reason: images or masks that could not be read."""
+    """path (as in `images`), reason: images or masks that could not be read."""
     record: Mapping[str, JSONValue]
     """How the probes were chosen and evaluated."""
     facts: Mapping[str, Mapping[str, str]]

@@ -30,6 +30,7 @@ class Picture:
     saliency: Float[np.ndarray, "h w"]
     mask: Bool[np.ndarray, "h w"] | None
     path: str
+    """With the member, frame or box that is meant."""
     generator: str
     explained: str
     score: float
@@ -43,12 +44,12 @@ def sheet_rows(
 ) -> Int[np.ndarray, " k"]:
     """Numbers of the images (of that method and training set) that a sheet of the pair shows, fakes first.
 
-    The first in the order of a hash of the path, of every group one before any second: nothing is picked by hand.
+    The first in the order of a hash of the full name, of every group one before any second: nothing is picked by hand.
     """
     own = _images(result, method, train)
     rows = members(own, test, np.ones(len(own), dtype=bool))
     own = own[rows].assign(number=np.flatnonzero(rows))
-    own["digest"] = [hashlib.sha256(f"{result.settings.seed}:{path}".encode()).digest() for path in own["path"]]
+    own["digest"] = [hashlib.sha256(f"{result.settings.seed}:{name}".encode()).digest() for name in own["path"]]
     own = own.sort_values("digest")
     own["turn"] = own.groupby(["label", "group"]).cumcount()
     own = own.sort_values(["turn", "digest"])

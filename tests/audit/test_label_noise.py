@@ -34,6 +34,14 @@ def test_planted_wrong_labels_come_first():
     assert found.to_json()["candidates"] == len(found.candidates)
 
 
+def test_candidates_in_an_archive_are_named_by_their_members():
+    features = study(photos=100, strength=0.0, alike=False)
+    samples = features.samples.assign(path="a.zip", member=features.samples["path"])
+    found = label_noise(feature_set(samples, features.matrix), AuditSettings()).candidates
+    assert len(found) > 0
+    assert found["path"].tolist() == ("a.zip member=" + samples["member"].iloc[found["row"]]).tolist()
+
+
 def test_right_labels_of_classes_that_lie_apart_give_hardly_a_candidate():
     found = label_noise(study(photos=100, strength=8.0), AuditSettings())
     assert len(found.candidates) <= 2

@@ -1,6 +1,8 @@
 """Leaks: what is planted on both sides is found, and nothing else is."""
 
 import shutil
+import zipfile
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -12,6 +14,7 @@ from probekit.audit.leaks import copies, divided_groups, pair_table, sides
 from probekit.audit.near_duplicates import alike, near_in_features, standing_out
 from probekit.audit.pictures import correlation, luminance, perceptual_hash
 from tests.audit.pictures import data_set, drawn, files_of, jpeg, manifest_of, write
+from tests.trials.studies import feature_set
 
 QUICK = AuditSettings(bootstrap=0, trees=5, trees_alone=2)
 
@@ -43,6 +46,39 @@ def test_a_planted_duplicate_is_found_with_both_names(tmp_path):
     assert {pair["path_a"], pair["path_b"]} == {"real/000.jpg", "real/copy.jpg"}
     assert result.verdict == "bad"
     assert "real/copy.jpg" in leaks(result)[0].sentence
+
+
+def test_a_pair_that_two_models_find_near_is_one_pair(tmp_path):
+    table = data_set(tmp_path)
+    files = files_of(tmp_path, table, tmp_path / "cache")
+    rng = np.random.default_rng(0)
+    features = rng.normal(size=(len(table), 32))
+    train, test = (np.flatnonzero(table["split"] == split)[0] for split in ("train", "test"))
+    features[test] = features[train]
+    one = feature_set(files.table, features)
+    other = replace(one, sources=(replace(one.sources[0], model="npr"),))
+    result = audit(files, QUICK, [one, other])
+    near = result.pairs[result.pairs["kind"] == FEATURES]
+    assert len(near) == 2
+    assert near["features"].nunique() == 2
+    (finding,) = [finding for finding in leaks(result) if finding.severity == "warn"]
+    assert finding.numbers == {"kind": FEATURES, "pairs": 1}
+    assert finding.sentence.startswith("1 more pair of")
+    assert result.to_json()["pairs_across"] == {FEATURES: 1}
+
+
+def test_copies_in_one_archive_are_named_by_their_members(tmp_path):
+    table = data_set(tmp_path)
+    shutil.copy(tmp_path / "real/000.jpg", tmp_path / "real/copy.jpg")
+    table = planted(table, "real/copy.jpg", 0, "real", "test", "other")
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        for path in table["path"]:
+            archive.write(tmp_path / path, path)
+    table = table.assign(member=table["path"], path="a.zip")
+    result = audit(files_of(tmp_path, table, tmp_path / "cache"), QUICK)
+    (pair,) = result.pairs.to_dict("records")
+    assert {pair["path_a"], pair["path_b"]} == {"a.zip member=real/000.jpg", "a.zip member=real/copy.jpg"}
+    assert "(a.zip member=real/000.jpg and a.zip member=real/copy.jpg)" in leaks(result)[0].sentence
 
 
 def test_a_copy_on_the_same_side_counts_twice_and_is_no_leak(tmp_path):

@@ -8,7 +8,7 @@ from probekit.audit import AuditSettings, align, audit, find_shortcuts
 from probekit.audit.forest import forest_trials
 from probekit.audit.matching import cells, matched_rows
 from probekit.audit.properties import PROPERTIES
-from probekit.audit.shortcuts import ALL_SAMPLES, MATCHED
+from probekit.audit.shortcuts import ALL_SAMPLES, MATCHED, _matched
 from probekit.audit.study import ATTRIBUTION, Study
 from probekit.protocols import partitions
 from probekit.trials import TrainingSet
@@ -107,6 +107,22 @@ def test_features_are_joined_by_identity_whatever_their_order():
     order = np.random.default_rng(0).permutation(len(samples))
     shuffled = feature_set(features.samples.iloc[order].reset_index(drop=True), features.matrix[order])
     np.testing.assert_array_equal(align(shuffled, samples)[0].matrix, features.matrix)
+
+
+@pytest.mark.parametrize("name", ["path", "member"])
+def test_the_matched_subset_does_not_depend_on_the_order_of_the_manifest(name):
+    samples = study().samples
+    samples = samples[(samples["generator"] == "real") | (np.arange(len(samples)) % 2 == 0)].reset_index(drop=True)
+    if name == "member":
+        samples = samples.assign(member=samples["path"], path="a.zip")
+
+    def drawn(table):
+        properties = with_files(table)[[*PROPERTIES]]
+        matched = _matched(Study.of(table, QUICK), properties)["lama"]
+        return set(table.loc[matched, name])
+
+    assert 0 < len(drawn(samples)) < len(samples)
+    assert drawn(samples) == drawn(samples[::-1].reset_index(drop=True))
 
 
 def test_matched_samples_have_the_same_properties_cell_by_cell_and_split_by_split():

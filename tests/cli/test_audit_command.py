@@ -26,7 +26,7 @@ def small(type_, tmp_path):
 def test_an_audit_needs_no_features_and_says_first_what_is_wrong(small, type_):
     said = type_(QUICK)
     assert said.code == 0, said.err
-    assert said.out.startswith("Audit of small, 60 images: do not believe")
+    assert said.out.startswith("Audit of small, 60 images: Do not believe this data set’s numbers yet.")
     first = said.out.splitlines()[1]
     assert "bad" in first
     assert "File properties alone tell lama from real: AUC 1.000" in said.out

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import zipfile
 
 import numpy as np
 import pandas as pd
@@ -189,6 +190,43 @@ def test_a_manifest_without_masks_gives_pictures_and_says_why_there_are_no_score
             (salient / "manifests" / f"bare.{end}").unlink()
     assert done.code == 0
     assert "no image that was looked at has a mask" in done.err
+
+
+def test_images_in_an_archive_are_counted_each(type_, salient, tmp_path, monkeypatch):
+    monkeypatch.chdir(salient)
+    table = pd.read_csv(salient / "manifests" / "salient.csv").drop(columns="mask")
+    table = table[table["generator"] != "green"]
+    with zipfile.ZipFile(salient / "images" / "all.zip", "w") as archive:
+        for path in table["path"]:
+            archive.write(salient / "images" / path, path)
+    table = table.assign(member=table["path"], path="all.zip")
+    table.to_csv(salient / "manifests" / "packed.csv", index=False)
+    shutil.copy(salient / "manifests" / "salient.json", salient / "manifests" / "packed.json")
+    options = "--model hf:vit --view squash --manifest packed --dtype float32"
+    try:
+        done = type_(f"probekit extract {options} --taps mean")
+        assert done.code == 0, done.err
+        options = "--train red --test red --model hf:vit#mean --limit 0 --folds 3 --manifest packed --no-sheets"
+        found = answer(type_(f"probekit saliency {options} --runs {tmp_path} --json"))
+        said = type_(f"probekit saliency {options} --runs {tmp_path / 'said'}")
+    finally:
+        for file in ("manifests/packed.csv", "manifests/packed.json", "images/all.zip"):
+            (salient / file).unlink()
+    assert found["runs"][0]["n_images"] == 2 * GROUPS
+    rows = pd.read_parquet(run_of(tmp_path) / "tables" / "saliency.parquet")
+    assert set(rows["path"]) == {f"all.zip member={member}" for member in table["member"]}
+    counts = dict(line.split() for line in said.out.splitlines() if line.startswith(("red ", "real ")))
+    assert counts == {"red": str(GROUPS), "real": str(GROUPS)}
+
+
+def test_trained_probes_without_folds_look_only_at_the_test_split(look, salient, tmp_path):
+    table = pd.read_csv(salient / "manifests" / "salient.csv")
+    expected = set(table.loc[(table["split"] == "test") & table["generator"].isin(["real", "red"]), "path"])
+    assert 0 < len(expected) < 2 * GROUPS
+    found = answer(look("--train red --test red --model hf:vit#mean --limit 0 --folds 0 --json --no-sheets", tmp_path))
+    assert found["runs"][0]["evaluation"] == "train → test split"
+    rows = pd.read_parquet(run_of(tmp_path) / "tables" / "saliency.parquet")
+    assert set(rows["path"]) == expected
 
 
 def test_the_report_shows_the_gallery_and_the_verdicts(look, tmp_path):

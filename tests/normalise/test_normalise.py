@@ -1,6 +1,7 @@
 """Normalised copies: one size, one format, nothing lost on the way and nothing overwritten."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -131,7 +132,7 @@ def test_a_second_run_keeps_what_is_finished_and_copies_what_changed(mixed, tmp_
     again = normalise(mixed, "even", to, SMALL)
     assert (again.written, again.kept) == (2, 2)
     after = bytes_below(to)
-    assert {name for name in after if after[name] != before[name]} == {"images/real/b.jpg"}
+    assert {name for name in after if after[name] != before[name]} == {"images/real/b.jpg", "copies.jsonl"}
 
 
 def test_a_kill_leaves_no_half_copy_under_a_name(mixed, tmp_path, monkeypatch):
@@ -215,6 +216,69 @@ def test_a_kept_box_moves_along_and_is_clipped(tmp_path):
     assert table["path"].nunique() == 1
     with pytest.raises(ImageError, match="outside the central square"):
         Window(20, 0, 60, 30).move((0, 0, 20, 60))
+
+
+def test_boxes_of_one_picture_keep_the_masks_that_are_theirs(tmp_path):
+    manifest = boxed(tmp_path)
+    halves = []
+    for name, columns in (("left", slice(0, 50)), ("right", slice(50, 100))):
+        halves.append(np.zeros((60, 100), np.uint8))
+        halves[-1][:, columns] = 255
+        Image.fromarray(halves[-1]).save(tmp_path / f"{name}.png")
+    table = manifest.table.assign(mask=["left.png", "right.png"])
+    third = table.iloc[[0]].assign(x0=40, x1=60)  # the same mask again
+    manifest = replace(manifest, table=pd.concat([table, third], ignore_index=True))
+    copied = normalise(manifest, "even", tmp_path / "out", NormaliseSettings(size=30, boxes="keep"))
+    found = [np.asarray(Image.open(tmp_path / "out" / mask)) for mask in copied.manifest.table["mask"]]
+    for mask, half in zip(found, (0, 1, 0), strict=True):
+        np.testing.assert_array_equal(mask[:, :15], 0 if half else 255)
+        np.testing.assert_array_equal(mask[:, 15:], 255 if half else 0)
+    assert len(list((tmp_path / "out" / "masks").iterdir())) == 2
+    again = normalise(manifest, "even", tmp_path / "out", NormaliseSettings(size=30, boxes="keep"))
+    assert (again.written, again.kept) == (0, 3)
+
+
+def written_at_noon(path, content):
+    write(path, content)
+    os.utime(path, (43200, 43200))
+
+
+def test_a_folder_of_copies_of_another_root_is_refused(tmp_path):
+    for seed, root in enumerate(("one", "two")):
+        written_at_noon(tmp_path / root / "a.jpg", jpeg(drawn(seed)))
+    normalise(manifest_of(tmp_path / "one", ["a.jpg"]), "even", tmp_path / "even", SMALL)
+    with pytest.raises(UsageError, match="below another folder"):
+        normalise(manifest_of(tmp_path / "two", ["a.jpg"]), "even", tmp_path / "even", SMALL)
+
+
+def test_a_source_of_another_size_is_copied_again_though_its_time_is_the_same(tmp_path):
+    manifest = manifest_of(tmp_path / "in", ["a.jpg"])
+    written_at_noon(tmp_path / "in/a.jpg", jpeg(drawn(0)))
+    normalise(manifest, "even", tmp_path / "even", SMALL)
+    written_at_noon(tmp_path / "in/a.jpg", jpeg(drawn(1, (96, 96))))
+    again = normalise(manifest, "even", tmp_path / "even", SMALL)
+    assert (again.written, again.kept) == (1, 0)
+    normalise(manifest, "even", tmp_path / "fresh", SMALL)
+    assert bytes_below(tmp_path / "even" / "images") == bytes_below(tmp_path / "fresh" / "images")
+
+
+def test_a_mask_from_another_file_is_copied_again_though_its_time_and_size_are_the_same(tmp_path):
+    drawn(0).save(tmp_path / "a.png")
+    for name, level in (("black", 0), ("white", 255)):
+        Image.new("L", (64, 64), level).save(tmp_path / f"{name}.bmp")
+        os.utime(tmp_path / f"{name}.bmp", (43200, 43200))
+    for name, level in (("black", 0), ("white", 255)):
+        copied = normalise(manifest_of(tmp_path, ["a.png"], mask=f"{name}.bmp"), "even", tmp_path / "out", SMALL)
+        found = np.asarray(Image.open(tmp_path / "out" / copied.manifest.table["mask"][0]))
+        assert (found == level).all()
+
+
+def test_a_line_that_a_kill_cut_off_means_that_the_copy_is_made_again(mixed, tmp_path):
+    normalise(mixed, "even", tmp_path / "even", SMALL)
+    ledger = tmp_path / "even" / "copies.jsonl"
+    ledger.write_bytes(ledger.read_bytes()[:-9])
+    again = normalise(mixed, "even", tmp_path / "even", SMALL)
+    assert (again.written, again.kept) == (1, 3)
 
 
 def test_folders_that_hold_something_else_are_refused(mixed, tmp_path):

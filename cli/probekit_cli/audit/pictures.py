@@ -1,11 +1,10 @@
 """What `probekit audit` draws: pairs and candidates as pictures, properties beside the model, and histograms."""
 
-import io
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    import numpy as np
+from probekit_cli import thumbnails
 
+if TYPE_CHECKING:
     from probekit.audit import AuditResult
     from probekit.figures import Thumbnail
     from probekit_cli.questions import Session
@@ -74,8 +73,9 @@ def _titled(words: str) -> str:
 
 def _pairs(session: "Session", result: "AuditResult") -> None:
     from probekit import figures
+    from probekit.audit import each_once
 
-    across = result.pairs[result.pairs["across"]]
+    across = each_once(result.pairs[result.pairs["across"]])
     for kind, own in across.groupby("kind", sort=False):
         sets = [
             [_thumbnail(result, row[side], row[f"generator_{side}"], note)
@@ -108,19 +108,4 @@ def _candidates(session: "Session", result: "AuditResult") -> None:
 def _thumbnail(result: "AuditResult", row: int, name: str, note: str) -> "Thumbnail":
     from probekit.figures import Thumbnail
 
-    return Thumbnail(_pixels(result, row), name, note)
-
-
-def _pixels(result: "AuditResult", row: int) -> "np.ndarray | None":
-    """The image, small; None if it is gone since it was read."""
-    import numpy as np
-    from PIL import Image
-
-    from probekit import sources
-    from probekit.errors import ImageError
-
-    try:
-        jpeg = sources.thumbnail(result.files.sample(row), SIDE)
-    except ImageError:
-        return None
-    return np.asarray(Image.open(io.BytesIO(jpeg)).convert("RGB"))
+    return Thumbnail(thumbnails.pixels(result.files.sample(row), SIDE), name, note)

@@ -11,11 +11,6 @@ if TYPE_CHECKING:
     from probekit_cli.questions import Session
 
 LOOKS = {"bad": ("✗ bad ", "bold red"), "warn": ("! warn", "yellow"), "good": ("✓ good", "green")}
-VERDICTS = {
-    "bad": "do not believe this data set's numbers yet",
-    "warn": "look at these before publishing",
-    "good": "nothing was found that would flatter a probe",
-}
 MOST_PAIRS = 10
 
 
@@ -57,6 +52,8 @@ def answer(session: "Session", result: "AuditResult") -> None:
 def _verdict(name: str, result: "AuditResult") -> None:
     from rich.table import Table
     from rich.text import Text
+
+    from probekit.audit import VERDICTS
 
     console = output.stdout()
     title = f"Audit of {name}, {output.count(len(result.files.table), 'image')}: {VERDICTS[result.verdict]}"
@@ -108,7 +105,9 @@ def _alone(result: "AuditResult") -> None:
 
 
 def _pairs(result: "AuditResult") -> None:
-    pairs = result.pairs.sort_values("across", ascending=False, kind="stable")
+    from probekit.audit import each_once
+
+    pairs = each_once(result.pairs).sort_values("across", ascending=False, kind="stable")
     shown = pairs.head(MOST_PAIRS)[["kind", "value", "side_a", "path_a", "side_b", "path_b"]]
     short = _shortened(shown)
     more = f" (the first {MOST_PAIRS} of {len(pairs):,})" if len(pairs) > MOST_PAIRS else ""

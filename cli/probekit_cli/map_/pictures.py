@@ -3,6 +3,7 @@
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from probekit_cli import thumbnails
 from probekit_cli.map_.asked import ATTRIBUTION, OUTCOME, Asked
 
 if TYPE_CHECKING:
@@ -10,7 +11,6 @@ if TYPE_CHECKING:
 
     from probekit.features import FeatureSet
     from probekit.figures import Extension
-    from probekit.samples import Samples
     from probekit_cli.questions import Session
 
 THUMBNAILS = 3000  # images; more would make the page too heavy to open
@@ -22,7 +22,7 @@ def draw(
 ) -> None:
     """The picture in every format, and the page."""
     from probekit import reports
-    from probekit.samples import Samples
+    from probekit.samples import Samples, full_names
 
     plain = asked.colour == "generator"
     name, heading = ("map", title) if plain else (f"map-by-{asked.colour}", f"{title} · by {asked.colour}")
@@ -30,10 +30,9 @@ def draw(
     for extension in asked.extensions:
         session.figure(name, _picture(asked, points, heading, caption, extension), words, features, extension)
     samples = Samples.of_rows(replace(session.where.manifest, table=points))
-    paths = zip(samples, points["path"], strict=True)
-    named = points.assign(path=[sample._replace(path=path).name for sample, path in paths])
-    thumbnails = _thumbnails(samples) if len(points) <= THUMBNAILS else None
-    page = reports.map_page(named, title, thumbnails, caption, colour=asked.column, seed=asked.settings.seed)
+    named = points.assign(path=full_names(points))
+    small = [thumbnails.jpeg(sample, THUMBNAIL_SIDE) for sample in samples] if len(points) <= THUMBNAILS else None
+    page = reports.map_page(named, title, small, caption, colour=asked.column, seed=asked.settings.seed)
     session.figure("map", page.encode(), words, features, extension="html")
 
 
@@ -63,17 +62,3 @@ def _picture(asked: Asked, points: "pd.DataFrame", title: str, caption: str, ext
         seed=asked.settings.seed,
         extension=extension,
     )
-
-
-def _thumbnails(samples: "Samples") -> list[bytes | None]:
-    """A small JPEG of each sample; None for files that are gone."""
-    from probekit import sources
-    from probekit.errors import ImageError
-
-    found: list[bytes | None] = []
-    for sample in samples:
-        try:
-            found.append(sources.thumbnail(sample, THUMBNAIL_SIDE))
-        except ImageError:  # gone since its features were extracted: the map does without its picture
-            found.append(None)
-    return found

@@ -1,8 +1,9 @@
 """What `probekit retrieve` draws: first neighbours, rank curves, pools, DET curves and contact sheets."""
 
-import io
 from dataclasses import replace
 from typing import TYPE_CHECKING
+
+from probekit_cli import thumbnails
 
 if TYPE_CHECKING:
     import numpy as np
@@ -110,21 +111,10 @@ def _sheet_row(row: "SheetRow", samples: "Samples") -> "list[Thumbnail]":
     ]
 
 
+def _pixels(samples: "Samples", row: int) -> "np.ndarray | None":
+    return thumbnails.pixels(samples[row], SIDE)
+
+
 def _file(samples: "Samples", row: int) -> str:
     """The file, with its folder, which may tell generators apart."""
     return "/".join(samples.name(row).split("/")[-2:])
-
-
-def _pixels(samples: "Samples", row: int) -> "np.ndarray | None":
-    """The image, small; None if it is gone since its features were extracted."""
-    import numpy as np
-    from PIL import Image
-
-    from probekit import sources
-    from probekit.errors import ImageError
-
-    try:
-        jpeg = sources.thumbnail(samples[row], SIDE)
-    except ImageError:
-        return None
-    return np.asarray(Image.open(io.BytesIO(jpeg)).convert("RGB"))

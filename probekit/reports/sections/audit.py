@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from statistics import median
 from typing import Any, Literal
 
+from probekit.audit import VERDICTS
 from probekit.reports.matrices import pair_matrix
 from probekit.reports.runs import Run
 from probekit.reports.section import Alert, Headline, Section, sections
@@ -13,11 +14,6 @@ Part = Mapping[str, Any]
 
 PROPERTIES, ALL = "file properties", "all"
 SEVERITIES: dict[str, Literal["serious", "caution"]] = {"bad": "serious", "warn": "caution"}
-VERDICTS = {
-    "bad": "Do not believe this data set’s numbers yet.",
-    "warn": "Look at these before publishing.",
-    "good": "Nothing was found that would flatter a probe.",
-}
 
 
 @sections.add("audit")
