@@ -12,6 +12,8 @@ from probekit.figures import OUTCOME_COLOURS, classes_of, is_scale
 from probekit.maps.sampling import stratified
 from probekit.reports.template import render
 
+ON_PAGE = OUTCOME_COLOURS | {"not tested": "rgb(138 143 152 / .35)"}
+"""A solid pale grey recedes on white alone, a faint one on dark pages, too."""
 REQUIRED = {"path", "generator", "x", "y"}
 NO_COLOURING = {"path", "x", "y", "label", "model", "tap", "placed"}
 MOST_CLASSES = 60
@@ -122,7 +124,7 @@ def _colouring(name: str, column: pd.Series) -> dict[str, Any]:
     place = np.full(len(found), len(order))
     place[order] = np.arange(len(order))
     classes = [str(found[number]) for number in order] + [f"{len(rest)} other classes"] * bool(rest)
-    colours = {each: OUTCOME_COLOURS[each] for each in classes} if set(classes) <= OUTCOME_COLOURS.keys() else {}
+    colours = {each: ON_PAGE[each] for each in classes} if set(classes) <= ON_PAGE.keys() else {}
     return {"name": name, "classes": classes, "codes": place[codes].tolist(), "rest": bool(rest), "colours": colours}
 
 
