@@ -13,7 +13,7 @@ from probekit.audit.pictures import HASH_BYTES, Luminance, correlation, luminanc
 from probekit.audit.reading import BATCH, Files
 from probekit.audit.settings import AuditSettings
 from probekit.errors import ImageError
-from probekit.neighbours import Gallery, hamming_pairs
+from probekit.neighbours import Gallery, hamming_pairs, pairs_above
 from probekit.parallel import processors
 
 LEAST = 0.95
@@ -22,6 +22,8 @@ SPREADS = 5.0
 """How far a pair must stand out, in lower spreads (see `standing_out`)."""
 BLUNT = 0.8
 """Median cosine to the nearest sample beyond which features do not know pictures apart."""
+MOST = 1000
+"""Samples up to which all pairs of them are listed."""
 SAME = 1 - 1e-6
 """Cosine of features that are the same but for rounding."""
 
@@ -52,7 +54,9 @@ def alike(files: Files, settings: AuditSettings, on_pair: Callable[[int, int], N
 
 
 def near_in_features(features: Features, table: pd.DataFrame, folds: int) -> pd.DataFrame:
-    """Samples whose nearest other on another side stands out, as a table of pairs; `value` is the z-scored cosine.
+    """Pairs on different sides that are nearer than `standing_out` says; `value` is the z-scored cosine.
+
+    Of more than `MOST` samples with such a pair each stands with its nearest only: a set full of copies has too many.
 
     Args:
         features: one row a sample.
@@ -65,7 +69,12 @@ def near_in_features(features: Features, table: pd.DataFrame, folds: int) -> pd.
     unit = ((wide - wide.mean(axis=0)) / np.where(spread > 0, spread, 1.0)).astype(np.float32)
     nearest = Gallery.of(unit, side).search(unit, 1, side)
     row, similarity = nearest.indices[:, 0], nearest.similarities[:, 0].astype(np.float64)
-    found = np.flatnonzero((row >= 0) & (similarity >= standing_out(similarity[row >= 0])))
+    bar = standing_out(similarity[row >= 0])
+    found = np.flatnonzero((row >= 0) & (similarity >= bar))
+    if len(found) <= MOST:  # both of a pair that reaches the bar are among these
+        above = pairs_above(unit[found], side[found], bar)
+        a, b = found[above["i"].to_numpy()], found[above["j"].to_numpy()]
+        return pair_table(table, side, FEATURES, a, b, above["similarity"].to_numpy(np.float64))
     pairs = {tuple(sorted((i, int(row[i])))): float(similarity[i]) for i in found.tolist()}
     order = sorted(pairs, key=lambda pair: (-pairs[pair], pair))
     a, b = np.array(order, np.int64).reshape(-1, 2).T

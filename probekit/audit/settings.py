@@ -35,7 +35,7 @@ class AuditSettings:
             raise UsageError(f"--alike {self.alike:g}: a correlation above 0, at most 1.")
         if min(self.trees, self.trees_alone) < 1:
             raise UsageError(f"--trees {min(self.trees, self.trees_alone)}: a forest has at least one.")
-        self.trial  # noqa: B018  # refuses what no probe can be asked with
+        _ = self.trial  # which refuses what no probe can be asked with
 
     @cached_property
     def trial(self) -> TrialSettings:

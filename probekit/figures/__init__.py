@@ -4,7 +4,9 @@
     scatter.py         maps of samples, by class or by value
     columns.py         whether a column is classes or a scale
     distributions.py   histograms of scores
-    curves.py          a value against the block it was read from, or against the number of examples
+    layer_curves.py    a value against the block that features were read from
+    shot_curves.py     a value against the number of training examples
+    number_axis.py     what both have in common
     rank_curves.py     the share of queries found by rank
     contact_sheets.py  queries and their neighbours, pairs of pictures, to look at
     bars.py            values side by side with their intervals
@@ -24,13 +26,14 @@ from probekit.figures.bars import interval_bars
 from probekit.figures.calibration import reliability
 from probekit.figures.columns import classes_of, is_scale
 from probekit.figures.contact_sheets import Thumbnail, contact_sheet, picture_sheet
-from probekit.figures.curves import layer_curves, shot_curves
 from probekit.figures.distributions import histograms
 from probekit.figures.heat_maps import confusion, difference_matrix, matrix, robustness, square
+from probekit.figures.layer_curves import layer_curves
 from probekit.figures.overlays import Overlay, overlay, overlay_sheet
 from probekit.figures.rank_curves import rank_curves
 from probekit.figures.rates import IDENTIFICATION, det_curves, roc_curves
 from probekit.figures.scatter import OUTCOME_COLOURS, scatter_map, scatter_values
+from probekit.figures.shot_curves import shot_curves
 from probekit.figures.style import (
     CLASS_COLOURS,
     CLASS_MARKERS,

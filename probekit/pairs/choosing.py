@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from probekit.errors import UsageError
-from probekit.fingerprint import JSONValue
+from probekit.fingerprint import JSONValue, plain_object
 from probekit.pairs.result import PairResult
 
 
@@ -95,7 +95,7 @@ def _names(results: Sequence[PairResult]) -> list[str]:
 
 def _threshold(chosen: Mapping[str, PairResult]) -> JSONValue:
     """The record of the thresholds of the chosen features' probes."""
-    records = {train: dict(one.selection["threshold"]) for train, one in chosen.items()}  # type: ignore[arg-type]  # an object, as `answer` made it
+    records = {train: plain_object(one.selection["threshold"]) for train, one in chosen.items()}
     by = "; ".join(dict.fromkeys(str(record["by"]) for record in records.values()))
-    values = {train: dict(record["values"])[train] for train, record in records.items()}
+    values = {train: plain_object(record["values"])[train] for train, record in records.items()}
     return next(iter(records.values())) | {"by": by, "values": values}

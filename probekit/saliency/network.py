@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -20,7 +20,9 @@ from probekit.perturbations import parse_chain
 from probekit.views import View
 
 if TYPE_CHECKING:
+    import torch
     from torch import Tensor
+    from torch.utils.hooks import RemovableHandle
 
 
 @dataclass(frozen=True, eq=False)
@@ -164,7 +166,7 @@ def open_network(block: Block, weights: Mapping[str, Path], device: str | None) 
 class Layer:
     """What a module puts out or takes in, seen as a map (b, channels, side, side)."""
 
-    module: Any
+    module: "torch.nn.Module"
     side: str
     """`output` or `input`."""
     tokens: int
@@ -172,13 +174,13 @@ class Layer:
     title: str
     """`output of block 10`."""
 
-    def through(self, lens: Any) -> Any:  # noqa: ANN401  # modules of torch, hooks without a public type
-        """Let the map pass through `lens`, a module that changes nothing, whenever the network runs; a hook."""
+    def through(self, lens: "Callable[[Tensor], Tensor]") -> "RemovableHandle":
+        """Let the map pass through `lens`, which changes nothing, whenever the network runs; what ends that."""
 
-        def output(module: object, args: object, out: Any) -> Any:  # noqa: ANN401
+        def output(module: object, args: object, out: object) -> object:
             return self._replaced(out, lens)
 
-        def taken(module: object, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:  # noqa: ANN401
+        def taken(module: object, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
             if args:
                 return (self._replaced(args[0], lens), *args[1:]), kwargs
             first = next(iter(kwargs))
@@ -188,10 +190,10 @@ class Layer:
             return self.module.register_forward_pre_hook(taken, with_kwargs=True)
         return self.module.register_forward_hook(output)
 
-    def _replaced(self, value: Any, lens: Any) -> Any:  # noqa: ANN401
+    def _replaced(self, value: object, lens: "Callable[[Tensor], Tensor]") -> object:
         if isinstance(value, tuple):
             return (self._replaced(value[0], lens), *value[1:])
-        return seen_through(value, lens, self.tokens, self.width)
+        return seen_through(cast("Tensor", value), lens, self.tokens, self.width)
 
 
 def seen_through(value: "Tensor", lens: "Callable[[Tensor], Tensor]", tokens: int, width: int) -> "Tensor":

@@ -4,8 +4,9 @@ shown.py     what is printed
 pictures.py  what is drawn
 """
 
-from collections.abc import Callable
-from typing import Annotated
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Annotated, Any
 
 import typer
 
@@ -51,8 +52,9 @@ def audit(
     from probekit_cli.audit import pictures, shown
 
     where = Where(manifest, model, taps, selector(view, precision, store, perturb, "mean"), allow_missing, cache, runs)
-    given = {name: value for name, value in (("distance", distance), ("alike", alike)) if value is not None}
-    settings = AuditSettings(probe=probe, folds=where.folds(folds), seed=seed, bootstrap=bootstrap, **given)  # type: ignore[arg-type]  # names with their values
+    given: dict[str, Any] = {"distance": distance, "alike": alike}
+    given = {name: value for name, value in given.items() if value is not None}
+    settings = AuditSettings(probe=probe, folds=where.folds(folds), seed=seed, bootstrap=bootstrap, **given)
     with output.progress("reading files") as show:
         files = read_files(where.manifest, cache, on_file=show)
     with questions.session("audit", settings, where, features_needed=False) as session:
@@ -68,22 +70,17 @@ def audit(
         raise typer.Exit(1)
 
 
-class _steps:  # noqa: N801  # a context manager, used as a function is
+@contextmanager
+def _steps() -> Iterator[Callable[[str, int, int], None]]:
     """Progress of one step after another, each under its own name."""
-
-    def __enter__(self) -> Callable[[str, int, int], None]:
-        from contextlib import ExitStack
-
-        self._open, self._what = ExitStack(), ""
-        self._show: Callable[[int, int], None] = lambda *_: None
+    showing: dict[str, Callable[[int, int], None]] = {}
+    with ExitStack() as stack:
 
         def say(what: str, done: int, total: int) -> None:
-            if what != self._what:
-                self._open.close()
-                self._what, self._show = what, self._open.enter_context(output.progress(what))
-            self._show(done, total)
+            if what not in showing:
+                stack.close()
+                showing.clear()
+                showing[what] = stack.enter_context(output.progress(what))
+            showing[what](done, total)
 
-        return say
-
-    def __exit__(self, *_: object) -> None:
-        self._open.close()
+        yield say

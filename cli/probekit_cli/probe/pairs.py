@@ -45,6 +45,7 @@ def answer(overview: Overview, asked: Asked, every: "Sequence[PairSettings]", sh
 def _choose(overview: Overview, asked: Asked, found: "Sequence[tuple[FeatureSet, PairResult]]", probe: str) -> None:
     """The answer of the features that each training set's selection loss chose; their probes are kept with them."""
     from probekit.features import Source
+    from probekit.fingerprint import plain_object
     from probekit.pairs import choose_features
 
     session = overview.session
@@ -54,7 +55,7 @@ def _choose(overview: Overview, asked: Asked, found: "Sequence[tuple[FeatureSet,
         saved.keep(session, asked, features, replace(result, trials=own))
     label = replace(found[0][0], sources=(Source(**chosen.source, address=""),))
     matrix.record(overview, asked, label, replace(chosen, trials={}), f"-{probe}")
-    for train, name in dict(chosen.selection["features"]).items():  # type: ignore[arg-type]  # an object, as `choose_features` made it
+    for train, name in plain_object(chosen.selection["features"]).items():
         session.remark(f"chosen for {train}: {name}")
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from probekit.reports.runs import Run
 from probekit.reports.section import Headline, Section, sections
-from probekit.reports.text import number
+from probekit.reports.text import is_number, number
 
 MANY = 8
 """Up to so many pairs are told one by one."""
@@ -104,5 +104,5 @@ def _shown(row: Part) -> dict[str, Any]:
     }
 
 
-def _signed(value: Any) -> str:  # noqa: ANN401  # a number of a JSON file, or null
-    return "–" if value is None else f"{value:+.3f}"
+def _signed(value: object) -> str:
+    return f"{value:+.3f}" if is_number(value) else "–"

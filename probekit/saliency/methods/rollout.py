@@ -7,7 +7,7 @@ averaged. Attention is recomputed beside the network from the queries and keys t
 computes, fused kernels included, stays as it is.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -97,14 +97,20 @@ def _attention(network: Network, pixels: "Tensor", shown: Shown) -> "tuple[list[
     return [own[0] for own in found.values()], features.cpu().numpy()
 
 
-def _watching(keep: Any) -> "TorchFunctionMode":  # noqa: ANN401  # a callable that gives nothing or None
+def _watching(keep: "Callable[[Tensor], object]") -> "TorchFunctionMode":
     """A mode that calls `keep` with the head mean of every attention that is computed."""
     import torch
     from torch.nn import functional
     from torch.overrides import TorchFunctionMode
 
     class Watch(TorchFunctionMode):
-        def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:  # noqa: ANN401
+        def __torch_function__(
+            self,
+            function: Callable[..., Any],
+            types: object,
+            args: tuple[Any, ...] = (),
+            kwargs: dict[str, Any] | None = None,
+        ) -> object:
             given = dict(kwargs or {})
             if function is functional.multi_head_attention_forward:
                 out, weights = function(*args, **given | {"need_weights": True, "average_attn_weights": True})
