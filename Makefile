@@ -9,7 +9,7 @@ EXTRAS := $(VENV)/.extras
 
 help:
 	@echo "make demo       the whole road on real photographs, offline (creates $(VENV) first)"
-	@echo "make test       the test suite; make test-slow runs the marked, longer tests"
+	@echo "make test       the test suite (needs a C++ compiler, for PaCMAP); make test-slow runs the marked, longer tests"
 	@echo "make check      ruff, mypy --strict, import-linter, codespell"
 	@echo "make bench      speed and memory, side by side with peers (about half an hour); make bench ONLY='NAME --quick' …"
 	@echo "make lock       refresh constraints.txt from pyproject.toml"

@@ -191,6 +191,22 @@ def test_a_copy_that_only_the_features_know_is_found():
     assert len(near_in_features(features.astype(np.float32), table.assign(split="train"), 0)) == 0
 
 
+def test_all_pairs_of_several_copies_are_listed_until_they_are_too_many(monkeypatch):
+    features, table = clouds()
+    features[[8, 18]] = features[9]  # 8 and 18 are in test, 9 in train
+    table.loc[18, "split"] = table.loc[8, "split"]
+    pairs = near_in_features(features.astype(np.float32), table, 0)
+    assert pairs[["a", "b"]].to_numpy().tolist() == [[8, 9], [9, 18]]
+    monkeypatch.setattr("probekit.audit.near_duplicates.MOST", 2)
+    nearest = near_in_features(features.astype(np.float32), table, 0)[["a", "b"]].to_numpy().tolist()
+    assert nearest == [[8, 9], [9, 18]]
+    table.loc[19, "split"] = table.loc[9, "split"]
+    features[19] = features[9]
+    assert len(near_in_features(features.astype(np.float32), table, 0)) < 4
+    monkeypatch.undo()
+    assert len(near_in_features(features.astype(np.float32), table, 0)) == 4
+
+
 def test_identical_features_are_found_even_where_every_sample_has_a_copy():
     features, table = clouds(100)
     twice = np.concatenate([features, features])
