@@ -25,7 +25,7 @@ $(READY): pyproject.toml constraints.txt
 
 # What only the tests need: PaCMAP builds a C++ extension, which a newcomer's first two commands do without.
 $(EXTRAS): $(READY)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,umap,pacmap]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,lora,pacmap,ray,remote,umap]'
 	@touch $(EXTRAS)
 
 demo: $(READY)
