@@ -24,6 +24,7 @@ from probekit_cli import (
     report,
     retrieve,
     saliency,
+    study,
 )
 
 
@@ -65,6 +66,7 @@ app.command("tsne", hidden=True)(map_.map_)
 app.command()(compare.compare)
 app.command()(audit.audit)
 app.command()(saliency.saliency)
+app.add_typer(study.app, name="study")
 app.command()(report.report)
 
 

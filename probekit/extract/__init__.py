@@ -24,7 +24,7 @@ from probekit.extract.devices import extract_on
 from probekit.extract.process import Job, extract_here
 from probekit.extract.results import ExtractResult, ModelExtraction, merged
 from probekit.extract.settings import ExtractSettings
-from probekit.extract.sizes import estimate_size
+from probekit.extract.sizes import SizeEstimate, estimate_size
 from probekit.extract.work import Progress
 from probekit.manifest import Manifest
 from probekit.models import compute
@@ -34,6 +34,8 @@ __all__ = [
     "ExtractSettings",
     "ModelExtraction",
     "Progress",
+    "SizeEstimate",
+    "estimate_size",
     "extract",
 ]
 
