@@ -134,7 +134,7 @@ class Question:
             train, test = across_domains(train, samples), across_domains(test, samples)
         trains, notes = trainable_pools(train, samples, divided, settings.folds, named=settings.train != ALL)
         tests = parse_pools(test, samples)
-        if settings.across and {_maker(pool) for pool in trains}.isdisjoint(_maker(pool) for pool in tests):
+        if settings.across and not any(_makers(test) <= _makers(train) for train in trains for test in tests):
             raise UsageError(f"{settings.train} and {settings.test}: across domains a generator is tested on itself.")
         scored = np.logical_or.reduce([members(samples, pool, tested(divided)) for pool in tests])
         for pool in trains:  # cross-AUC compares with the real images of the training domains
@@ -147,8 +147,8 @@ class Question:
         return members(self.samples, pool, np.ones(len(self.samples), dtype=bool))
 
     def asks(self, train: Pool, test: Pool) -> bool:
-        """Whether the pair is wanted: across domains, a generator is tested on itself alone."""
-        return not self.settings.across or _maker(train) == _maker(test)
+        """Whether the pair is wanted: across domains, tested are the generators that were learned from."""
+        return not self.settings.across or _makers(test) <= _makers(train)
 
 
 def answer(question: Question, trials: Mapping[str, Trial], source: dict[str, str]) -> PairResult:
@@ -263,6 +263,6 @@ def _threshold_record(
     }
 
 
-def _maker(pool: Pool) -> str:
-    """The generator of `lama@celeba`."""
-    return pool.makers[0].rpartition("@")[0]
+def _makers(pool: Pool) -> frozenset[str]:
+    """The generators of `lama@celeba+ldm@celeba`."""
+    return frozenset(maker.rpartition("@")[0] for maker in pool.makers)

@@ -3,6 +3,7 @@
     protocol.py     a study as a TOML file, every name in it checked
     library.py      where such files are
     needs.py        what the data and the machine lack for it
+    derived.py      parameters that are taken from the data
     plan.py         its steps as command lines
     estimates.py    what they will take: time and disk
     running.py      step after step, resumed where it stopped

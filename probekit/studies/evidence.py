@@ -50,7 +50,7 @@ def cells_of(run: Path, statistic: Statistic, where: Mapping[str, str]) -> list[
         return _queries(run, statistic, where)
     tables = run / "tables"
     if (tables / "predictions.parquet").exists() and statistic.metric in ("acc", "balanced_acc"):
-        return _predictions(run, where)
+        return _predictions(run, statistic.cells, where)
     return _scores(run, statistic, where)
 
 
@@ -83,9 +83,16 @@ def _scores(run: Path, statistic: Statistic, where: Mapping[str, str]) -> list[C
     return found
 
 
-def _predictions(run: Path, where: Mapping[str, str]) -> list[Cell]:
+def _predictions(run: Path, cells: str, where: Mapping[str, str]) -> list[Cell]:
     """One cell for each answer: which of the samples were called by their own class."""
     table = _rows(run, "predictions", where)
+    if cells in ("same-domain", "other-domain"):
+        if "train_domain" not in table:
+            raise RunError(f"{run} did not ask across domains.")
+        same = table["train_domain"] == table["test_domain"]
+        table = table[same if cells == "same-domain" else ~same]
+        if table.empty:
+            raise RunError(f"{run} has no answers of the kind {cells!r}.")
     context = [name for name in CONTEXT if name in table]
     found = []
     for key, rows in table.groupby(context, sort=False, dropna=False) if context else [((), table)]:

@@ -68,7 +68,7 @@ class Supply:
     cache: Path
     weights: Mapping[str, Path]
     made: frozenset[str] = frozenset()
-    """Networks that the study itself trains."""
+    """Networks that the study itself trains, or what the names of several begin with."""
     _found: dict[str, str] = field(default_factory=dict)
 
     def lacking_weights(self, names: Iterable[str]) -> list[str]:
@@ -82,7 +82,8 @@ class Supply:
 
     def _why_not(self, name: str) -> str:
         if name not in self._found:
-            self._found[name] = "" if name in self.made else _problem(name, self.weights.get(name))
+            made = any(name == one or name.startswith(f"{one}-") for one in self.made)
+            self._found[name] = "" if made else _problem(name, self.weights.get(name))
         return self._found[name]
 
 

@@ -6,10 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
+from string import Formatter
 
 from probekit.fingerprint import fingerprint
 from probekit.manifest import Manifest
 from probekit.registry import unknown_name
+from probekit.studies.derived import derived
 from probekit.studies.needs import Supply, fill_needs, lacking_data, lacking_parts
 from probekit.studies.protocol import Needs, Protocol, Step, filled
 
@@ -17,6 +19,8 @@ WEIGHTED = ("extract", "saliency")
 """Commands that run a model over images, and take its weights."""
 TRAINED = "tuned:"
 """Models that `finetune` makes."""
+RUN = "run:"
+"""Before the name of a step: the run folder that answers it, known once it is done."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +54,11 @@ class PlannedStep:
     def verb(self) -> str:
         """`probe`."""
         return self.words[0]
+
+    def with_runs(self, runs: Mapping[str, Path]) -> "PlannedStep":
+        """The same step with `run:STEP` replaced by the run folder of that step, where it has one."""
+        folders = {f"{RUN}{name}": str(path) for name, path in runs.items()}
+        return replace(self, words=tuple(folders.get(word, word) for word in self.words))
 
     @property
     def command(self) -> str:
@@ -98,7 +107,7 @@ def plan(protocol: Protocol, given: Mapping[str, str], manifest: Manifest, place
     for name in given:
         if name not in protocol.parameters:
             raise unknown_name(f"parameter of study {protocol.name}", name, protocol.parameters)
-    parameters = {**protocol.parameters, **given}
+    parameters = derived({**protocol.parameters, **given}, manifest.table)
     drafts = [_planned(step, parameters, place) for step in protocol.steps]
     made = frozenset(name for draft in drafts for name in _networks(draft.words))
     supply = Supply(place.cache, place.weights, made)
@@ -108,7 +117,8 @@ def plan(protocol: Protocol, given: Mapping[str, str], manifest: Manifest, place
         own = _lacking(draft.step.needs, parameters, manifest, supply, f"step {draft.step.name}")
         dropped = [done.step.name for done in steps if done.missing and done.step.name in draft.step.after]
         before = [f"step {name}, which it builds on, cannot be done." for name in dropped]
-        reasons = [*general, *own, *_lacking_models(draft, supply), *before]
+        models = [] if draft.missing else _lacking_models(draft, supply)
+        reasons = [*draft.missing, *general, *own, *models, *before]
         steps.append(replace(draft, missing=tuple(dict.fromkeys(reasons))))
     return Plan(protocol, parameters, place, manifest, tuple(steps))
 
@@ -123,7 +133,7 @@ def models_named(words: Sequence[str]) -> list[str]:
 def _planned(step: Step, parameters: Mapping[str, str], place: Place) -> PlannedStep:
     where = f"step {step.name}"
     words = [filled(word, parameters, where) for word in shlex.split(step.run)]
-    words = [word for number, word in enumerate(words) if not _empty(words, number)]
+    step = replace(step, title=filled(step.title, parameters, where))
     folder = place.runs / step.name
     own = [name for name in models_named(words) if name in place.weights] if words[0] in WEIGHTED else []
     weights = [part for name in own for part in ("--weights", f"{name}={place.weights[name]}")]
@@ -132,14 +142,9 @@ def _planned(step: Step, parameters: Mapping[str, str], place: Place) -> Planned
             part for name in _starting(words) & place.weights.keys() for part in ("--weights", str(place.weights[name]))
         ]
     words += [*weights, "--manifest", place.manifest, *place.options, "--runs", str(folder)]
-    return PlannedStep(step, tuple(words), folder)
-
-
-def _empty(words: Sequence[str], number: int) -> bool:
-    """Whether a word is an option whose value a parameter left empty, or that value."""
-    return words[number] == "" or (
-        words[number].startswith("--") and number + 1 < len(words) and words[number + 1] == ""
-    )
+    empty = [name for _, name, _, _ in Formatter().parse(step.run) if name and not parameters[name]]
+    missing = tuple(f"parameter {name} is empty: --set {name}=…" for name in dict.fromkeys(empty))
+    return PlannedStep(step, tuple(words), folder, missing)
 
 
 def _starting(words: Sequence[str]) -> set[str]:

@@ -64,10 +64,11 @@ def run_steps(plan: Plan, execute: Execute, announce: Callable[[int, PlannedStep
     state = _State(plan.place.runs)
     features: list[str] = [plan.manifest.sha256]
     outcomes: list[StepOutcome] = []
-    for number, planned in enumerate(plan.steps):
+    for number, draft in enumerate(plan.steps):
         lost = {one.name for one in outcomes if one.run is None}
-        broken = [f"step {name}, which it builds on, has no result." for name in planned.step.after if name in lost]
-        reasons = planned.missing or tuple(broken)
+        broken = [f"step {name}, which it builds on, has no result." for name in draft.step.after if name in lost]
+        reasons = draft.missing or tuple(broken)
+        planned = draft.with_runs({one.name: one.run for one in outcomes if one.run is not None})
         key = fingerprint([planned.words, features])
         kept = None if reasons or planned.verb in FILLING else state.kept(planned, key)
         if reasons:

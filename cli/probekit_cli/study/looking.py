@@ -31,7 +31,7 @@ def list_(as_json: options.AsJson = False) -> None:
             "steps": len(one.steps),
             "questions": len(one.questions),
             "published": len(one.published),
-            "parameters": ", ".join(f"{name}={value}" for name, value in one.parameters.items()),
+            "parameters": ", ".join(one.parameters),
         }
         for one in every
     ]

@@ -1,6 +1,6 @@
 """Studies: the answers to their questions, what could not be done, and published numbers beside ours."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from probekit.reports.matrices import Layer, Matrix
@@ -21,8 +21,8 @@ class StudySection(Section):
     template = "study"
 
     def title(self, run: Run) -> str:
-        """The study's own title."""
-        return f"Study: {run.result.get('title') or run.result.get('study') or 'unnamed'}"
+        """`Answers`; the page has the study's own title."""
+        return "Answers"
 
     def question(self, run: Run) -> str:
         """What the study is about."""
@@ -64,10 +64,10 @@ class StudySection(Section):
 def _matrix(one: Part) -> Matrix:
     """Ours, the published numbers and the difference, one layer each."""
     rows, columns = list(one["rows"]) or [""], list(one["columns"])
-    grids = {
-        "ours": ("Ours", one["ours"], lambda value: min(1.0, max(-1.0, 2 * value - 1))),
-        "published": ("Published", one["published"], lambda value: min(1.0, max(-1.0, 2 * value - 1))),
-        "difference": ("Ours − published", one["difference"], lambda value: min(1.0, max(-1.0, value))),
+    grids: dict[str, tuple[str, Any, Callable[[float], float]]] = {
+        "ours": ("Ours", one["ours"], _above_chance),
+        "published": ("Published", one["published"], _above_chance),
+        "difference": ("Ours − published", one["difference"], _bounded),
     }
     layers = [
         Layer(
@@ -84,6 +84,14 @@ def _matrix(one: Part) -> Matrix:
     ]
     ringed = [[row == column for column in columns] for row in rows]
     return Matrix(str(one["down"]), str(one["across"]), rows, columns, layers, details, ringed)
+
+
+def _above_chance(value: float) -> float:
+    return _bounded(2 * value - 1)
+
+
+def _bounded(value: float) -> float:
+    return min(1.0, max(-1.0, value))
 
 
 def _list(value: object) -> Sequence[Part]:
