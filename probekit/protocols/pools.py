@@ -45,7 +45,7 @@ def generators(samples: pd.DataFrame) -> list[str]:
 
 
 def parse_pools(text: str, samples: pd.DataFrame) -> list[Pool]:
-    """`lama,ldm` → two pools, `lama+ldm` → one pool of two, `all` → a pool for each generator, `all@celeba` of a domain.
+    """The pools of a comma list: `lama,ldm` two, `lama+ldm` one of two, `all` one each, `all@celeba` one each of a domain.
 
     Raises:
         UnknownNameError: a name that is no generator (or domain) of the samples; the message lists the nearest.

@@ -109,8 +109,8 @@ def _predictions(run: Path, cells: str, where: Mapping[str, str]) -> list[Cell]:
 def _queries(run: Path, statistic: Statistic, where: Mapping[str, str]) -> list[Cell]:
     """One cell: a value for each query that has a relevant image in the gallery."""
     table = _rows(run, SOURCES[statistic.metric], where)
-    if statistic.metric not in table:
-        raise RunError(f"{run / 'tables' / 'queries.parquet'} has no column {statistic.metric}.")
+    if lacking := [name for name in (statistic.metric, "generator", "group") if name not in table]:
+        raise RunError(f"table {SOURCES[statistic.metric]} of {run} has no column {lacking[0]}.")
     rows = table[table[statistic.metric].notna()]
     if rows.empty:
         raise RunError(f"{run}: no query has an image of its own generator in the gallery.")

@@ -102,7 +102,8 @@ def answer(
             if question.untestable:
                 claims = [_untestable(question.asks, question.untestable)]
             name = own[variable] if variable else ""
-            found.append(Verdict(question.name, question.asks, name, _together(claims), tuple(claims), question.note))
+            asks = filled(question.asks, own, f"question {question.name}")
+            found.append(Verdict(question.name, asks, name, _together(claims), tuple(claims), question.note))
     return found
 
 
