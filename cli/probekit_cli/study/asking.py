@@ -50,6 +50,7 @@ def run(
     Example: probekit study run demo
     """
     from probekit import studies
+    from probekit.errors import UsageError
 
     protocol = studies.find(name)
     place, found = _place(protocol, manifest, weights or [], cache, runs, as_json, make=not dry_run)
@@ -60,6 +61,10 @@ def run(
         return
     for line, steps in plan.missing.items():
         output.remark(f"missing ({', '.join(steps)}): {line}")
+    if all(step.missing for step in plan.steps):
+        raise UsageError(
+            f"study {protocol.name}: none of its {len(plan.steps)} steps can be done; see what is missing."
+        )
     result = _run(plan, seed, bootstrap, as_json)
     folder = place.runs / "study"
     page = _report(result, place.runs)
