@@ -133,6 +133,13 @@ def remarks_on_probes(trained: Mapping[str, Sequence[TrainedProbe]]) -> list[str
         unconverged = sum(not probe.classifier.converged for probe in own)
         if unconverged:
             lines.append(f"trained on {name}: {unconverged} of {len(own)} probes had not converged, see the gradient.")
+        projected = [probe.condition.projection.record for probe in own if probe.condition.projection]
+        unfinished = [record for record in projected if not record.get("converged", True)]
+        if unfinished:
+            lines.append(
+                f"trained on {name}: {len(unfinished)} of {len(own)} projections are not known "
+                "to have converged: too few groups to hold some out, or the limit of steps was reached."
+            )
         turned = sum(probe.calibration.slope < 0 for probe in own)
         if turned:
             lines.append(
