@@ -120,7 +120,7 @@ def _pack(value: object, name: str, arrays: Arrays) -> JSONValue:
     if value is None or isinstance(value, bool | int | float | str):
         return value
     raise ProbeError(
-        f"{name} is a {type(value).__name__}: only arrays, numbers, strings and lists of them can be saved."
+        f"{name} is a {type(value).__name__}: only arrays, numbers, strings, lists and mappings of them can be saved."
     )
 
 

@@ -65,7 +65,7 @@ class TrainedProbe:
             **self.selection.record(),
             **({parameter: self.value} if parameter else {}),
             **fit,
-            "converged": self.classifier.converged,
+            "converged": self.converged,
             **({"projection": plain(projection.record)} if projection else {}),
             **({"calibration": plain(self.calibration)} if self.calibration.kind != "none" else {}),
         }

@@ -38,7 +38,7 @@ class SupCon(Descent):
         # −1/|P| Σ_p log(…) = log Σ_{a ≠ i} exp(zᵢ·z_a/τ) − zᵢ·(S − zᵢ)/(τ |P|), S the sum of the rows of i's class
         count = classes.bincount()[classes] - 1
         sums = embedded.new_zeros((int(classes.max()) + 1, embedded.shape[1])).index_add(0, classes, embedded)
-        alike = (embedded * (sums[classes] - embedded)).sum(dim=1) / (self.temperature * count.clamp(min=1))
+        alike = (embedded * (sums[classes] - embedded)).sum(dim=1) / count.clamp(min=1) / self.temperature
         itself = torch.eye(len(embedded), dtype=torch.bool)
         others = (embedded @ embedded.T / self.temperature).masked_fill(itself, -torch.inf).logsumexp(dim=1)
         anchors = count > 0

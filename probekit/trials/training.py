@@ -148,7 +148,9 @@ def _run_trial(
         shots=settings.shots,
     )
     matrix, widths, makers = features.matrix, features.widths, _makers(features.samples)
-    tasks = [partial(_train, matrix, widths, classes, makers, turn, settings, needs_threshold, device) for turn in taken]
+    tasks = [
+        partial(_train, matrix, widths, classes, makers, turn, settings, needs_threshold, device) for turn in taken
+    ]
     trained, held = [], []
     for probe, scores in side_by_side(tasks, workers=workers, libraries=settings.choice.libraries):
         trained.append(probe)

@@ -103,7 +103,7 @@ def test_what_cannot_be_saved_is_refused_before_anything_is_written(tmp_path, ne
     probe, _ = learned()
     bad = {
         "weights holds a number that is not finite": replace(probe.classifier, weights=np.full((63, 1), np.nan)),
-        "only arrays, numbers, strings": replace(probe.classifier, gradient={"a": 1}),
+        "only arrays, numbers, strings": replace(probe.classifier, gradient={1.0}),
         "only numbers can be saved": replace(probe.classifier, bias=np.array(["x"])),
         "gradient is inf": replace(probe.classifier, gradient=np.inf),
         "arrays have wrong shapes for 63 features": replace(probe.classifier, weights=np.ones((62, 1))),
