@@ -30,7 +30,7 @@ def with_classes(run: Run) -> list[Part]:
 
 
 def subject(run: Run, part: Part) -> str:
-    """Features, projection, ensemble, shots and domains of an answer; first a warning where it chose on test samples."""
+    """Features, projection, ensemble, shots and domains of an answer; first a warning where it chose on tests."""
     stamp = "ORACLE · " if is_oracle(part) else ""
     shots = part.get("shots")
     projected = f"projected by {part['project']}" if part.get("project") else None
