@@ -11,7 +11,7 @@ import pandas as pd
 
 from probekit.arrays import Int
 from probekit.errors import ManifestError, UsageError
-from probekit.manifest.check import summarise
+from probekit.manifest.check import summarise, unanswerable
 from probekit.manifest.columns import IDENTITY, SPLITS, validate
 from probekit.manifest.copies import Progress, content_codes
 from probekit.manifest.files import Manifest
@@ -97,8 +97,9 @@ def join(
     decisive = tuple(column for column in DECISIVE if not (settings.resplit and column == "split"))
     _refuse_contradictions(rows, rows.image, (*decisive, "domain"))
     _refuse_contradictions(rows, rows.content, decisive)
-    notes = [*_notes(rows, settings), *_unread(unread)]
-    table, root = _completed(rows, settings), _common_root(manifests)
+    groups = _groups(rows, settings)
+    notes = [*_notes(rows), *_namesakes(rows, groups), *_unread(unread)]
+    table, root = _completed(rows, groups), _common_root(manifests)
     for column in PLACES:
         if column in table:
             table[column] = [_below(root, path) for path in table[column]]
@@ -113,7 +114,7 @@ def join(
         shared_generators(table),
         tuple(alike_names(generators)),
         len(rows.table) - len(table),
-        (*notes, *_divided(table)),
+        (*notes, *_divided(table), *(f"{kind}: {detail}" for kind, detail in unanswerable(table))),
     )
 
 
@@ -197,17 +198,22 @@ def _refuse_contradictions(rows: _Rows, key: "pd.Series[int]", columns: Sequence
         )
 
 
-def _completed(rows: _Rows, settings: JoinSettings) -> pd.DataFrame:
-    """One row an image, in the order of first occurrence; what its first row leaves empty comes from the next."""
+def _groups(rows: _Rows, settings: JoinSettings) -> "pd.Series[str]":
+    """Of each manifest alone, but for those that images or copies link."""
     prefix = "" if settings.same_groups else np.array([f"{name}/" for name in rows.names], dtype=object)[rows.owner]
-    table = rows.table.assign(group=linked_groups(prefix + rows.table["group"], rows.image, rows.content))
+    return linked_groups(prefix + rows.table["group"], rows.image, rows.content)
+
+
+def _completed(rows: _Rows, groups: "pd.Series[str]") -> pd.DataFrame:
+    """One row an image, in the order of first occurrence; what its first row leaves empty comes from the next."""
+    table = rows.table.assign(group=groups)
     if not rows.image.duplicated().any():
         return table
     filled = table.mask(table.astype("str") == "").groupby(rows.image, sort=False).first()
     return _without_gaps(filled[list(table.columns)].reset_index(drop=True))
 
 
-def _notes(rows: _Rows, settings: JoinSettings) -> list[str]:
+def _notes(rows: _Rows) -> list[str]:
     """What a reader must know of the rows as they were."""
     notes = []
     for domain, own in rows.table.groupby("domain", sort=False).groups.items():
@@ -222,7 +228,7 @@ def _notes(rows: _Rows, settings: JoinSettings) -> list[str]:
     images = pd.DataFrame({"image": rows.image, "owner": rows.owner}).groupby(rows.content).nunique()
     if copies := int(images.loc[(images > 1).all(axis=1), "image"].sum()):
         notes.append(f"images with copies elsewhere: {copies}; each keeps its row, and copies share a group.")
-    return notes + _disagreements(rows) + ([] if settings.same_groups else _namesakes(rows))
+    return notes + _disagreements(rows)
 
 
 def _disagreements(rows: _Rows) -> list[str]:
@@ -237,16 +243,17 @@ def _disagreements(rows: _Rows) -> list[str]:
     return notes
 
 
-def _namesakes(rows: _Rows) -> list[str]:
-    """Groups of one name in several manifests."""
-    owners = pd.Series(rows.owner).groupby(rows.table["group"]).nunique()
-    found = owners.index[owners > 1]
+def _namesakes(rows: _Rows, groups: "pd.Series[str]") -> list[str]:
+    """Groups of one name in several manifests that nothing links."""
+    apart = groups.groupby(rows.table["group"]).nunique()
+    found = apart.index[apart > 1]
     if not len(found):
         return []
     own = np.unique(rows.owner[(rows.table["group"] == found[0]).to_numpy()])
+    there = " and ".join(rows.names[number] for number in own)
     return [
-        f"groups of equal names: {len(found)} (first: {found[0]!r} in {' and '.join(rows.names[i] for i in own)}); they "
-        "stay apart unless they share images, --same-groups takes them for one."
+        f"groups of equal names: {len(found)} (first: {found[0]!r} in {there}). They stay apart, as no image links "
+        "them: --same-groups takes them for one."
     ]
 
 

@@ -9,7 +9,7 @@ from probekit_cli.manifest import written
 
 
 def join(
-    sources: Annotated[list[str], typer.Argument(metavar="NAME|FILE NAME|FILE …", help="Manifests to join.")],
+    sources: Annotated[list[str], typer.Argument(metavar="NAME|FILE", help="Manifests to join.")],
     name: Annotated[str, typer.Option("--name", help="Of the new manifest: manifests/NAME.csv.")],
     domains: Annotated[
         list[str] | None,
