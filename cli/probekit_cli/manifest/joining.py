@@ -33,7 +33,7 @@ def join(
 
     Names of generators that several data sets share are listed: --across domain asks about them.
 
-    Example: probekit manifest join faces zipped --name both --domain-of faces=photos
+    Example: probekit manifest join faces zipped --name both --resplit
     """
     from probekit.manifest import JoinSettings, Manifest
     from probekit.manifest import join as join_manifests
