@@ -63,6 +63,7 @@ def attribute(features: FeatureSet, settings: AttributionSettings, *, device: st
         pairs,
         macro_means(pairs),
         table,
+        collapsed.table(question.units),
         selection_record(trained) | {"evaluation": question.evaluation, "calibration": settings.calibration},
         tuple(dict.fromkeys((*question.notes, *remarks))),
         trials,

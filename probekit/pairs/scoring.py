@@ -15,7 +15,6 @@ from probekit.metrics.thresholds import THRESHOLDS, find_threshold, threshold_tr
 from probekit.pairs.result import PairResult
 from probekit.pairs.seeds import mean_over_seeds
 from probekit.pairs.settings import PairSettings
-from probekit.probes.classifier import probabilities
 from probekit.probes.trained import selection_record
 from probekit.protocols import (
     ALL,
@@ -177,7 +176,7 @@ def answer(question: Question, trials: Mapping[str, Trial], source: dict[str, st
         table,
         macro_means(table),
         _in_order(question, [row for row in transfer if row]),
-        pd.concat([_score_table(units, trials[name], one) for name, one in scored.items()], ignore_index=True),
+        pd.concat([one.table(units) for one in scored.values()], ignore_index=True),
         record,
         (*question.notes, *remarks_on_pairs(table), *remarks_on_probes(trained)),
         trials,
@@ -203,6 +202,7 @@ def _binary(question: Question, trial: Trial, thresholds: Float[np.ndarray, " p"
         thresholds=thresholds[units.part],
         leaked=units.any(trial.leaked),
         probabilistic=trial.probabilistic,
+        prior=np.array([probe.log_prior_odds for probe in trial.probes])[units.part],
     )
 
 
@@ -215,18 +215,6 @@ def _transfer(
     labels = units.table["label"].to_numpy()[rows]
     margins = (one.scores - thresholds[units.part])[rows]
     return {"train": one.train, "test": test.name, **threshold_transfer(labels, margins, 0.0)}
-
-
-def _score_table(units: Units, trial: Trial, one: BinaryScores) -> pd.DataFrame:
-    """One row a unit."""
-    table = units.table.copy()
-    table.insert(0, "train", trial.name)
-    table["part"], table["score"], table["threshold"] = units.part, one.scores, one.thresholds
-    if one.probabilistic:
-        prior = np.array([probe.log_prior_odds for probe in trial.probes])
-        table["probability"] = probabilities(one.scores)[:, 1]
-        table["llr"] = one.scores - prior[units.part]
-    return table
 
 
 def _thresholds(trial: Trial, rule: str, required: bool = True) -> Float[np.ndarray, " p"]:

@@ -14,7 +14,7 @@ from probekit.metrics.aggregate import aggregate
 from probekit.parallel import side_by_side, workers_for
 from probekit.probes.calibration import Calibration, fit_calibration
 from probekit.probes.classifier import Classifier
-from probekit.probes.conditions import Condition
+from probekit.probes.conditions import Condition, Makers
 from probekit.probes.criteria import Decisions
 from probekit.probes.selection import DEFAULT, Selection, fit_choice, given, select
 from probekit.probes.trained import TrainedProbe
@@ -120,7 +120,7 @@ def run_trials(
         )
         for one in asked
     ]
-    yield from side_by_side(tasks, workers=workers, libraries=settings.choice.kind.libraries)
+    yield from side_by_side(tasks, workers=workers, libraries=settings.choice.libraries)
 
 
 def _run_trial(
@@ -147,12 +147,12 @@ def _run_trial(
         by_group=settings.choice.kind.by_group,
         shots=settings.shots,
     )
-    matrix = features.matrix
+    matrix, widths, makers = features.matrix, features.widths, _makers(features.samples)
     tasks = [
-        partial(_train, matrix, features.widths, classes, turn, settings, needs_threshold, device) for turn in taken
+        partial(_train, matrix, widths, classes, makers, turn, settings, needs_threshold, device) for turn in taken
     ]
     trained, held = [], []
-    for probe, scores in side_by_side(tasks, workers=workers, libraries=settings.choice.kind.libraries):
+    for probe, scores in side_by_side(tasks, workers=workers, libraries=settings.choice.libraries):
         trained.append(probe)
         held.append(_of_units(scores, features.samples, settings))
     tests = tuple(turn.test for turn in taken)
@@ -165,6 +165,11 @@ def _run_trial(
         tests,
         _decide(trained, tests, matrix),
     )
+
+
+def _makers(samples: pd.DataFrame) -> Makers:
+    """Of all samples."""
+    return Makers(samples["generator"].to_numpy(dtype=object), samples["group"].to_numpy(dtype=object))
 
 
 def _decide(probes: Sequence[TrainedProbe], tests: Sequence[Mask], matrix: Float[np.ndarray, "n d"]) -> Decisions:
@@ -180,6 +185,7 @@ def _train(
     matrix: Float[np.ndarray, "n d"],
     widths: Sequence[int],
     classes: Labels,
+    makers: Makers,
     turn: Turn,
     settings: TrialSettings,
     needs_threshold: bool,
@@ -191,13 +197,12 @@ def _train(
     needs_held_out = needs_threshold or settings.calibration != "none"
     selection, held, fit = given(choice), None, None
     if choice.open or (needs_held_out and not has_val):
-        selection, held, fit = _select(matrix, widths, classes, turn, settings, device)
+        selection, held, fit = _select(matrix, widths, classes, makers, turn, settings, device)
     if fit is not None:
         condition, classifier = fit()
     else:
-        condition, classifier = fit_choice(
-            selection, choice, matrix[turn.train], classes[turn.train], widths, device=device
-        )
+        own, train = makers.of(turn.train), classes[turn.train]
+        condition, classifier = fit_choice(selection, choice, matrix[turn.train], train, widths, device, own)
     if has_val:
         decisions = classifier.decision_function(condition.apply(matrix[turn.val]))
         held = HeldOut(np.flatnonzero(turn.val), classes[turn.val], decisions, "the val split")
@@ -228,6 +233,7 @@ def _select(
     matrix: Float[np.ndarray, "n d"],
     widths: Sequence[int],
     classes: Labels,
+    makers: Makers,
     turn: Turn,
     settings: TrialSettings,
     device: str,
@@ -248,6 +254,7 @@ def _select(
         widths=widths,
         by=turn.by,
         device=device,
+        makers=makers.of(turn.seen),
     )
     selection, rows = selected.selection, selected.held_out.rows
     held = None

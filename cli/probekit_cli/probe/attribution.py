@@ -32,11 +32,12 @@ def _record(overview: Overview, asked: Asked, features: "FeatureSet", result: "A
 
     session, settings = overview.session, result.settings
     labels = {"task": settings.task, "probe": settings.probe}
+    labels |= {"project": settings.project} if settings.project else {}
     domains: dict[str, str] = {}
     if settings.train_domain:
         domains = {"train_domain": settings.train_domain, "test_domain": str(settings.test_domain)}
     session.answer({**domains, **result.to_json()}, features)
-    for name in ("per_class", "pairs", "macro", "predictions"):
+    for name in ("per_class", "pairs", "macro", "predictions", "scores"):
         session.table(name, getattr(result, name), features, labels | domains)
     saved.keep(session, asked, features, result)
     overview.add_attribution(features, result)

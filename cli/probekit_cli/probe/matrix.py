@@ -27,6 +27,7 @@ def record(overview: Overview, asked: Asked, features: "FeatureSet", result: "Pa
     session = overview.session
     labels = {"task": "binary", "probe": result.settings.probe}
     labels |= {"ensemble": result.source["ensemble"]} if "ensemble" in result.source else {}
+    labels |= {"project": result.settings.project} if result.settings.project else {}
     session.answer(result.to_json(), features)
     for table, name in TABLES.items():
         if len(rows := getattr(result, table)):

@@ -62,7 +62,13 @@ def keep(session: "Session", asked: Asked, features: "FeatureSet", result: "Pair
             selection=probe.record(),
             settings=plain_object(settings),
         )
-        words = [saved.train, f"to-{domains[1]}" if domains[1] else "", task if task != BINARY else "", probe.probe]
+        words = [
+            saved.train,
+            f"to-{domains[1]}" if domains[1] else "",
+            task if task != BINARY else "",
+            probe.probe,
+            settings.project,
+        ]
         name = session.probe_name("-".join(filter(None, words)), features, f"fold{part}" if parts else "")
         save_probe(session.run.path / "probes" / name, saved)
 
