@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import probekit
 from probekit import records
 from probekit.errors import ProbekitError, RunError
 from probekit.fingerprint import fingerprint
@@ -69,7 +70,7 @@ def run_steps(plan: Plan, execute: Execute, announce: Callable[[int, PlannedStep
         broken = [f"step {name}, which it builds on, has no result." for name in draft.step.after if name in lost]
         reasons = draft.missing or tuple(broken)
         planned = draft.with_runs({one.name: one.run for one in outcomes if one.run is not None})
-        key = fingerprint([planned.words, features])
+        key = fingerprint([planned.words, features, probekit.__version__])
         kept = None if reasons or planned.verb in FILLING else state.kept(planned, key)
         if reasons:
             announce(number, planned, reasons[0])
