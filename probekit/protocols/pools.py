@@ -45,7 +45,7 @@ def generators(samples: pd.DataFrame) -> list[str]:
 
 
 def parse_pools(text: str, samples: pd.DataFrame) -> list[Pool]:
-    """Pools of a comma list: `lama,ldm` are two, `lama+ldm` one of both, `all` one each, `all@celeba` those of a domain.
+    """Pools of a comma list: `lama,ldm` are two, `lama+ldm` one of both, `all` one each, `all@ffhq` those of a domain.
 
     Raises:
         UnknownNameError: a name that is no generator (or domain) of the samples; the message lists the nearest.
