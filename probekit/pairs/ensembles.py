@@ -107,7 +107,10 @@ def _shared(singles: Sequence[PairResult], fused: PairResult) -> dict[str, JSONV
         "by": "; ".join(dict.fromkeys(str(one.selection["by"]) for one in singles)),
         "oracle": any(one.oracle for one in singles),
         "converged": all(bool(one.selection["converged"]) for one in singles),
-        **{name: fused.selection[name] for name in ("evaluation", "threshold", "calibration", "metric", "grid")},
+        **{
+            name: fused.selection[name]
+            for name in ("evaluation", "threshold", "calibration", "metric", "grid", "project")
+        },
         "condition": fused.selection["condition"],
         "probes": [],
     }
