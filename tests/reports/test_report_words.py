@@ -196,5 +196,4 @@ def test_a_projection_is_named_beside_its_features_and_only_where_there_is_one(t
     said = text_of(probe(tmp_path / "a", projected))
     assert "projected by supcon:16" in said
     assert "Projection: supcon" in said
-    plain = part | {"project": None, "selection": part["selection"] | {"project": None}}
-    assert "rojection" not in text_of(probe(tmp_path / "b", plain))
+    assert "rojection" not in text_of(probe(tmp_path / "b", part | {"project": None}))
