@@ -193,7 +193,7 @@ def _refuse_contradictions(rows: _Rows, key: "pd.Series[int]", columns: Sequence
         more = f" (and {len(wrong) - 1} more)" if len(wrong) > 1 else ""
         raise ManifestError(
             f"{path}: {column} is {str(cells[row])!r} in {rows.names[owner[row]]} and {str(cells[other])!r} in "
-            f"{rows.names[owner[other]]}{'' if path == twin else f', which has a copy in {twin}'}{more}. "
+            f"{rows.names[owner[other]]}{'' if path == twin else f', where its copy is {twin}'}{more}. "
             f"{REMEDIES.get(column, 'Correct one of them.')}"
         )
 

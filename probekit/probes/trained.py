@@ -89,7 +89,7 @@ def selection_record(trained: Mapping[str, Sequence[TrainedProbe]]) -> dict[str,
         "parameter": first.parameter,
         "grid": list(first.grid),
         "condition": "; ".join(dict.fromkeys(probe.condition.name for probe in every)),
-        "project": None if projection is None else str(projection.record["kind"]),
+        **({"project": str(projection.record["kind"])} if projection else {}),
         **chosen,
         "converged": all(probe.converged for probe in every),
         "probes": [

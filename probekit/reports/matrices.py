@@ -184,8 +184,6 @@ def selection_lines(record: object, train: str | None = None) -> list[tuple[str,
             value = value[train]  # noqa: PLW2901 - the same entry, narrowed to this training set
         if isinstance(value, Mapping) and "by" in value:
             lines.append((words(key), exact(value.get("name", value["by"]))))
-        elif key == "project" and value is None:
-            continue  # features as they are: nothing to tell
         elif key == "oracle":
             lines.append((words(key), ORACLE if value else FAIR))
         elif isinstance(value, list) and not any(isinstance(item, list | Mapping) for item in value):
