@@ -36,6 +36,7 @@ from probekit.store.seal import Seal
 from probekit.store.settings import StoreSettings
 from probekit.store.snapshot import Snapshot
 from probekit.store.swap import restore
+from probekit.store.writers import added_writers, admit
 from probekit.store.zarrays import ZarrArrays
 
 FORMAT = 1
@@ -140,6 +141,20 @@ class Store:
     def rows(self) -> int:
         """Number of rows, done or failed, in the arrays and in parts."""
         return self._snapshot.rows
+
+    @property
+    def writers(self) -> list[Mapping[str, str]]:
+        """Library → version of everybody who wrote into the store, as far as it is recorded: its creator comes first.
+
+        Raises:
+            StoreCorruptError: the record of one is damaged.
+        """
+        created = self.facts.get("versions")
+        return [*([created] if created else []), *added_writers(self.path)]
+
+    def admit(self, libraries: Sequence[str], *, mixed: bool) -> str:
+        """Nothing, if what this process computes belongs beside what the store has; else what is different: `admit`."""
+        return admit(self.path, self.writers, libraries, mixed=mixed)
 
     def look_up(self, keys: Keys, crops: Int[np.ndarray, " n"], taps: Sequence[str]) -> UInt8[np.ndarray, "n t"]:
         """Status of these rows in these taps: ABSENT, DONE or FAILED."""
@@ -261,6 +276,10 @@ class Store:
                     continue  # folded just now
                 except StoreCorruptError as error:
                     yield str(error)
+        try:
+            added_writers(self.path)
+        except StoreCorruptError as error:
+            yield str(error)
 
     def update(self) -> None:
         """See what other processes have committed since; cheap enough to call before every unit of work."""
