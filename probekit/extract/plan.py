@@ -71,7 +71,7 @@ class Plan:
         self.keys = found.keys
         self.unreadable: dict[int, str] = {}
         """Sample → why its bytes cannot be read, so that it has no key."""
-        self._stocked = {target for target in self.targets if target.store.rows}
+        self._stocked = {target for target in self.targets if target.store.stocked}
         self._attempted = np.zeros(len(samples), bool)
         self._status = {target: np.full(len(samples), ABSENT, np.uint8) for target in self.targets}
         for target in self.targets:

@@ -156,6 +156,11 @@ class Store:
         """Nothing, if what this process computes belongs beside what the store has; else what is different: `admit`."""
         return admit(self.path, self.writers, libraries, mixed=mixed)
 
+    @property
+    def stocked(self) -> bool:
+        """Whether there is any row; far quicker than to count them."""
+        return self._snapshot.stocked
+
     def look_up(self, keys: Keys, crops: Int[np.ndarray, " n"], taps: Sequence[str]) -> UInt8[np.ndarray, "n t"]:
         """Status of these rows in these taps: ABSENT, DONE or FAILED."""
         return self._snapshot.look_up(keys, crops, taps)
