@@ -271,7 +271,7 @@ class _Part:
     def read_hashed(self, columns: Sequence[str]) -> "Iterator[tuple[pa.RecordBatch, NameHashes]]":
         """These columns and the hashes of the names."""
         known = _HASH in self._file.schema_arrow.names
-        for batch in self.read(dict.fromkeys([*columns, _HASH if known else "path"])):
+        for batch in self.read([*{*columns, _HASH if known else "path"}]):
             if known:
                 yield batch.select(list(columns)), _fixed(batch[_HASH], _HASH_BYTES).view(np.uint64)
             else:
