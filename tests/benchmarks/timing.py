@@ -19,8 +19,7 @@ import json, os, sys, time
 began = time.perf_counter()
 child = os.posix_spawn(sys.argv[2], sys.argv[2:], os.environ)
 _, status, usage = os.wait4(child, 0)
-cpu = usage.ru_utime + usage.ru_stime
-found = {"seconds": time.perf_counter() - began, "cpu": cpu, "code": os.waitstatus_to_exitcode(status), "maxrss": usage.ru_maxrss}
+found = {"seconds": time.perf_counter() - began, "code": os.waitstatus_to_exitcode(status), "maxrss": usage.ru_maxrss}
 open(sys.argv[1], "w").write(json.dumps(found))
 """
 
@@ -67,8 +66,6 @@ class Child:
 
     seconds: float
     """From its start to its end, the interpreter's own start included."""
-    cpu: float
-    """Seconds of processor time, of all its threads."""
     peak: int
     """Bytes of memory, resident, at most."""
     output: str
@@ -105,4 +102,4 @@ def run_child(command: Sequence[str], folder: Path) -> Child:
         last = said.read_text(errors="replace").strip().splitlines()[-3:]
         raise RuntimeError(f"the command ended with code {child['code']}: {' / '.join(last)}")
     unit = 1 if sys.platform == "darwin" else 1024  # of ru_maxrss
-    return Child(child["seconds"], child["cpu"], child["maxrss"] * unit, output.read_text())
+    return Child(child["seconds"], child["maxrss"] * unit, output.read_text())

@@ -18,9 +18,9 @@ import pyarrow.parquet as pq
 
 from probekit.arrays import Keys
 from probekit.extract import ExtractSettings
-from probekit.extract.target import open_target
+from probekit.extract.target import Target, open_target
 from probekit.keys import KeyIndex
-from probekit.store import Rows, Store
+from probekit.store import Rows
 from tests.benchmarks import material
 
 MODEL = "npr"
@@ -35,7 +35,7 @@ def finish(folder: Path, n: int) -> None:
     root, cache = folder / "images", folder / "cache"
     name_files(root, n)
     write_manifest(folder / "manifests" / f"{NAME}.parquet", root, n)
-    store, index = open_store(cache), KeyIndex.open(cache)
+    store, index = target_in(cache).store, KeyIndex.open(cache)
     stats = [os.stat(root / "base" / f"{number:03d}.png") for number in range(FILES)]  # noqa: PTH116  # as the index has them
     rng = np.random.default_rng(0)
     for rows in pieces(n):
@@ -49,12 +49,12 @@ def finish(folder: Path, n: int) -> None:
     store.fold()
 
 
-def open_store(cache: Path) -> Store:
-    """The store of a model without weights, as an extraction opens it."""
+def target_in(cache: Path) -> Target:
+    """A model without weights and its store, as an extraction opens them."""
     return open_target(
         MODEL, taps=(), view=None, perturb="none", decoder="", precision=None, compiled=False, dtype="float16",
         cache=cache, weights=None, device="cpu", batch_size=None,
-    ).store  # fmt: skip
+    )  # fmt: skip
 
 
 def random_keys(rows: range) -> Keys:
