@@ -43,6 +43,7 @@ _COLUMNS = ("path", "size", "mtime_ns", "sha256")
 _HASH = "name_hash"
 _HASH_BYTES = 16
 _NEVER = np.iinfo(np.int64).min
+_FOR_ALL = stat.S_IRUSR | stat.S_IRGRP | stat.S_IROTH  # whoever is asking may read such a file
 _BATCH = 32_768  # names and entries that are Python objects at one time
 _STATS = 65_536  # archives that are looked at once in a look-up, however many members are asked for
 
@@ -76,12 +77,12 @@ class KeyIndex:
         Raises:
             StoreError: a part of the index is damaged.
         """
-        hashes, sizes, times = _look_at(names)
+        hashes, sizes, times, open_to_all = _look_at(names)
         digests, known_sizes, known_times = self._recall(hashes)
         remembered = known_times != _NEVER
         readable = sizes > 0
         may_read = functools.lru_cache(_STATS)(lambda path: os.access(path, os.R_OK))
-        for row in np.flatnonzero(readable & ~remembered):
+        for row in np.flatnonzero(readable & ~remembered & ~open_to_all):
             readable[row] = may_read(_file_of(names[int(row)]))
         unchanged = remembered & readable & (known_sizes == sizes) & (known_times == times)
         return KnownFiles(digests, remembered=remembered, readable=readable, unchanged=unchanged)
@@ -219,27 +220,29 @@ def _file_of(name: str) -> str:
     return name.partition("\0")[0]
 
 
-def _look_at(names: Sequence[str]) -> tuple[NameHashes, Int[np.ndarray, " n"], Int[np.ndarray, " n"]]:
-    """Hash of each name, size and mtime_ns of each file; -1 for what is no regular file."""
-    look_once = functools.lru_cache(_STATS)(_size_and_time)
+def _look_at(names: Sequence[str]) -> tuple[NameHashes, Int[np.ndarray, " n"], Int[np.ndarray, " n"], Mask]:
+    """Hash of each name; size and mtime_ns of each file, -1 for what is no regular file; whether all may read it."""
+    look_once = functools.lru_cache(_STATS)(_facts)
     hashes = np.empty((len(names), 2), np.uint64)
-    sizes, times = np.empty(len(names), np.int64), np.empty(len(names), np.int64)
+    sizes, times, modes = (np.empty(len(names), np.int64) for _ in range(3))
     for start in range(0, len(names), _BATCH):
         batch = names[start : start + _BATCH]
         rows = slice(start, start + len(batch))
         hashes[rows] = name_hashes(batch)
-        seen = [look_once(_file_of(name)) if "\0" in name else _size_and_time(name) for name in batch]
-        flat = np.fromiter(itertools.chain.from_iterable(seen), np.int64, 2 * len(seen))
-        sizes[rows], times[rows] = flat[::2], flat[1::2]
-    return hashes, sizes, times
+        seen = [look_once(_file_of(name)) if "\0" in name else _facts(name) for name in batch]
+        flat = np.fromiter(itertools.chain.from_iterable(seen), np.int64, 3 * len(seen))
+        sizes[rows], times[rows], modes[rows] = flat[::3], flat[1::3], flat[2::3]
+    return hashes, sizes, times, modes & _FOR_ALL == _FOR_ALL
 
 
-def _size_and_time(path: str) -> tuple[int, int]:
+def _facts(path: str) -> tuple[int, int, int]:
+    """Size, mtime_ns and mode of a regular file; -1, -1 and 0 of anything else."""
     try:
         status = os.stat(path)  # noqa: PTH116  # a Path object a file costs more than the call itself
     except (OSError, ValueError):
-        return -1, -1
-    return (status.st_size, status.st_mtime_ns) if stat.S_ISREG(status.st_mode) else (-1, -1)
+        return -1, -1, 0
+    mode = status.st_mode
+    return (status.st_size, status.st_mtime_ns, mode) if stat.S_ISREG(mode) else (-1, -1, 0)
 
 
 class _Part:

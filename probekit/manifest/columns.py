@@ -167,6 +167,8 @@ def _texts(cells: pd.Series) -> pd.Series:
     """Cells as text."""
     if isinstance(cells.dtype, pd.StringDtype):
         return cells.fillna("").astype("str")
+    if pd.api.types.is_integer_dtype(cells.dtype) and not cells.hasnans:
+        return cells.astype("str")
     return pd.Series([_text(value) for value in cells], cells.index, dtype="str")
 
 
