@@ -16,7 +16,7 @@ import pandas as pd
 from probekit.arrays import Int, Keys, Mask, Shaped
 from probekit.keys import KeyIndex, entry_name, name_hashes, sample_key
 from probekit.manifest import Manifest
-from probekit.manifest.columns import BOX, IDENTITY, are_odd, normal_paths
+from probekit.manifest.columns import BOX, IDENTITY, are_odd, normal_paths, release_unused
 from probekit.sources import Sample
 
 _BATCH = 32_768  # samples that are Python objects at one time
@@ -43,8 +43,11 @@ class Samples(Sequence[Sample]):
     def distinct(cls, manifest: Manifest) -> "Samples":
         """The samples of a manifest in its order, each once: no two agree in path, member, frame and box."""
         samples = cls.of_rows(manifest)
-        if len(samples.columns) == 1 and samples._below_root and not manifest.table["path"].duplicated().any():
-            return samples  # as good as always, and in a tenth of the time
+        if len(samples.columns) == 1 and samples._below_root:  # as good as always, and in a tenth of the time
+            repeats = manifest.table["path"].duplicated().any()
+            release_unused()
+            if not repeats:
+                return samples
         hashes = np.empty((len(samples), 2), np.uint64)
         for start in range(0, len(samples), _BATCH):
             batch = samples._identities(slice(start, start + _BATCH))

@@ -32,7 +32,7 @@ def to_markdown(found: Measured) -> str:
         cells = [
             f"{of[str(n)]['cpu']:.2f} s, {of[str(n)]['peak'] / GIB:.2f} GiB" if str(n) in of else "" for n in sizes
         ]
-        lines.append(f"| {step} | {' | '.join(cells)} | {slope(of) if len(of) > 1 else float('nan'):.2f} |")
+        lines.append(f"| {step} | {' | '.join(cells)} | {f'{slope(of):.2f}' if len(of) > 1 else ''} |")
     return "\n".join(lines)
 
 
@@ -42,11 +42,18 @@ def growth(found: Measured, kind: Literal["cpu", "peak"]) -> bytes:
     beside = legend_width([f"{step}, slope 1.00" for step in found])
     with figure_of(6.4 + beside, 5.0) as figure:
         axes = figure.add_subplot()
-        for place, (step, of) in enumerate(found.items()):
-            sizes = sorted(map(int, of))
+        highest_first = sorted(found.items(), key=lambda each: -max(each[1].values(), key=lambda one: one["cpu"])[kind])
+        for step, of in highest_first:
+            sizes, look = sorted(map(int, of)), line_style(list(found).index(step))
             label = f"{step}, slope {slope(of):.2f}" if kind == "cpu" and len(of) > 1 else step
-            axes.plot(sizes, [of[str(n)][kind] / unit for n in sizes], label=label, markersize=5, **line_style(place))
+            axes.plot(sizes, [of[str(n)][kind] / unit for n in sizes], label=label, marker="o", ms=4, **look)
         axes.set(xscale="log", yscale="log", xlabel="rows", ylabel=words)
+        low, high = axes.get_ylim()
+        if high / low < 100:  # powers of ten alone would be one tick or two
+            axes.set_yticks([tick for tick in (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50) if low <= tick <= high])
+        for axis in (axes.xaxis, axes.yaxis):
+            axis.set_major_formatter(lambda value, _: f"{value:,.10g}")
+            axis.set_minor_formatter(lambda _value, _: "")
         if kind == "cpu":
             low, high = axes.get_xlim()
             bottom, top = axes.get_ylim()
