@@ -79,6 +79,16 @@ def extract(
     rehash: Annotated[
         bool, typer.Option("--rehash", help="Read every file again, whatever its size and time say.")
     ] = False,
+    shard: Annotated[
+        str | None,
+        typer.Option(
+            metavar="K/N", help="Only the K-th of N disjoint parts, from 1/N to N/N: for job arrays (docs/scale.md)."
+        ),
+    ] = None,
+    mixed_versions: Annotated[
+        bool,
+        typer.Option("--mixed-versions", help="Add to a store that other versions of torch, timm … have written."),
+    ] = False,
     cache: options.Cache = options.DEFAULT_CACHE,
     runs: options.Runs = options.DEFAULT_RUNS,
     as_json: options.AsJson = False,
@@ -92,7 +102,7 @@ def extract(
     Example: probekit extract --model srm,npr --manifest demo
     """
     from probekit import records
-    from probekit.extract import ExtractSettings
+    from probekit.extract import ExtractSettings, Shard
     from probekit.extract import extract as extract_features
     from probekit.manifest import Manifest
     from probekit.perturbations import parse_all
@@ -111,7 +121,10 @@ def extract(
         compile=compile_,
         dtype=one_of("--dtype", dtype, NUMBER_FORMATS),
     )
+    part = Shard.parse(shard) if shard else None
     with records.start("extract", settings, runs=runs) as run:
+        if part:
+            run.note(shard=part)
         try:
             with output.progress("extracting") as show:
                 result = extract_features(
@@ -125,6 +138,8 @@ def extract(
                     unit_size=unit_size,
                     retry_failed=retry_failed,
                     rehash=rehash,
+                    shard=part,
+                    mixed_versions=mixed_versions,
                     on_progress=lambda progress: show(progress.done, progress.total),
                     on_remark=output.remark,
                 )

@@ -1,5 +1,6 @@
 """Loading: threads read, hash, decode and crop ahead of the models."""
 
+import itertools
 import os
 import threading
 from collections import deque
@@ -52,7 +53,10 @@ def stream(units: Iterable[Unit], plan: Plan, workers: int) -> Iterator[tuple[Un
     How far they load ahead is bounded: by two units, so that other processes find units to claim, and by
     `AHEAD_BYTES`, because one image of a tiling view may be hundreds of crops.
     """
-    samples = ((unit, at) for unit in units for at in range(len(unit.rows)))
+    each = ((unit, at) for unit in units for at in range(len(unit.rows)))
+    if (first := next(each, None)) is None:
+        return  # and nobody waits for libraries that are not needed, or has them in memory
+    samples = itertools.chain([first], each)
     waiting: deque[tuple[Unit, Future[Loaded]]] = deque()
     room, submitted = _Room(AHEAD_BYTES), 0
     import_now(LIBRARIES)

@@ -68,6 +68,7 @@ def find(name: str, file: Path | None) -> Model:
         taps=skeleton.shapes(config["input_size"][-1]),
         default_tap="pool",
         unit=images_per_unit(network),
+        library="timm",
     )
     return Model(card, found, partial(load, arch=arch, layout=layout))
 

@@ -194,10 +194,20 @@ def _eigen(
 
 
 def _rounding(features: Features, axis: int) -> Float[np.ndarray, " m"]:
-    """The largest deviation that rounding gives to constant values: for 0.1 it comes out as 1e-17, not 0."""
-    steps = max(float(np.finfo(features.dtype).eps), features.shape[axis] * float(np.finfo(np.float64).eps))
+    """The largest deviation that rounding gives to constant values."""
     largest = np.maximum(features.max(axis=axis, initial=0.0), -features.min(axis=axis, initial=0.0))
-    bound: Float[np.ndarray, " m"] = steps * largest
+    return rounding_of(largest, float(np.finfo(features.dtype).eps), features.shape[axis])
+
+
+def rounding_of(largest: Float[np.ndarray, " m"], epsilon: float, count: int) -> Float[np.ndarray, " m"]:
+    """The largest deviation that rounding gives to so many constant values: for 0.1 it comes out as 1e-17, not 0.
+
+    Args:
+        largest: magnitudes of the values.
+        epsilon: of their number format.
+        count: how many are summed in float64.
+    """
+    bound: Float[np.ndarray, " m"] = max(epsilon, count * float(np.finfo(np.float64).eps)) * largest
     return bound
 
 
