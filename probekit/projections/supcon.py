@@ -33,13 +33,18 @@ class SupCon(Descent):
 
     def loss(self, embedded: "torch.Tensor", classes: "torch.Tensor") -> "torch.Tensor":
         """L of one batch; 0 without any anchor."""
-        import torch
+        return contrastive_loss(embedded, classes, self.temperature)
 
-        itself = torch.eye(len(embedded), dtype=torch.bool)
-        logits = (embedded @ embedded.T / self.temperature).masked_fill(itself, -torch.inf)
-        positive = (classes[:, None] == classes) & ~itself
-        log_chance = logits - logits.logsumexp(dim=1, keepdim=True)
-        count = positive.sum(dim=1)
-        total = log_chance.masked_fill(~positive, 0.0).sum(dim=1)
-        anchors = count > 0
-        return -(total[anchors] / count[anchors]).sum() / anchors.sum().clamp(min=1)
+
+def contrastive_loss(embedded: "torch.Tensor", classes: "torch.Tensor", temperature: float) -> "torch.Tensor":
+    """L_out of `SupCon` for rows (b, m) of length 1 and their class numbers (b,); 0 without any anchor."""
+    import torch
+
+    itself = torch.eye(len(embedded), dtype=torch.bool, device=embedded.device)
+    logits = (embedded @ embedded.T / temperature).masked_fill(itself, -torch.inf)
+    positive = (classes[:, None] == classes) & ~itself
+    log_chance = logits - logits.logsumexp(dim=1, keepdim=True)
+    count = positive.sum(dim=1)
+    total = log_chance.masked_fill(~positive, 0.0).sum(dim=1)
+    anchors = count > 0
+    return -(total[anchors] / count[anchors]).sum() / anchors.sum().clamp(min=1)
