@@ -189,7 +189,9 @@ class View:
             return self.crops(image)[0]
         assert self.crop is not None
         whole = _at_least(_resize_shorter_side(self, image) if self.policy == "resize" else image, self.crop)
-        top, left = (round(share * (length - self.crop)) for share, length in zip((down, right), whole.shape[1:]))
+        top, left = (
+            round(share * (length - self.crop)) for share, length in zip((down, right), whole.shape[1:], strict=True)
+        )
         return whole[:, top : top + self.crop, left : left + self.crop].contiguous()
 
 

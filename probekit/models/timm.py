@@ -93,7 +93,7 @@ def locate(name: str, config: Mapping[str, Any], file: Path | None) -> tuple[str
 
 
 def with_weights(name: str, arch: str, path: Path, *, resample: bool = False, **options: object) -> Foreign:
-    """timm's network without its classifier, with the weights of a file through timm's own conversion.
+    """Timm's network without its classifier, with the weights of a file through timm's own conversion.
 
     Args:
         name: of the model, for errors.
@@ -121,7 +121,7 @@ def with_weights(name: str, arch: str, path: Path, *, resample: bool = False, **
 
 
 def create(name: str, arch: str, **options: object) -> Foreign:
-    """timm's network of that name, random, without a classifier unless `options` say otherwise.
+    """Timm's network of that name, random, without a classifier unless `options` say otherwise.
 
     Raises:
         UnknownNameError: timm has no such model or tag.
@@ -205,7 +205,9 @@ def layout_of(model: Foreign, side: int) -> Layout:
     blocks = getattr(model, "blocks", None)
     listed = list(blocks) if isinstance(blocks, (torch.nn.ModuleList, torch.nn.Sequential)) else []
     with torch.inference_mode():
-        features, places = survey(model, listed, lambda: model.forward_features(torch.zeros(1, 3, side, side, device="meta")))
+        features, places = survey(
+            model, listed, lambda: model.forward_features(torch.zeros(1, 3, side, side, device="meta"))
+        )
     shape = tuple(features.shape[1:])
     return Layout(shape, tokens, of_tokens(places, shape[0], prefix) if len(shape) == 2 else {})
 

@@ -138,7 +138,8 @@ def read(folder: Path, name: str | None = None) -> Network:
         if record["kind"] != KIND or record["format"] > FORMAT:
             raise WeightsError(f"{path}: format {record['format']} of {record['kind']!r}: update probekit.")
         view = dict(record["view"])
-        normalize = Normalize(*(tuple(view.pop("normalize")[word]) for word in ("mean", "std")))
+        channels = view.pop("normalize")
+        normalize = Normalize(tuple(channels["mean"]), tuple(channels["std"]))
         head = record["head"]
         return Network(
             folder=folder,
@@ -174,9 +175,7 @@ def names_in(folder: Path) -> list[str]:
 def locate(names: Iterable[str], cache: Path) -> dict[str, Path]:
     """Model → folder in the cache, of those names that are trained networks, whether it exists or not."""
     return {
-        name: cache / FOLDER / name.removeprefix(FAMILY)
-        for name in names
-        if name.startswith(FAMILY) and name != FAMILY
+        name: cache / FOLDER / name.removeprefix(FAMILY) for name in names if name.startswith(FAMILY) and name != FAMILY
     }
 
 

@@ -90,8 +90,7 @@ def train_all(
     of: int = 1,
 ) -> dict[str, Trial]:
     """The probes of every training set, by its name; progress counts as the `done`-th of several such rounds."""
-    labels, rule = question.samples["label"].to_numpy(), question.settings.threshold
-    asked = [TrainingSet(pool.name, labels, question.rows_of(pool)) for pool in question.trains]
+    asked, rule = question.training_sets(), question.settings.threshold
     found = run_trials(
         asked,
         features,
@@ -145,6 +144,11 @@ class Question:
     def rows_of(self, pool: Pool) -> Mask:
         """The samples that a training set is about, whatever their split."""
         return members(self.samples, pool, np.ones(len(self.samples), dtype=bool))
+
+    def training_sets(self) -> list[TrainingSet]:
+        """What each probe learns from; classes are labels."""
+        labels = self.samples["label"].to_numpy()
+        return [TrainingSet(pool.name, labels, self.rows_of(pool)) for pool in self.trains]
 
     def asks(self, train: Pool, test: Pool) -> bool:
         """Whether the pair is wanted: across domains, a generator is tested on itself alone."""
