@@ -16,7 +16,7 @@ from probekit.features import FeatureSet
 from probekit.metrics.bootstrap import UNDEFINED, Interval, resample
 from probekit.metrics.curves import weighted_auc
 from probekit.probes.trained import TrainedProbe, selection_record
-from probekit.protocols import describe, require_finite
+from probekit.protocols import describe, remarks_on_sources, require_finite
 from probekit.trials import (
     BinaryScores,
     Trial,
@@ -64,10 +64,16 @@ def attribute(
     binary = _collapsed(question, collapsed, own)
     pairs = _pairs(question, collapsed)
     trained = {name: trial.probes for name, trial in trials.items()}
-    remarks = [*_remarks(overall, binary, per_class), *remarks_on_pairs(pairs), *remarks_on_probes(trained)]
+    source = describe(features.sources)
+    remarks = [
+        *remarks_on_sources(source["model"], settings.folds),
+        *_remarks(overall, binary, per_class),
+        *remarks_on_pairs(pairs),
+        *remarks_on_probes(trained),
+    ]
     return AttributionResult(
         settings,
-        describe(features.sources),
+        source,
         question.names,
         overall,
         binary,

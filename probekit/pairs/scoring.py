@@ -29,6 +29,7 @@ from probekit.protocols import (
     parse_pools,
     partitions,
     reals_of,
+    remarks_on_sources,
     require_finite,
     tested,
     trainable_pools,
@@ -183,7 +184,12 @@ def answer(question: Question, trials: Mapping[str, Trial], source: dict[str, st
         _in_order(question, [row for row in transfer if row]),
         pd.concat([_score_table(units, trials[name], one) for name, one in scored.items()], ignore_index=True),
         record,
-        (*question.notes, *remarks_on_pairs(table), *remarks_on_probes(trained)),
+        (
+            *remarks_on_sources(source["model"], settings.folds),
+            *question.notes,
+            *remarks_on_pairs(table),
+            *remarks_on_probes(trained),
+        ),
         trials,
     )
 

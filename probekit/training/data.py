@@ -54,8 +54,8 @@ class Lesson:
         none = np.zeros(len(samples), dtype=bool)
         divided = partitions(samples, folds=0, seed=0)
         (turn,) = turns(samples, asked.classes, asked.rows, divided, scored=none, selection="val", seed=0)
-        numbers = np.arange(len(classes))
-        if lacking := [classes[n] for n in numbers if n not in asked.classes[turn.train]]:
+        numbers, there = np.arange(len(classes)), set(asked.classes[turn.train].tolist())
+        if lacking := [name for number, name in enumerate(classes) if number not in there]:
             raise ProbeError(
                 f"{asked.name}: the train split has no images of {', '.join(lacking)}, and a network needs every class "
                 "to learn from: add some, or name other generators."

@@ -202,11 +202,11 @@ class Loop:
 def _optimiser(settings: TrainSettings, parameters: "list[torch.nn.Parameter]") -> "torch.optim.Optimizer":
     from torch import optim
 
-    common = {"lr": settings.learning_rate, "weight_decay": settings.weight_decay}
+    rate, decay = settings.learning_rate, settings.weight_decay
     match settings.optimizer:
         case "adam":
-            return optim.Adam(parameters, **common)
+            return optim.Adam(parameters, lr=rate, weight_decay=decay)
         case "adamw":
-            return optim.AdamW(parameters, **common)
+            return optim.AdamW(parameters, lr=rate, weight_decay=decay)
         case "sgd":
-            return optim.SGD(parameters, momentum=0.9, **common)
+            return optim.SGD(parameters, lr=rate, weight_decay=decay, momentum=0.9)

@@ -82,7 +82,7 @@ class Design:
         """
         import torch
 
-        side = self.view.crop
+        side = self.side
         try:
             with torch.device("meta"), torch.no_grad():
                 built = timm.create(self.name, self.arch, num_classes=self.classes, **self.options).eval()
@@ -97,6 +97,12 @@ class Design:
                 f"{self.arch}: its classifier is more than one linear map of its embedding, so it cannot be judged as "
                 "a probe: choose another network."
             )
+
+    @property
+    def side(self) -> int:
+        """Pixels of an image along each side."""
+        assert self.view.crop is not None  # every policy of `VIEWS` has one
+        return self.view.crop
 
     @property
     def tuned_arch(self) -> str:
@@ -237,7 +243,7 @@ def _width_of_pool(network: Foreign, design: Design) -> int:
     """
     import torch
 
-    side = design.view.crop
+    side = design.side
     network.eval()
     with torch.no_grad():
         features = network.forward_features(torch.randn(2, 3, side, side))

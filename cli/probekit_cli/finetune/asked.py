@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from probekit_cli.where import Where
 
@@ -62,7 +62,7 @@ class Asked:
         from probekit.pairs import PairSettings
 
         judged = {"probe": probes.GIVEN, "condition": "raw"} if self.settings.has_head else {}
-        common = {**judged, "folds": 0, "seed": self.settings.seed, "bootstrap": self.bootstrap}
+        common: dict[str, Any] = {**judged, "folds": 0, "seed": self.settings.seed, "bootstrap": self.bootstrap}
         if self.task == "binary":
             return PairSettings(train=self.train, test=self.test, threshold=self.threshold, **common)
         return AttributionSettings(generators=self.train, test=self.test, **common)
