@@ -34,8 +34,8 @@ class Progress:
     done: int
     """Images, of all epochs."""
     total: int
-    loss: float
-    """Mean over the last steps."""
+    loss: float | None
+    """Mean over the last steps; None before the first."""
 
 
 OnProgress = Callable[[Progress], None]
@@ -83,6 +83,7 @@ class Loop:
         load = partial(training_crop, self.samples, self.trainee.design.view, settings, epoch)
         clock = saved = time.monotonic()
         self.trainee.module.train()
+        self._tell(every)
         for crops in stream(every[self.state.step :], load, self.workers):
             self._step(settings, optimiser, epoch, self._readable(crops))
             self.state.step += 1
@@ -163,10 +164,14 @@ class Loop:
         if len(self._pending) < LOOKS[self.trainee.device.partition(":")[0]]:
             return
         self._settle()
+        self._tell(every)
+
+    def _tell(self, every: "list[np.ndarray]") -> None:
         if self.on_progress:
             settings, each = self.trainee.design.settings, sum(map(len, every))
             done = self.state.epoch * each + sum(map(len, every[: self.state.step]))
-            self.on_progress(Progress(done, settings.epochs * each, float(np.mean(self.state.losses[-10:]))))
+            recent = self.state.losses[-10:]
+            self.on_progress(Progress(done, settings.epochs * each, float(np.mean(recent)) if recent else None))
 
     def _settle(self) -> None:
         """Take over the losses that were computed.

@@ -111,7 +111,9 @@ def test_a_network_of_the_same_name_and_settings_is_taken_as_it_is(learn):
 
 def test_a_network_of_the_same_name_and_other_settings_is_refused_unless_forced(learn):
     first = learn()
-    with pytest.raises(UsageError, match=r"one was trained with other settings.*test_resnet scratch, lama of tiny.*--f"):
+    with pytest.raises(
+        UsageError, match=r"one was trained with other settings.*test_resnet scratch, lama of tiny.*--f"
+    ):
         learn(lr=1e-3)
     with pytest.raises(UsageError, match="other settings"):
         learn("ldm")
@@ -218,7 +220,9 @@ def test_contrastive_losses_alone_leave_a_network_without_a_head(loss, learn):
         head_of(network)
 
 
-@pytest.mark.parametrize(("mix", "lesson", "task"), [("repmix", "all", "attribution"), ("latent", "lama+ldm", "binary")])
+@pytest.mark.parametrize(
+    ("mix", "lesson", "task"), [("repmix", "all", "attribution"), ("latent", "lama+ldm", "binary")]
+)
 def test_mixing_trains_a_network_that_still_tells_them_apart(mix, lesson, task, learn):
     trained = learn(lesson, task, mix=mix, epochs=8, lr=3e-3, patience=8, batch_size=6)
     assert trained.epochs["val_accuracy"].max() > 0.8
@@ -247,7 +251,9 @@ def test_images_that_cannot_be_read_are_named_and_left_out(learn, manifest):
 
 
 def test_a_loss_that_is_no_number_names_the_step_and_the_learning_rate(learn):
-    with pytest.raises(ProbeError, match=r"the loss is (nan|inf) at step \d+ with learning rate 1e\+30: choose a lower"):
+    with pytest.raises(
+        ProbeError, match=r"the loss is (nan|inf) at step \d+ with learning rate 1e\+30: choose a lower"
+    ):
         learn(lr=1e30, epochs=9, patience=9)
 
 

@@ -30,7 +30,7 @@ def answer(asked: Asked) -> Session:
         references = networks.extract_all(asked, trained)
         session = Session(where, run, Join(where.manifest, where.cache), references)
         features = {lesson.name: found for lesson, found in zip(lessons.values(), session.feature_sets(), strict=True)}
-        shown.trainings(session, trained, features)
+        shown.trainings(session, asked, trained)
         heads = {lessons[name].name: one for name, one in trained.items()}
         _judge(session, asked, features, heads)
         session.record()

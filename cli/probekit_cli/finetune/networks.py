@@ -21,7 +21,7 @@ def train_all(asked: Asked) -> "dict[str, Trained]":
         with output.progress(f"images learned by {name}{which}") as show:
 
             def tell(progress: "Progress", show: output.Show = show) -> None:
-                show(progress.done, progress.total, f"loss {progress.loss:.3f}")
+                show(progress.done, progress.total, "" if progress.loss is None else f"loss {progress.loss:.3f}")
 
             try:
                 found[name] = train(
