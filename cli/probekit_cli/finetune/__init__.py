@@ -53,6 +53,7 @@ def finetune(
 
     Example: probekit finetune --model test_resnet --scratch --train telea --test all --manifest demo
     """
+    from probekit.errors import UsageError
     from probekit.models import compute
     from probekit.models.tuned import INPUTS
     from probekit.registry import one_of
@@ -65,6 +66,8 @@ def finetune(
     place = compute.devices(device)[0]
     precise = not (place.startswith("cuda") if amp is None else amp)
     arch = model.removeprefix("timm:")
+    if ":" in arch:
+        raise UsageError(f"--model {model}: only networks of timm are trained; start from others with --weights.")
     settings = TrainSettings(
         arch=arch,
         scratch=scratch,
