@@ -74,7 +74,8 @@ def _unlearned(row: Mapping[str, Any]) -> bool:
     enough = is_number(row.get("val_images")) and row["val_images"] >= FEWEST
     if not (is_number(accuracy) and isinstance(classes, Mapping) and classes and enough):
         return False
-    return float(accuracy) < max(classes.values()) / sum(classes.values()) + UNLEARNED
+    commonest = float(max(classes.values()) / sum(classes.values()))
+    return float(accuracy) < commonest + UNLEARNED
 
 
 def _settings(run: Run) -> Mapping[str, Any]:

@@ -66,7 +66,7 @@ class ProbeSection(Section):
 
     order = 30
     template = "probe"
-    topics = TOPICS
+    topics: tuple[Topic, ...] = TOPICS
 
     def title(self, run: Run) -> str:
         """By what was asked: pairs, a task of attribution, or both."""
