@@ -17,6 +17,7 @@ from probekit_cli import (
     compare,
     demo,
     extract,
+    finetune,
     manifest,
     map_,
     predict,
@@ -59,6 +60,7 @@ app.command()(extract.extract)
 app.add_typer(cache.app, name="cache")
 app.command()(probe.probe)
 app.command()(predict.predict)
+app.command()(finetune.finetune)
 app.command()(retrieve.retrieve)
 app.add_typer(blacklist.app, name="blacklist")
 app.command("map")(map_.map_)

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from probekit_cli import options, output, questions, tables
+from probekit_cli import checkpoints, options, output, questions, tables
 
 
 def extract(
@@ -14,7 +14,8 @@ def extract(
         typer.Option(
             "--model",
             metavar="NAME[,NAME]",
-            help="clip, dinov2, sam, npr, srm, spectrum, open_clip:ARCH/PRETRAINED, hf:REPO, timm:NAME, sam:vit_b …",
+            help="clip, dinov2, sam, npr, srm, spectrum, open_clip:ARCH/PRETRAINED, hf:REPO, timm:NAME, sam:vit_b …; "
+            "tuned:NAME of finetune.",
         ),
     ],
     manifest: options.Manifest = None,
@@ -131,7 +132,7 @@ def extract(
                     chosen,
                     settings,
                     cache=cache,
-                    weights=_weights(weights or [], names),
+                    weights=checkpoints.with_networks(_weights(weights or [], names), names, cache),
                     device=device,
                     batch_size=batch_size,
                     workers=workers,

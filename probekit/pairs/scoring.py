@@ -28,6 +28,7 @@ from probekit.protocols import (
     parse_pools,
     partitions,
     reals_of,
+    remarks_on_sources,
     require_finite,
     tested,
     trainable_pools,
@@ -89,8 +90,7 @@ def train_all(
     of: int = 1,
 ) -> dict[str, Trial]:
     """The probes of every training set, by its name; progress counts as the `done`-th of several such rounds."""
-    labels, rule = question.samples["label"].to_numpy(), question.settings.threshold
-    asked = [TrainingSet(pool.name, labels, question.rows_of(pool)) for pool in question.trains]
+    asked, rule = question.training_sets(), question.settings.threshold
     found = run_trials(
         asked,
         features,
@@ -145,6 +145,11 @@ class Question:
         """The samples that a training set is about, whatever their split."""
         return members(self.samples, pool, np.ones(len(self.samples), dtype=bool))
 
+    def training_sets(self) -> list[TrainingSet]:
+        """What each probe learns from; classes are labels."""
+        labels = self.samples["label"].to_numpy()
+        return [TrainingSet(pool.name, labels, self.rows_of(pool)) for pool in self.trains]
+
     def asks(self, train: Pool, test: Pool) -> bool:
         """Whether the pair is wanted: across domains, tested are the generators that were learned from."""
         return not self.settings.across or _makers(test) <= _makers(train)
@@ -178,7 +183,12 @@ def answer(question: Question, trials: Mapping[str, Trial], source: dict[str, st
         _in_order(question, [row for row in transfer if row]),
         pd.concat([one.table(units) for one in scored.values()], ignore_index=True),
         record,
-        (*question.notes, *remarks_on_pairs(table), *remarks_on_probes(trained)),
+        (
+            *remarks_on_sources(source["model"], settings.folds),
+            *question.notes,
+            *remarks_on_pairs(table),
+            *remarks_on_probes(trained),
+        ),
         trials,
     )
 

@@ -77,7 +77,7 @@ def find_classifier(probe: str, name: str) -> type[Classifier]:
         UnknownNameError: there is no such probe; its plug-in may not be installed.
         ProbeError: there is no such class, or there are several.
     """
-    home = probes.get(probe).__module__  # which also imports the plug-ins
+    home = "" if probe == probes.GIVEN else probes.get(probe).__module__  # which also imports the plug-ins
     found = [kind for kind in _descendants(Classifier) if kind.__name__ == name and dataclasses.is_dataclass(kind)]
     found = [kind for kind in found if kind.__module__ == home] or found
     if len(found) != 1:

@@ -15,6 +15,7 @@ class TrialSettings:
     """How probes are trained and judged; all of it decides the numbers."""
 
     probe: str = "logistic"
+    """A registered name; `probes.GIVEN` where the probes are given, so that nothing is chosen."""
     condition: str = "zscore"
     """A name in `probes.conditions.CONDITIONS`, or `best`, which chooses one."""
     project: str | None = None
@@ -53,7 +54,8 @@ class TrialSettings:
             raise UsageError(f"--bootstrap {self.bootstrap}: the number of replicates is 0 or more.")
         if self.shots is not None and self.shots < 1:
             raise UsageError(f"--shots {self.shots}: learn from at least one sample of each class.")
-        self.choice  # noqa: B018  # refuses names and values that mean nothing
+        if self.probe != probes.GIVEN:
+            self.choice  # noqa: B018  # refuses names and values that mean nothing
 
     @property
     def choice(self) -> Choice:

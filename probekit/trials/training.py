@@ -18,7 +18,7 @@ from probekit.probes.conditions import Condition, Makers
 from probekit.probes.criteria import Decisions
 from probekit.probes.selection import DEFAULT, Selection, fit_choice, given, select
 from probekit.probes.trained import TrainedProbe
-from probekit.protocols import Partition, Turn, leaked, learned_from, turns
+from probekit.protocols import Partition, Turn, leaked, learned_from, partitions, turns
 from probekit.trials.settings import TrialSettings
 from probekit.trials.units import unit_keys
 
@@ -170,6 +170,36 @@ def _run_trial(
 def _makers(samples: pd.DataFrame) -> Makers:
     """Of all samples."""
     return Makers(samples["generator"].to_numpy(dtype=object), samples["group"].to_numpy(dtype=object))
+
+
+def given_trial(
+    asked: TrainingSet, probe: TrainedProbe, features: FeatureSet, scored: Mask, settings: TrialSettings
+) -> Trial:
+    """The trial of a probe that was trained elsewhere, on what the training set has in the train split.
+
+    Args:
+        asked: what it learned from.
+        probe: of classes 0 …, as the training set numbers them.
+        features: of all samples.
+        scored: samples whose scores are wanted.
+        settings: how it is judged.
+    """
+    samples, classes = features.samples, asked.classes
+    divided = partitions(samples, folds=0, seed=settings.seed)
+    (turn,) = turns(samples, classes, asked.rows, divided, scored=scored, selection="val", seed=settings.seed)
+    held = None
+    if np.isin(probe.classifier.classes, classes[turn.val]).all():
+        decisions = probe.decision_function(features.matrix[turn.val])
+        held = HeldOut(np.flatnonzero(turn.val), classes[turn.val], decisions, "the val split")
+    return Trial(
+        asked.name,
+        (probe,),
+        (_of_units(held, samples, settings),),
+        turn.train,
+        leaked(samples, [turn]),
+        (turn.test,),
+        _decide([probe], [turn.test], features.matrix),
+    )
 
 
 def _decide(probes: Sequence[TrainedProbe], tests: Sequence[Mask], matrix: Float[np.ndarray, "n d"]) -> Decisions:

@@ -15,6 +15,7 @@ SAID_APART = ("Evaluation", "Oracle")
 """Entries of a selection record that have a sentence of their own."""
 
 
+@add("finetune", instead_of=("pairs", "per_class", "confusion", "training_steps", "training_epochs"))
 @add("probe", instead_of=("pairs", "per_class", "confusion"))
 def tables(run: Run) -> list[Table]:
     """All of them, in the order of the answers."""
