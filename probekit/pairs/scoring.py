@@ -185,7 +185,7 @@ def answer(question: Question, trials: Mapping[str, Trial], source: dict[str, st
         pd.concat([_score_table(units, trials[name], one) for name, one in scored.items()], ignore_index=True),
         record,
         (
-            *remarks_on_sources(source["model"], settings.folds),
+            *remarks_on_sources(source.get("model", ""), settings.folds),
             *question.notes,
             *remarks_on_pairs(table),
             *remarks_on_probes(trained),
