@@ -184,7 +184,7 @@ def answer(question: Question, trials: Mapping[str, Trial], source: dict[str, st
         pd.concat([one.table(units) for one in scored.values()], ignore_index=True),
         record,
         (
-            *remarks_on_sources(source["model"], settings.folds),
+            *remarks_on_sources(source.get("model", ""), settings.folds),
             *question.notes,
             *remarks_on_pairs(table),
             *remarks_on_probes(trained),
