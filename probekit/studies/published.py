@@ -23,6 +23,8 @@ class Checked:
     run: Path | None
     reason: str = ""
     """Why nothing could be compared."""
+    changed: tuple[str, ...] = ()
+    """Parameters that ours had otherwise than the study: `clip=timm:vit_tiny_patch16_224`."""
 
     @property
     def differences(self) -> Float[np.ndarray, "r c"]:
@@ -73,6 +75,11 @@ def check(
         runs: step → the run folder that answers it.
         lost: step → why it has none.
     """
+    changed = tuple(
+        f"{name}={value}"
+        for name, value in parameters.items()
+        if value != protocol.parameters[name] and not protocol.parameters[name].startswith("<")
+    )
     found = []
     for one in protocol.published:
         nothing = np.full((len(one.values), len(one.columns)), np.nan)
@@ -85,7 +92,9 @@ def check(
             found.append(Checked(one, nothing, runs[one.step], str(error)))
             continue
         reason = "" if np.isfinite(ours).any() else f"{runs[one.step]} has none of these numbers"
-        found.append(Checked(one, ours, runs[one.step], reason))
+        used = {name for name in protocol.parameters if f"{{{name}}}" in protocol.step(one.step).run}
+        own = tuple(text for text in changed if text.partition("=")[0] in used)
+        found.append(Checked(one, ours, runs[one.step], reason, own))
     return found
 
 
@@ -128,6 +137,8 @@ def sentence(found: Checked) -> str:
     )
     if not math.isnan(found.mean_difference_transposed):
         text += f" ({found.mean_difference_transposed:.3f} with its rows and columns exchanged)"
+    if found.changed:
+        text += f"; ours are not of the same experiment: {', '.join(found.changed)}"
     return text + "."
 
 

@@ -149,6 +149,7 @@ def published_json(one: Checked) -> dict[str, Any]:
         "mean_difference_transposed": _finite(one.mean_difference_transposed),
         "run": str(one.run) if one.run else None,
         "reason": one.reason,
+        "changed": list(one.changed),
         "note": published.note,
     }
 

@@ -117,9 +117,9 @@ def checked(found: "Sequence[Checked]") -> None:
     for one in found:
         output.blank_line()
         tables.print_table(_side_by_side(one), title=f"{one.published.title} · {one.published.metric}")
-        output.remark(
-            f"published in: {one.published.source}" + (f"; {one.published.note}" if one.published.note else "")
-        )
+        note = f"; {one.published.note}" if one.published.note else ""
+        changed = f"; ours with {', '.join(one.changed)}" if one.changed else ""
+        output.remark(f"published in: {one.published.source}{note}{changed}")
 
 
 def _side_by_side(one: "Checked") -> "pd.DataFrame":
