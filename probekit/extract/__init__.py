@@ -9,6 +9,8 @@
     lane.py      its way from crops to committed rows: batches, forward passes, commits by a thread of their own
     work.py      the loop that feeds the lanes, and gives claims back
     devices.py   one process for each of several devices
+    cluster.py   workers on the nodes of a Ray cluster, and the process that gives them units
+    worker.py    one of those workers
     results.py   what came of it
 
 An image is decoded once however many models look at it, and what is committed is never computed again.
@@ -20,6 +22,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from probekit.errors import ManifestError, UsageError
+from probekit.extract.cluster import ClusterSettings, extract_over
 from probekit.extract.devices import extract_on
 from probekit.extract.process import Job, extract_here
 from probekit.extract.results import ExtractResult, ModelExtraction, merged
@@ -30,6 +33,7 @@ from probekit.manifest import Manifest
 from probekit.models import compute
 
 __all__ = [
+    "ClusterSettings",
     "ExtractResult",
     "ExtractSettings",
     "ModelExtraction",
@@ -50,6 +54,7 @@ def extract(
     unit_size: int | None = None,
     retry_failed: bool = False,
     rehash: bool = False,
+    cluster: ClusterSettings | None = None,
     on_progress: Callable[[Progress], None] | None = None,
     on_remark: Callable[[str], None] | None = None,
 ) -> ExtractResult:
@@ -68,6 +73,7 @@ def extract(
         unit_size: samples that a process claims and commits together; the smallest of the models' own unless given.
         retry_failed: try images again that could not be read before.
         rehash: read every file again instead of trusting its size and time; of several devices, each reads all.
+        cluster: compute on the nodes of a Ray cluster; `device` is then `cpu` or `cuda` on every node.
         on_progress: called several times a second.
         on_remark: told before the start what taps of many tokens, which are large, will take.
 
@@ -79,7 +85,7 @@ def extract(
         StoreError: the features do not fit on the disk, or the cache cannot be written; earlier work is kept.
     """
     began = time.monotonic()
-    devices = compute.devices(device)
+    devices = (device or "",) if cluster else compute.devices(device)
     if settings.decoder and "cpu" in devices:
         raise UsageError(f"--decoder {settings.decoder} needs a GPU on every --device: leave it out.")
     _require_images(manifest)
@@ -99,6 +105,8 @@ def extract(
         retry_failed=retry_failed,
         rehash=rehash,
     )
+    if cluster:
+        return extract_over(job, cluster, device=device, on_progress=on_progress, on_remark=on_remark)
     if len(devices) == 1:
         return replace(extract_here(job, devices[0], on_progress=on_progress), seconds=time.monotonic() - began)
     shared = extract_on(devices, job, on_progress)

@@ -3,14 +3,16 @@
 import os
 import threading
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from probekit import sources
+from probekit.arrays import Mask
 from probekit.errors import ImageError
-from probekit.extract.plan import Plan, Unit
+from probekit.extract.plan import Unit
+from probekit.extract.target import Target
 from probekit.parallel import import_now
 from probekit.views import LIBRARIES, View
 
@@ -46,7 +48,30 @@ class Loaded:
         return sum(crop.numel() for crops in self.crops.values() for crop in crops)
 
 
-def stream(units: Iterable[Unit], plan: Plan, workers: int) -> Iterator[tuple[Unit, list[Loaded]]]:
+class Wanted(Protocol):
+    """What loading has to know of the samples that units are made of."""
+
+    @property
+    def samples(self) -> Sequence[sources.Sample]:
+        """All of them; units name them by their numbers."""
+
+    @property
+    def known(self) -> Mask:
+        """Samples whose key is known, so that it is known too which targets lack them."""
+
+    @property
+    def unit_size(self) -> int:
+        """Samples in a unit, at most."""
+
+    @property
+    def device(self) -> str:
+        """Where they will be computed."""
+
+    def has(self, target: Target, key: bytes) -> bool:
+        """Whether a store is known to have an image of which only now the key is known."""
+
+
+def stream(units: Iterable[Unit], plan: Wanted, workers: int) -> Iterator[tuple[Unit, list[Loaded]]]:
     """Samples of the units in order, some of one unit at a time, while threads load what follows.
 
     How far they load ahead is bounded: by two units, so that other processes find units to claim, and by
@@ -117,7 +142,7 @@ def _ready(waiting: "deque[tuple[Unit, Future[Loaded]]]") -> tuple[Unit, list[Lo
     return unit, chunk
 
 
-def _load_in(room: _Room, number: int, unit: Unit, at: int, plan: Plan) -> Loaded:
+def _load_in(room: _Room, number: int, unit: Unit, at: int, plan: Wanted) -> Loaded:
     if not room.enter(number):
         return Loaded(int(unit.rows[at]))
     loaded = _load(unit, at, plan)
@@ -125,7 +150,7 @@ def _load_in(room: _Room, number: int, unit: Unit, at: int, plan: Plan) -> Loade
     return loaded
 
 
-def _load(unit: Unit, at: int, plan: Plan) -> Loaded:
+def _load(unit: Unit, at: int, plan: Wanted) -> Loaded:
     row = int(unit.rows[at])
     try:
         content = sources.read(plan.samples[row])

@@ -3,7 +3,7 @@
 import contextlib
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -54,7 +54,7 @@ def extract_here(
     """
     began = time.monotonic()
     samples = Samples.distinct(job.manifest)
-    targets = _open_targets(job, device)
+    targets = open_targets(job, device)
     sizes = {target: target.batch_size for target in targets}
     index = KeyIndex.open(job.cache)
     plan = Plan(
@@ -71,20 +71,15 @@ def extract_here(
     for target in targets:
         target.store.fold()
     return ExtractResult(
-        models=tuple(_summary(target, plan) for target in targets),
-        failed=_failures(plan),
+        models=tuple(summarise(target, plan) for target in targets),
+        failed=list_failures(plan),
         seconds=time.monotonic() - began,
         images=work.images,
-        notes=tuple(
-            f"{target.model.card.name}: no memory for batches of {size} on {target.device}, so they were halved to "
-            f"{target.batch_size}; features agree with those of other sizes within rounding."
-            for target, size in sizes.items()
-            if target.batch_size < size
-        ),
+        notes=tuple(note_halved(sizes)),
     )
 
 
-def _open_targets(job: Job, device: str) -> list[Target]:
+def open_targets(job: Job, device: str) -> list[Target]:
     """Every model under every perturbation; those of one model share its weights."""
     settings = job.settings
     targets: list[Target] = []
@@ -111,7 +106,18 @@ def _open_targets(job: Job, device: str) -> list[Target]:
     return targets
 
 
-def _summary(target: Target, plan: Plan) -> ModelExtraction:
+def note_halved(sizes: Mapping[Target, int]) -> Iterator[str]:
+    """A line for each target whose batches are smaller now than they were at first."""
+    for target, size in sizes.items():
+        if target.batch_size < size:
+            yield (
+                f"{target.model.card.name}: no memory for batches of {size} on {target.device}, so they were halved to "
+                f"{target.batch_size}; features agree with those of other sizes within rounding."
+            )
+
+
+def summarise(target: Target, plan: Plan) -> ModelExtraction:
+    """What an extraction did for one target."""
     status = plan.status(target)
     return ModelExtraction(
         model=target.model.card.name,
@@ -132,7 +138,8 @@ def _summary(target: Target, plan: Plan) -> ModelExtraction:
     )
 
 
-def _failures(plan: Plan) -> pd.DataFrame:
+def list_failures(plan: Plan) -> pd.DataFrame:
+    """path, model, view and reason of every sample without features."""
     failures = []
     for target in plan.targets:
         reasons = target.store.reasons()

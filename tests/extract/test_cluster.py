@@ -1,0 +1,212 @@
+"""Extraction on a Ray cluster of two nodes: the features of a local run, whatever becomes of workers and nodes."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from probekit.errors import ModelError, StoreError
+from probekit.extract import ClusterSettings, ExtractSettings, extract
+from probekit.features import load_features
+from probekit.store import list_stores
+from tests.extract.conftest import manifest_of, write_image
+
+pytest.importorskip("ray", reason="the extra ray is not installed")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.xdist_group("ray"),  # one cluster on one machine
+    # sockets and files of Ray's own, which it leaves to the garbage collector when a node is removed
+    pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning"),
+]
+
+ROOT = Path(__file__).parents[2]
+IMAGES = 160
+SRM = ExtractSettings(("srm",))
+NODE = {"num_cpus": 1, "object_store_memory": 80 << 20}
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    """A head and a second node, with one processor each; tests that remove the second put another in its place."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+        patch.setenv("RAY_BACKEND_LOG_LEVEL", "fatal")
+        patch.setenv("PYTHONPATH", str(ROOT))
+        patch.setenv("OMP_NUM_THREADS", "1")
+        from ray.cluster_utils import Cluster
+
+        nodes = Cluster(initialize_head=True, head_node_args={**NODE, "include_dashboard": False})
+        nodes.add_node(**NODE)
+        yield nodes
+        nodes.shutdown()
+
+
+@pytest.fixture(scope="module")
+def manifest(tmp_path_factory):
+    root = tmp_path_factory.mktemp("images")
+    names = [f"{number:04d}.png" for number in range(IMAGES)]
+    for number, name in enumerate(names):
+        write_image(root / name, number, size=(96, 96))
+    (root / names[7]).write_bytes(b"no image")
+    (root / names[9]).write_bytes((root / names[100]).read_bytes())
+    return manifest_of(root, names)
+
+
+@pytest.fixture(scope="module")
+def local(manifest, tmp_path_factory):
+    """The result and the features of a run without Ray."""
+    cache = tmp_path_factory.mktemp("local")
+    result = extract(manifest, SRM, cache=cache, device="cpu", batch_size=4)
+    return result, matrix(manifest, cache)
+
+
+def matrix(manifest, cache):
+    return load_features(manifest, "srm", cache=cache, allow_missing=True).matrix
+
+
+def run(manifest, cluster, cache, **options):
+    settings = ClusterSettings(cluster.address, **options.pop("on", {}))
+    return extract(manifest, options.pop("settings", SRM), cache=cache, cluster=settings, batch_size=4, **options)
+
+
+def workers():
+    """Process numbers of the workers on all nodes."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            name = (process / "cmdline").read_bytes()
+        except OSError:  # ended a moment ago
+            continue
+        if name.startswith(b"ray::_Seat"):
+            found.append(int(process.name))
+    return found
+
+
+def assert_whole(manifest, cache, local, result):
+    alone, features = local
+    model = result.models[0]
+    assert (model.rows, model.done, model.failed) == (IMAGES, IMAGES - 1, 1)
+    assert result.failed.equals(alone.failed)
+    assert matrix(manifest, cache).tobytes() == features.tobytes()
+    (store,) = list_stores(cache)
+    assert list(store.verify()) == []
+    assert store.claims.living() == []
+    again = extract(manifest, SRM, cache=cache, device="cpu")
+    assert again.models[0].computed == 0
+
+
+def test_two_nodes_give_the_features_of_a_local_run(manifest, cluster, local, tmp_path):
+    seen = []
+    result = run(manifest, cluster, tmp_path, unit_size=8, on_progress=seen.append)
+    assert_whole(manifest, tmp_path, local, result)
+    assert result.notes == ()
+    assert result.images == IMAGES - 1  # the same bytes under two names are one
+    assert len(result.workers) == 2
+    assert all(worker.units >= 4 for worker in result.workers)  # of 20
+    assert sum(worker.images for worker in result.workers) == result.images
+    assert {worker.versions["torch"] for worker in result.workers} == {result.workers[0].versions["torch"]}
+    assert [progress.done for progress in seen] == sorted(progress.done for progress in seen)
+    assert (seen[-1].done, seen[-1].total, seen[-1].failed) == (IMAGES, IMAGES, 1)
+    again = run(manifest, cluster, tmp_path, unit_size=8)
+    assert (again.images, again.workers) == (0, ())
+
+
+def test_a_worker_killed_in_the_middle_of_a_unit_costs_what_it_had_in_its_hands(manifest, cluster, local, tmp_path):
+    killed = []
+
+    def kill_one(progress):
+        if progress.computed >= 16 and not killed:
+            killed.append(workers()[0])
+            os.kill(killed[0], signal.SIGKILL)
+
+    result = run(manifest, cluster, tmp_path, unit_size=4, on_progress=kill_one)
+    assert killed
+    assert_whole(manifest, tmp_path, local, result)
+    assert len(result.notes) == 1
+    assert result.notes[0].endswith("died; others took over.")
+    computed = IMAGES - 2  # no image, and the bytes that two names share
+    assert computed <= sum(worker.images for worker in result.workers) + 2 * 4 <= computed + 4 * 4
+
+
+def test_a_node_may_vanish_and_another_may_come(manifest, cluster, local, tmp_path):
+    nodes = []
+
+    def exchange(progress):
+        if progress.computed >= 24 and not nodes:
+            cluster.remove_node(cluster.worker_nodes.copy().pop(), allow_graceful=False)
+            nodes.append(cluster.add_node(**NODE))
+
+    result = run(manifest, cluster, tmp_path, unit_size=4, on_progress=exchange)
+    assert nodes
+    assert_whole(manifest, tmp_path, local, result)
+    assert len(result.notes) == 1
+
+
+def test_a_killed_driver_leaves_what_the_next_one_goes_on_from(manifest, cluster, local, tmp_path):
+    cache, script = tmp_path / "cache", Path(__file__).with_name("clustered.py")
+    command = [sys.executable, str(script), str(manifest.root), str(cache), cluster.address]
+    process = subprocess.Popen(command, env=os.environ | {"PYTHONPATH": str(ROOT)}, stdout=subprocess.PIPE)
+    assert process.stdout
+    for line in process.stdout:
+        if int(line) >= 24:
+            break
+    process.kill()
+    process.wait()
+    process.stdout.close()
+    (store,) = list_stores(cache)
+    before = store.rows
+    assert 24 <= before < IMAGES
+    until = time.monotonic() + 30
+    while workers() and time.monotonic() < until:
+        time.sleep(0.1)
+    assert workers() == [], "workers outlived their driver"
+    result = run(manifest, cluster, cache, unit_size=4)
+    assert_whole(manifest, cache, local, result)
+    assert result.models[0].computed <= IMAGES - before + 1
+
+
+def test_local_processes_and_a_cluster_share_one_store(manifest, cluster, local, tmp_path):
+    elsewhere = subprocess.Popen(
+        [sys.executable, str(Path(__file__).with_name("clustered.py")), str(manifest.root), str(tmp_path), "none"],
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        stdout=subprocess.DEVNULL,
+    )
+    result = run(manifest, cluster, tmp_path, unit_size=4)
+    assert elsewhere.wait() == 0
+    assert_whole(manifest, tmp_path, local, result)
+
+
+def test_a_network_in_padded_batches_gives_the_same_bits(manifest, cluster, shared_data, tmp_path):
+    weights = shared_data / "weights" / "vit_tiny_patch16_224" / "model.safetensors"
+    model = "timm:vit_tiny_patch16_224"
+    settings = ExtractSettings((model,), taps=("cls@all",), precision="float32")
+    few = replace(manifest, table=manifest.table.drop(7).head(40).reset_index(drop=True))
+    common = {"weights": {model: weights}, "unit_size": 10}  # batches of 4: the last of each unit is padded
+    extract(few, settings, cache=tmp_path / "local", device="cpu", batch_size=4, **common)
+    run(few, cluster, tmp_path / "ray", settings=settings, **common)
+    alone, together = (load_features(few, f"{model}#cls@11", cache=tmp_path / name).matrix for name in ("local", "ray"))
+    assert together.tobytes() == alone.tobytes()
+
+
+def test_a_node_that_sees_another_cache_is_refused(manifest, cluster, tmp_path, monkeypatch):
+    from probekit.extract import cluster as module
+
+    monkeypatch.setattr(module._Driver, "_hold", lambda driver: None)  # as if the workers saw another disk
+    with pytest.raises(StoreError, match=r"this node does not see the others' .*: the cache must be on a disk"):
+        run(manifest, cluster, tmp_path)
+
+
+def test_workers_of_one_node_share_its_processors(manifest, cluster, local, tmp_path):
+    result = run(manifest, cluster, tmp_path, unit_size=8, on={"workers_per_node": 2})
+    assert_whole(manifest, tmp_path, local, result)
+    assert 2 <= len(result.workers) <= 4
+
+
+def test_gpus_that_are_not_there_are_one_line(manifest, cluster, tmp_path):
+    with pytest.raises(ModelError, match="the Ray cluster has no GPUs to compute on: use --device cpu, or add nodes"):
+        run(manifest, cluster, tmp_path, device="cuda")
