@@ -32,7 +32,7 @@ from probekit.fingerprint import fingerprint, plain
 SCHEMA = 1
 
 _LIBRARIES = (
-    "faiss-cpu", "faiss-gpu", "numpy", "open_clip_torch", "openTSNE", "pacmap", "pandas", "scikit-learn", "scipy",
+    "faiss-cpu", "faiss-gpu", "numpy", "open_clip_torch", "openTSNE", "pacmap", "pandas", "ray", "scikit-learn", "scipy",
     "segment-anything", "timm", "torch", "torchvision", "transformers", "umap-learn", "zarr",
 )  # fmt: skip
 

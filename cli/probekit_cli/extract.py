@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from probekit_cli import options, output, questions, tables
+from probekit_cli import engines, options, output, questions, tables
 
 
 def extract(
@@ -79,6 +79,10 @@ def extract(
     rehash: Annotated[
         bool, typer.Option("--rehash", help="Read every file again, whatever its size and time say.")
     ] = False,
+    engine: engines.Engine = "local",
+    address: engines.Address = None,
+    workers_per_node: engines.WorkersPerNode = None,
+    mixed_versions: engines.MixedVersions = False,
     cache: options.Cache = options.DEFAULT_CACHE,
     runs: options.Runs = options.DEFAULT_RUNS,
     as_json: options.AsJson = False,
@@ -99,6 +103,7 @@ def extract(
     from probekit.registry import one_of
     from probekit.store.settings import NUMBER_FORMATS, PRECISIONS
 
+    cluster = engines.cluster_settings(engine, address, workers_per_node, mixed_versions)
     names = _split(model)
     chosen = Manifest.read(manifest)
     settings = ExtractSettings(
@@ -125,6 +130,7 @@ def extract(
                     unit_size=unit_size,
                     retry_failed=retry_failed,
                     rehash=rehash,
+                    cluster=cluster,
                     on_progress=lambda progress: show(progress.done, progress.total),
                     on_remark=output.remark,
                 )

@@ -384,7 +384,6 @@ def _import_ray() -> ModuleType:
     for name, value in {
         "RAY_USAGE_STATS_ENABLED": "0",  # a cluster that is started here reports to nobody
         "RAY_DEDUP_LOGS_SKIP_REGEX": ".",  # what Ray has to say of dying nodes goes to stdout, which is ours
-        "RAY_BACKEND_LOG_LEVEL": "fatal",
         "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     }.items():
         os.environ.setdefault(name, value)
@@ -410,8 +409,10 @@ def _connect(ray: ModuleType, address: str | None) -> None:
         except (ConnectionError, ValueError, RuntimeError, ray.exceptions.RayError) as error:
             if isinstance(error, ConnectionError) and candidate != address:
                 continue  # no cluster here: the next candidate is a new one
-            reason = " ".join(str(error).split())
-            raise UsageError(f"--address {candidate}: {reason}") from error
+            reason = " ".join(str(error).split()).rstrip(".")
+            if candidate == "auto":
+                reason = "this machine belongs to no Ray cluster: start one with `ray start --head`, or write local"
+            raise UsageError(f"--address {candidate}: {reason}.") from error
         return
 
 
@@ -435,6 +436,6 @@ def _require_reachable(address: str) -> None:
         socket.create_connection((host, int(port)), CONNECT_SECONDS).close()
     except (OSError, OverflowError) as error:
         raise UsageError(
-            f"--address {address}: no Ray cluster can be reached there ({error}): check it with: ray status --address "
-            f"{address}"
+            f"--address {address}: no Ray cluster can be reached there ({error}): see what `ray status` says on its "
+            "head."
         ) from error

@@ -35,7 +35,6 @@ def cluster():
     """A head and a second node, with one processor each; tests that remove the second put another in its place."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
-        patch.setenv("RAY_BACKEND_LOG_LEVEL", "fatal")
         patch.setenv("PYTHONPATH", str(ROOT))
         patch.setenv("OMP_NUM_THREADS", "1")
         from ray.cluster_utils import Cluster
