@@ -31,6 +31,7 @@ from probekit.extract.sizes import estimate_size
 from probekit.extract.work import Progress
 from probekit.manifest import Manifest
 from probekit.models import compute
+from probekit.remote import is_url
 
 __all__ = [
     "ClusterSettings",
@@ -115,7 +116,9 @@ def extract(
 
 def _require_images(manifest: Manifest) -> None:
     """Nothing, unless the whole folder of images is gone: then a list of a million missing files helps nobody."""
-    if not manifest.root.is_dir() and any(not Path(path).is_absolute() for path in manifest.table["path"]):
+    if not manifest.root.is_dir() and any(
+        not Path(path).is_absolute() and not is_url(path) for path in manifest.table["path"]
+    ):
         raise ManifestError(
             f"{manifest.root} is gone, where the images of {manifest.name} were: import them from their new place with "
             "--force. Features that were extracted are kept and found again by content."

@@ -1,6 +1,5 @@
 """Loading: threads read, hash, decode and crop ahead of the models."""
 
-import os
 import threading
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -13,6 +12,7 @@ from probekit.arrays import Mask
 from probekit.errors import ImageError
 from probekit.extract.plan import Unit
 from probekit.extract.target import Target
+from probekit.keys import Status
 from probekit.parallel import import_now
 from probekit.views import LIBRARIES, View
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 AHEAD_BYTES = 512 << 20  # of crops that wait for the models, about
+REMOTE_READS = 32  # objects that are read from a bucket at one time, where an answer takes long
 CHUNK = 64  # samples handed over together: one look into the stores for all of them
 
 
@@ -29,8 +30,8 @@ class Loaded:
 
     row: int
     digest: bytes | None = None
-    stat: os.stat_result | None = None
-    """Of its file, taken before it was read."""
+    stat: Status | None = None
+    """Of its file or object, taken before it was read."""
     key: bytes | None = None
     crops: "Mapping[View, list[Tensor]]" = field(default_factory=dict)
     refused: Mapping[View, str] = field(default_factory=dict)
@@ -64,6 +65,10 @@ class Wanted(Protocol):
         """Samples in a unit, at most."""
 
     @property
+    def remote(self) -> bool:
+        """Whether any of them is in a bucket."""
+
+    @property
     def device(self) -> str:
         """Where they will be computed."""
 
@@ -80,13 +85,15 @@ def stream(units: Iterable[Unit], plan: Wanted, workers: int) -> Iterator[tuple[
     samples = ((unit, at) for unit in units for at in range(len(unit.rows)))
     waiting: deque[tuple[Unit, Future[Loaded]]] = deque()
     room, submitted = _Room(AHEAD_BYTES), 0
+    decoding = threading.BoundedSemaphore(workers)
     import_now(LIBRARIES)
-    with ThreadPoolExecutor(workers, thread_name_prefix="load") as pool:
+    readers = max(workers, REMOTE_READS) if plan.remote else workers
+    with ThreadPoolExecutor(readers, thread_name_prefix="load") as pool:
         try:
             while True:
-                while len(waiting) < max(workers + 1, 2 * plan.unit_size) and (following := next(samples, None)):
+                while len(waiting) < max(readers + 1, 2 * plan.unit_size) and (following := next(samples, None)):
                     unit, at = following
-                    waiting.append((unit, pool.submit(_load_in, room, submitted, unit, at, plan)))
+                    waiting.append((unit, pool.submit(_load_in, room, decoding, submitted, unit, at, plan)))
                     submitted += 1
                 if not waiting:
                     return
@@ -142,20 +149,24 @@ def _ready(waiting: "deque[tuple[Unit, Future[Loaded]]]") -> tuple[Unit, list[Lo
     return unit, chunk
 
 
-def _load_in(room: _Room, number: int, unit: Unit, at: int, plan: Wanted) -> Loaded:
-    if not room.enter(number):
-        return Loaded(int(unit.rows[at]))
-    loaded = _load(unit, at, plan)
-    room.fill(loaded.size)
-    return loaded
-
-
-def _load(unit: Unit, at: int, plan: Wanted) -> Loaded:
+def _load_in(
+    room: _Room, decoding: threading.BoundedSemaphore, number: int, unit: Unit, at: int, plan: Wanted
+) -> Loaded:
     row = int(unit.rows[at])
+    if not room.enter(number):
+        return Loaded(row)
     try:
         content = sources.read(plan.samples[row])
     except ImageError as error:
         return Loaded(row, reason=str(error))
+    with decoding:  # of many threads that wait for a bucket, as many compute as there are processors
+        loaded = _load(content, unit, at, plan)
+    room.fill(loaded.size)
+    return loaded
+
+
+def _load(content: sources.Content, unit: Unit, at: int, plan: Wanted) -> Loaded:
+    row = int(unit.rows[at])
     digest, stat, key = content.digest, content.stat, content.key
     targets = [target for target in unit.targets_of(at) if plan.known[row] or not plan.has(target, key)]
     if not targets:

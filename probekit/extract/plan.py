@@ -65,7 +65,7 @@ class Plan:
             self._again[np.arange(len(samples)) // unit_size % shard[1] == shard[0]] = True
         self._rehash = rehash
         self._index = index
-        found = known_keys(samples, index)
+        found = known_keys(samples, index, ask=not rehash)
         self.known = np.zeros(len(samples), bool) if rehash else found.known.copy()
         """Samples whose key is known."""
         self.keys = found.keys
@@ -76,6 +76,11 @@ class Plan:
         self._status = {target: np.full(len(samples), ABSENT, np.uint8) for target in self.targets}
         for target in self.targets:
             self._look(target, np.arange(len(samples)))
+
+    @property
+    def remote(self) -> bool:
+        """Whether any sample is in a bucket."""
+        return self.samples.remote
 
     def learn(self, row: int, key: bytes) -> None:
         """Take in the key of a sample that was just read."""

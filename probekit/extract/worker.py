@@ -24,6 +24,7 @@ from probekit.extract.process import Job, open_targets
 from probekit.extract.target import Target
 from probekit.models import compute
 from probekit.records import versions
+from probekit.remote import is_url
 from probekit.sources import Sample
 from probekit.store import ABSENT, DONE
 from probekit.store.claims import CLAIMS
@@ -169,7 +170,7 @@ class UnitWorker:
         )
 
     def _load(self, order: Order) -> Iterator[list[Loaded]]:
-        held = order.lacks.any(axis=1)
+        held: Mask = np.asarray(order.lacks.any(axis=1))
         targets = tuple(target for target, holds in zip(self._targets, held, strict=True) if holds)
         unit = Unit(order.name, np.arange(len(order.samples)), targets, order.lacks[held])
         wanted = _Wanted(order.samples, order.known, len(order.samples), self._device, order.retry)
@@ -197,7 +198,7 @@ class UnitWorker:
         keys = np.stack([np.frombuffer(sample.key or b"", np.uint8) for sample in readable])
         for target, lane in self._lanes.items():
             status = status_in(target, keys)
-            lacks: Mask = status != DONE if order.retry else status == ABSENT
+            lacks: Mask = np.asarray(status != DONE if order.retry else status == ABSENT, bool)
             for (sample, wanting), lacking in zip(lanes, lacks, strict=True):
                 assert sample.key is not None
                 if lacking and sample.shows(target.view) and lane.reserve(sample.key):
@@ -214,6 +215,11 @@ class _Wanted:
     unit_size: int
     device: str
     retry: bool
+
+    @property
+    def remote(self) -> bool:
+        """Whether any of them is in a bucket."""
+        return any(is_url(sample.path) for sample in self.samples)
 
     def has(self, target: Target, key: bytes) -> bool:
         """Whether the store has it, so that it need not be decoded."""

@@ -8,7 +8,6 @@ Ray is imported when a cluster is connected to, and nowhere else in probekit.
 """
 
 import contextlib
-import importlib
 import logging
 import math
 import os
@@ -388,9 +387,11 @@ def _import_ray() -> ModuleType:
     }.items():
         os.environ.setdefault(name, value)
     try:
-        return importlib.import_module("ray")
+        import ray
     except ImportError as error:
         raise UsageError("--engine ray needs Ray: pip install 'probekit[ray]'.") from error
+    found: ModuleType = ray
+    return found
 
 
 def _connect(ray: ModuleType, address: str | None) -> None:
