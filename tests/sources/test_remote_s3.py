@@ -18,6 +18,7 @@ boto3 = pytest.importorskip("boto3", reason="moto and boto3 are not installed")
 pytest.importorskip("obstore", reason="the extra remote is not installed")
 pytestmark = [
     pytest.mark.slow,
+    pytest.mark.xdist_group("ray"),  # one of them starts a cluster, and all count seconds
     # moto's server closes its sockets when they are collected, and boto3 still asks for naive times
     pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore:datetime:DeprecationWarning"),
 ]
