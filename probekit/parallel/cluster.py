@@ -23,7 +23,7 @@ from probekit.errors import ModelError, ProbekitError, UsageError
 from probekit.parallel.threads import processors
 
 AT_HAND = 2  # units that a worker has: it reads the next one while it computes
-DEATHS = 4  # of workers that had the same unit: then it is the unit that kills them
+DEATHS = 3  # of workers that had the same unit, at last nothing else: then it is the unit that kills them
 FAILED_STARTS = 3  # of workers in one place without a finished unit between them: then the place is left alone
 LOOK_SECONDS = 2.0  # how often to look for nodes without workers
 WAIT_SECONDS = 0.5  # for an answer, before anything else is looked at
@@ -231,12 +231,18 @@ class Workers(Generic[U, R]):
         self._hired.clear()
 
     def _hand_out(self, waiting: deque[_Given[U]], following: Iterator[_Given[U]]) -> bool:
-        """Fill the workers' hands, first the empty ones; False when there is nothing left to give."""
+        """Fill the workers' hands, first the empty ones; False when there is nothing left to give.
+
+        A unit whose worker died is given alone: should it kill the next one too, no other unit is suspected.
+        """
         for load in range(AT_HAND):
             for worker in [w for w in self._hired.values() if w.starting is None and len(w.units) == load]:
-                given = waiting.popleft() if waiting else next(following, None)
+                if any(given.deaths for given in worker.units.values()):
+                    continue
+                suspected = bool(waiting and waiting[0].deaths)
+                given = waiting.popleft() if waiting and not (load and suspected) else next(following, None)
                 if given is None:
-                    return False
+                    return bool(waiting)
                 worker.units[worker.actor.compute.remote(given.unit)] = given
         if not self._hired and not waiting:  # nobody is hired for nothing
             given = next(following, None)
@@ -256,10 +262,11 @@ class Workers(Generic[U, R]):
         if now - self._looked < LOOK_SECONDS:
             return
         self._looked = now
-        places = [place for place in self._places() if self._failed_starts[place] < FAILED_STARTS]
+        every = list(self._places())
+        places = [place for place in every if self._failed_starts[place] < FAILED_STARTS]
         if places or self._hired:
             self._inhabited = now
-        elif not self._lost or now - self._inhabited > LONELY_SECONDS:
+        elif every or not self._lost or now - self._inhabited > LONELY_SECONDS:
             raise ModelError(self._why_nowhere())
         for place in places:
             if place not in self._hired:

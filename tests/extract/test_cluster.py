@@ -13,6 +13,7 @@ import pytest
 from probekit.errors import ModelError, StoreError
 from probekit.extract import ClusterSettings, ExtractSettings, extract
 from probekit.features import load_features
+from probekit.parallel.cluster import connected
 from probekit.store import list_stores
 from tests.extract.conftest import manifest_of, write_image
 
@@ -209,3 +210,62 @@ def test_workers_of_one_node_share_its_processors(manifest, cluster, local, tmp_
 def test_gpus_that_are_not_there_are_one_line(manifest, cluster, tmp_path):
     with pytest.raises(ModelError, match="the Ray cluster has no GPUs to compute on: use --device cpu, or add nodes"):
         run(manifest, cluster, tmp_path, device="cuda")
+
+
+class Echo:
+    """A worker that says what it is given; `die` ends its process, `fail` is an error."""
+
+    def introduce(self):
+        return os.getpid()
+
+    def compute(self, unit):
+        if unit == "die":
+            os._exit(1)
+        if unit == "fail":
+            raise ModelError("this cannot be computed: leave it out.")
+        return unit * 2
+
+
+class Stillborn(Echo):
+    def introduce(self):
+        os._exit(1)
+
+
+def echoes(place):
+    return Echo()
+
+
+def compute_all(cluster, units, build=echoes):
+    found, hired = {}, []
+    with (
+        connected(cluster.address) as there,
+        there.workers(build, on_worker=lambda place, pid: hired.append(place), gpus=False) as workers,
+    ):
+        workers.map_units(iter(units), found.__setitem__)
+        return found, hired, workers.notes
+
+
+def test_every_unit_is_computed_once_by_a_worker_of_each_node(cluster):
+    found, hired, notes = compute_all(cluster, range(100))
+    assert found == {unit: 2 * unit for unit in range(100)}
+    assert len({place.node for place in hired}) == len(hired) == 2
+    assert notes == []
+
+
+def test_without_units_nobody_is_hired(cluster):
+    assert compute_all(cluster, []) == ({}, [], [])
+
+
+def test_a_unit_that_kills_its_workers_is_found_out_among_others(cluster):
+    with pytest.raises(ModelError, match="3 workers died of die: look for an image in it that takes all memory"):
+        compute_all(cluster, [1, 2, "die", 3, 4])
+
+
+def test_an_error_of_a_worker_keeps_its_words_and_names_the_node(cluster):
+    with pytest.raises(ModelError, match=r"^\S+: this cannot be computed: leave it out\.$"):
+        compute_all(cluster, [1, "fail"])
+
+
+def test_workers_that_die_before_they_work_end_the_command(cluster):
+    with pytest.raises(ModelError, match=r"every worker died .*: see Ray's logs there"):
+        compute_all(cluster, [1], build=lambda place: Stillborn())
