@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -245,10 +246,10 @@ def compute_all(cluster, units, build=echoes):
         return found, hired, workers.notes
 
 
-def test_every_unit_is_computed_once_by_a_worker_of_each_node(cluster):
+def test_every_unit_is_computed_once_and_no_place_has_two_workers(cluster):
     found, hired, notes = compute_all(cluster, range(100))
     assert found == {unit: 2 * unit for unit in range(100)}
-    assert len({place.node for place in hired}) == len(hired) == 2
+    assert 1 <= len({place.node for place in hired}) == len(hired) <= 2  # the second may come when all is done
     assert notes == []
 
 
@@ -269,3 +270,33 @@ def test_an_error_of_a_worker_keeps_its_words_and_names_the_node(cluster):
 def test_workers_that_die_before_they_work_end_the_command(cluster):
     with pytest.raises(ModelError, match=r"every worker died .*: see Ray's logs there"):
         compute_all(cluster, [1], build=lambda place: Stillborn())
+
+
+class Sleeper:
+    """A worker whose units take half a second, one at a time; it tells when each began and ended."""
+
+    def __init__(self):
+        self._computing = threading.Lock()
+
+    def introduce(self):
+        return None
+
+    def compute(self, unit):
+        with self._computing:
+            began = time.monotonic()
+            time.sleep(0.5)
+            return began, time.monotonic()
+
+
+def test_scheduling_costs_less_than_a_twentieth_of_an_ideal_split_on_two_workers(cluster):
+    units, times = 40, {}
+    with (
+        connected(cluster.address) as there,
+        there.workers(lambda place: Sleeper(), on_worker=lambda place, _: None, gpus=False) as workers,
+    ):
+        workers.map_units(iter(range(4)), times.__setitem__)  # both are there
+        times.clear()
+        workers.map_units(iter(range(units)), times.__setitem__)
+    took = max(end for _, end in times.values()) - min(began for began, _ in times.values())
+    slept = sum(end - began for began, end in times.values())
+    assert took < 1.05 * slept / 2
