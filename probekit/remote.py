@@ -159,6 +159,8 @@ def _ask(url: str, how: Callable[[Any, str], T]) -> T:
 
 def _first_line(error: Exception) -> str:
     line = str(error).strip().partition("\n")[0]
+    if "169.254.169.254" in line or "metadata.google.internal" in line:  # a machine's role was the last resort
+        return "may not be read: there are no credentials in the environment (docs/remote.md)."
     return f"cannot be read ({without_secrets(line)}): try again when the bucket can be reached."
 
 

@@ -223,6 +223,11 @@ def test_without_obstore_the_extra_is_named(monkeypatch):
         remote.read("s3://bucket/a.png")
 
 
+def test_without_credentials_it_says_so_and_not_how_a_role_was_sought():
+    sought = OSError("Generic S3 error: Error performing PUT http://169.254.169.254/latest/api/token in 1ms")
+    assert remote._first_line(sought).startswith("may not be read: there are no credentials in the environment")
+
+
 def test_what_is_read_has_the_key_of_its_bytes(bucket):
     store, _ = bucket
     obstore.put(store, "x/ü #?.png", b"bytes")
