@@ -5,13 +5,14 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 EXTRAS := $(VENV)/.extras
 
-.PHONY: help install demo check test test-slow bench lock clean
+.PHONY: help install demo check test test-slow bench bench-scale lock clean
 
 help:
 	@echo "make demo       the whole road on real photographs, offline (creates $(VENV) first)"
 	@echo "make test       the test suite (needs a C++ compiler, for PaCMAP); make test-slow runs the marked, longer tests"
 	@echo "make check      ruff, mypy --strict, import-linter, codespell"
 	@echo "make bench      speed and memory, side by side with peers (about half an hour); make bench ONLY='NAME --quick' …"
+	@echo "make bench-scale  what each step costs over 10,000 to 1,000,000 rows (ten minutes); ONLY=--full for 10,000,000, too"
 	@echo "make lock       refresh constraints.txt from pyproject.toml"
 
 install: $(READY)
@@ -46,6 +47,9 @@ test-slow: $(EXTRAS)
 
 bench: $(READY)
 	$(BIN)/python -m tests.benchmarks $(ONLY)
+
+bench-scale: $(READY)
+	$(BIN)/python -m tests.benchmarks.scale $(ONLY)
 
 lock: $(READY)
 	$(BIN)/uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 --upgrade \

@@ -2,7 +2,7 @@
 
 import itertools
 import shlex
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from probekit import sources
-from probekit.arrays import Float, Int
+from probekit.arrays import Features, Float, Int, Mask
 from probekit.errors import ImageError, MissingFeaturesError, UsageError
 from probekit.keys import KeyIndex
 from probekit.manifest import Manifest
@@ -20,6 +20,8 @@ from probekit.registry import nearest, unknown_name
 from probekit.samples import Samples, known_keys
 from probekit.sources import Sample
 from probekit.store import ABSENT, DONE, FAILED, Store, find_stores
+
+BLOCK_BYTES = 64 << 20  # of float32 features in memory at a time, where they are streamed
 
 
 @dataclass(frozen=True)
@@ -77,6 +79,37 @@ class FeatureSet:
         """The same names, sources and widths, and no samples: what an answer is labelled with costs no memory."""
         blocks = tuple(np.empty((0, width), np.float32) for width in self.widths)
         return replace(self, samples=self.samples[:0].copy(), blocks=blocks, excluded=self.excluded[:0].copy())
+
+
+@dataclass(frozen=True, eq=False)
+class FeatureStream:
+    """Samples, and their features whenever they are asked for: what `FeatureSet` has, in the memory of a block."""
+
+    reference: str
+    sources: tuple[Source, ...]
+    samples: pd.DataFrame
+    """As those of a `FeatureSet`."""
+    widths: tuple[int, ...]
+    """Number of columns of each part, side by side in a block."""
+    excluded: pd.DataFrame
+    order: Int[np.ndarray, " n"]
+    """The samples as they stand in the store, so that each shard is read once."""
+    read: Callable[[Int[np.ndarray, " b"]], Features]
+    """The features of some samples, in the order asked for."""
+
+    def blocks(
+        self, among: Mask | None = None, *, block_bytes: int = BLOCK_BYTES
+    ) -> Iterator[tuple[Int[np.ndarray, " b"], Features]]:
+        """Numbers of samples and their features, float32, each sample once, in the order of the store.
+
+        Args:
+            among: the samples that are meant; all unless given.
+            block_bytes: of features at a time; at least one sample.
+        """
+        rows = self.order if among is None else self.order[among[self.order]]
+        size = max(1, block_bytes // (4 * sum(self.widths)))
+        for start in range(0, len(rows), size):
+            yield rows[start : start + size], self.read(rows[start : start + size])
 
 
 @dataclass(frozen=True)
@@ -139,8 +172,67 @@ class Join:
             MissingFeaturesError: samples were never extracted.
             StoreCorruptError: stored bytes are damaged.
         """
-        table = self.manifest.table
         selector = selector or Selector()
+        parts, kept, excluded = self._found(reference, selector, allow_missing)
+        counts = [self._crop_counts(store, tap, kept) for store, tap in parts]
+        blocks = [self._read(store, tap, kept, count) for (store, tap), count in zip(parts, counts, strict=True)]
+        samples = self.manifest.table.iloc[kept].reset_index(drop=True)
+        if selector.crops == "all":
+            if any((count != counts[0]).any() for count in counts):
+                raise UsageError(
+                    f"{reference}: its parts have different numbers of crops an image, so they cannot stand side by "
+                    "side crop by crop: take their means with --crops mean."
+                )
+            samples = samples.loc[np.repeat(samples.index, counts[0])].reset_index(drop=True)
+            samples["crop"] = _numbered(counts[0])
+        else:
+            blocks = [_means(block, count) for block, count in zip(blocks, counts, strict=True)]
+        return FeatureSet(
+            reference=reference,
+            sources=tuple(_source(store, tap) for store, tap in parts),
+            samples=samples,
+            blocks=tuple(blocks),
+            excluded=excluded,
+        )
+
+    def stream(
+        self, reference: str, selector: Selector | None = None, *, allow_missing: bool = False
+    ) -> "FeatureStream":
+        """What `load` gives, a block of rows at a time: for features that are larger than memory.
+
+        Raises:
+            UsageError: as `load`; or single crops are asked for.
+            MissingFeaturesError: as `load`.
+        """
+        selector = selector or Selector()
+        if selector.crops == "all":
+            raise UsageError("crops are streamed as their mean: leave --crops all out.")
+        parts, kept, excluded = self._found(reference, selector, allow_missing)
+        counts = [self._crop_counts(store, tap, kept) for store, tap in parts]
+        store, _ = parts[0]
+        order = np.argsort(store.places(self._keys[kept], self._crops[kept]), kind="stable")
+
+        def read(rows: Int[np.ndarray, " b"]) -> Features:
+            found = []
+            for (store, tap), count in zip(parts, counts, strict=True):
+                found.append(_means(self._read(store, tap, kept[rows], count[rows]), count[rows]))
+            return found[0] if len(found) == 1 else np.concatenate(found, axis=1)
+
+        return FeatureStream(
+            reference=reference,
+            sources=tuple(_source(store, tap) for store, tap in parts),
+            samples=self.manifest.table.iloc[kept].reset_index(drop=True),
+            widths=tuple(store.taps[tap][0] for store, tap in parts),
+            excluded=excluded,
+            order=order,
+            read=read,
+        )
+
+    def _found(
+        self, reference: str, selector: Selector, allow_missing: bool
+    ) -> tuple[list[tuple[Store, str]], Int[np.ndarray, " n"], pd.DataFrame]:
+        """The stores and taps of a reference, the rows that have all of them, and the samples that have not."""
+        table = self.manifest.table
         parts = [self._resolve(part, selector) for part in reference.split("+")]
         _require_vectors(parts)
         if len({(store.settings.address, tap) for store, tap in parts}) < len(parts):
@@ -158,26 +250,7 @@ class Join:
             )
         excluded = table.iloc[sorted(reasons)][["path", "generator"]].reset_index(drop=True)
         excluded["path"] = [self._name(row) for row in sorted(reasons)]
-        counts = [self._crop_counts(store, tap, kept) for store, tap in parts]
-        blocks = [self._read(store, tap, kept, count) for (store, tap), count in zip(parts, counts, strict=True)]
-        samples = table.iloc[kept].reset_index(drop=True)
-        if selector.crops == "all":
-            if any((count != counts[0]).any() for count in counts):
-                raise UsageError(
-                    f"{reference}: its parts have different numbers of crops an image, so they cannot stand side by "
-                    "side crop by crop: take their means with --crops mean."
-                )
-            samples = samples.loc[np.repeat(samples.index, counts[0])].reset_index(drop=True)
-            samples["crop"] = _numbered(counts[0])
-        else:
-            blocks = [_means(block, count) for block, count in zip(blocks, counts, strict=True)]
-        return FeatureSet(
-            reference=reference,
-            sources=tuple(_source(store, tap) for store, tap in parts),
-            samples=samples,
-            blocks=tuple(blocks),
-            excluded=excluded.assign(reason=[reasons[row] for row in sorted(reasons)]),
-        )
+        return parts, kept, excluded.assign(reason=[reasons[row] for row in sorted(reasons)])
 
     def expand(self, name: str, requests: Sequence[str], selector: Selector) -> list[str]:
         """References to all that requests such as `cls@all`, `cls@0-11`, `all` mean of the stores that fit.

@@ -10,12 +10,14 @@ the archive.
 An object in a bucket is remembered by its URL and size; a number made of its ETag stands in the place of the time.
 
 A look-up holds no index: it streams the parts past the names it wants, each known by 128 bits of its BLAKE2b hash. That
-two of a billion names share one has a chance of 10⁻²¹.
+two of a billion names share one has a chance of 10⁻²¹. Parts hold these hashes, so that a look-up reads no names; parts
+of earlier versions do not, and are read with theirs.
 """
 
 import contextlib
 import functools
 import hashlib
+import itertools
 import os
 import stat
 import time
@@ -42,8 +44,11 @@ TRIES = 10  # of opening the parts while other processes merge them
 DAY = 86400  # a draft that old is left from a process that was killed
 
 _COLUMNS = ("path", "size", "mtime_ns", "sha256")
+_HASH = "name_hash"
+_HASH_BYTES = 16
 _NEVER = np.iinfo(np.int64).min
 _ELSEWHERE = -2  # the size of what no disk has
+_FOR_ALL = stat.S_IRUSR | stat.S_IRGRP | stat.S_IROTH  # whoever is asking may read such a file
 _BATCH = 32_768  # names and entries that are Python objects at one time
 _STATS = 65_536  # archives that are looked at once in a look-up, however many members are asked for
 
@@ -86,12 +91,12 @@ class KeyIndex:
             StoreError: a part of the index is damaged.
             RemoteError: a bucket cannot be reached.
         """
-        hashes, sizes, times = _look_at(names)
+        hashes, sizes, times, open_to_all = _look_at(names)
         digests, known_sizes, known_times = self._recall(hashes)
         remembered = known_times != _NEVER
         readable = sizes > 0
         may_read = functools.lru_cache(_STATS)(lambda path: os.access(path, os.R_OK))
-        for row in np.flatnonzero(readable & ~remembered):
+        for row in np.flatnonzero(readable & ~remembered & ~open_to_all):
             readable[row] = may_read(_file_of(names[int(row)]))
         remote = np.flatnonzero(sizes == _ELSEWHERE)
         readable[remote] = True
@@ -118,21 +123,23 @@ class KeyIndex:
         import pyarrow as pa
 
         sizes, times, digests = zip(*self._fresh.values(), strict=True)
+        names = list(self._fresh)
         columns = [
-            pa.array(list(self._fresh), pa.large_string()),
+            pa.array(names, pa.large_string()),
             pa.array(sizes, pa.int64()),
             pa.array(times, pa.int64()),
             pa.array(digests, pa.binary(32)),
         ]
-        _write([pa.record_batch(columns, names=list(_COLUMNS))], self.folder, f"{time.time_ns():020d}")
+        batch = pa.record_batch(columns, names=list(_COLUMNS))
+        _write([(batch, name_hashes(names))], self.folder, f"{time.time_ns():020d}")
         self._fresh.clear()
         if sum(1 for _ in self.folder.glob(PARTS)) > MAX_PARTS:
-            self._merge()
+            self._merge(_newest(_open_parts(self.folder)))
 
     def remembered(self) -> Iterator[tuple[str, bytes]]:
         """Every name and the digest that is remembered for it; of a name that was read again, the newest comes last."""
         for _, part in _open_parts(self.folder):
-            for batch, _ in part:
+            for batch in part.read(_COLUMNS):
                 yield from zip(batch["path"].to_pylist(), batch["sha256"].to_pylist(), strict=True)
 
     def gone(self, keep: Collection[str]) -> list[str]:
@@ -147,48 +154,43 @@ class KeyIndex:
         Raises:
             StoreError: the cache cannot be written; nothing is forgotten.
         """
-        self._merge(forgotten=names)
+        self._merge(_open_parts(self.folder), forgotten=names)
 
     def _recall(self, hashes: NameHashes) -> tuple[Keys, Int[np.ndarray, " n"], Int[np.ndarray, " n"]]:
         """Digest, size and mtime_ns of each name where the index has it; mtime_ns is _NEVER where it has not."""
-        high, first, which = np.unique(hashes[:, 0], return_index=True, return_inverse=True)
+        order = np.argsort(hashes[:, 0])
+        high = hashes[order, 0]
         digests = np.zeros((len(hashes), 32), np.uint8)
         sizes, times = np.full(len(hashes), -1, np.int64), np.full(len(hashes), _NEVER, np.int64)
-        if not len(hashes):
-            return digests, sizes, times
-        for _, part in _open_parts(self.folder):
-            for batch, stored in part:
-                place = np.minimum(np.searchsorted(high, stored[:, 0]), len(high) - 1)
-                rows = first[place]
-                found = np.flatnonzero((hashes[rows] == stored).all(axis=1))
-                if len(found):
-                    rows, entries = rows[found], batch.take(found)
-                    sizes[rows], times[rows] = entries["size"].to_numpy(), entries["mtime_ns"].to_numpy()
-                    digests[rows] = np.frombuffer(b"".join(entries["sha256"].to_pylist()), np.uint8).reshape(-1, 32)
-        again = np.flatnonzero(first[which] != np.arange(len(which)))  # names asked for more than once
-        same = again[(hashes[first[which[again]]] == hashes[again]).all(axis=1)]
-        for column in (digests, sizes, times):
-            column[same] = column[first[which[same]]]
+        for _, part in _open_parts(self.folder) if len(hashes) else []:
+            for batch, stored in part.read_hashed(_COLUMNS[1:]):
+                entries, places = _meeting(stored[:, 0], high)
+                rows = order[places]
+                same = hashes[rows, 1] == stored[entries, 1]
+                entries, rows = entries[same], rows[same]
+                sizes[rows] = batch["size"].to_numpy()[entries]
+                times[rows] = batch["mtime_ns"].to_numpy()[entries]
+                digests[rows] = _fixed(batch["sha256"], 32)[entries]
         return digests, sizes, times
 
-    def _merge(self, forgotten: Collection[str] = ()) -> None:
-        """One part in place of many, the newest entry of each name in it; no more than a batch is held.
+    def _merge(self, parts: "list[tuple[Path, _Part]]", forgotten: Collection[str] = ()) -> None:
+        """One part in place of these, the newest entry of each name in it; no more than a batch is held.
 
         It is as new as the newest of them, so what other processes write meanwhile is newer.
         """
-        parts = _open_parts(self.folder)
         if not parts:
             return
-        hashes = np.concatenate([stored for _, part in parts for _, stored in part])
+        hashes = np.concatenate([stored for _, part in parts for _, stored in part.read_hashed(())])
         order = np.lexsort((hashes[:, 1], hashes[:, 0]))  # stable: the newest of equal names comes last
         newest = np.ones(len(order), bool)
         newest[:-1] = (hashes[order[1:]] != hashes[order[:-1]]).any(axis=1)
         kept = np.zeros(len(order), bool)
         kept[order[newest]] = True
         if forgotten:
-            kept &= [n not in forgotten for _, part in parts for batch, _ in part for n in batch["path"].to_pylist()]
+            names = (name for _, part in parts for batch in part.read(("path",)) for name in batch["path"].to_pylist())
+            kept &= [name not in forgotten for name in names]
         newest_time = parts[-1][0].stem.partition("-")[0]
-        _write(_filtered((batch for _, part in parts for batch, _ in part), kept), self.folder, newest_time)
+        _write(_filtered((b for _, part in parts for b in part.read_hashed(_COLUMNS)), kept), self.folder, newest_time)
         for path, _ in parts:  # another process may have merged them too: its part holds them as well
             path.unlink(missing_ok=True)
         for draft in self.folder.glob(".*.parquet"):
@@ -239,28 +241,34 @@ def _file_of(name: str) -> str:
     return name.partition("\0")[0]
 
 
-def _look_at(names: Sequence[str]) -> tuple[NameHashes, Int[np.ndarray, " n"], Int[np.ndarray, " n"]]:
-    """Hash of each name, size and mtime_ns of each file; -1 for what is no regular file, _ELSEWHERE for an object."""
-    look_once = functools.lru_cache(_STATS)(_size_and_time)
+def _look_at(names: Sequence[str]) -> tuple[NameHashes, Int[np.ndarray, " n"], Int[np.ndarray, " n"], Mask]:
+    """Hash of each name; size and mtime_ns of each file; whether all may read it.
+
+    The size is -1 for what is no regular file, _ELSEWHERE for an object.
+    """
+    look_once = functools.lru_cache(_STATS)(_facts)
     hashes = np.empty((len(names), 2), np.uint64)
-    sizes, times = np.empty(len(names), np.int64), np.empty(len(names), np.int64)
+    sizes, times, modes = (np.empty(len(names), np.int64) for _ in range(3))
     for start in range(0, len(names), _BATCH):
         batch = names[start : start + _BATCH]
         rows = slice(start, start + len(batch))
         hashes[rows] = name_hashes(batch)
-        seen = [look_once(_file_of(name)) if "\0" in name else _size_and_time(name) for name in batch]
-        sizes[rows], times[rows] = zip(*seen, strict=True)
-    return hashes, sizes, times
+        seen = [look_once(_file_of(name)) if "\0" in name else _facts(name) for name in batch]
+        flat = np.fromiter(itertools.chain.from_iterable(seen), np.int64, 3 * len(seen))
+        sizes[rows], times[rows], modes[rows] = flat[::3], flat[1::3], flat[2::3]
+    return hashes, sizes, times, modes & _FOR_ALL == _FOR_ALL
 
 
-def _size_and_time(path: str) -> tuple[int, int]:
+def _facts(path: str) -> tuple[int, int, int]:
+    """Size, mtime_ns and mode of a regular file; -1, -1 and 0 of anything else, _ELSEWHERE and 0 of an object."""
     if "://" in path and is_url(path):
-        return _ELSEWHERE, _ELSEWHERE
+        return _ELSEWHERE, _ELSEWHERE, 0
     try:
         status = os.stat(path)  # noqa: PTH116  # a Path object a file costs more than the call itself
     except (OSError, ValueError):
-        return -1, -1
-    return (status.st_size, status.st_mtime_ns) if stat.S_ISREG(status.st_mode) else (-1, -1)
+        return -1, -1, 0
+    mode = status.st_mode
+    return (status.st_size, status.st_mtime_ns, mode) if stat.S_ISREG(mode) else (-1, -1, 0)
 
 
 class _Part:
@@ -274,14 +282,62 @@ class _Part:
             self._file = pq.ParquetFile(path, page_checksum_verification=True)
             self._file.schema_arrow.field("path")
 
-    def __iter__(self) -> "Iterator[tuple[pa.RecordBatch, NameHashes]]":
-        batches = self._file.iter_batches(_BATCH, columns=list(_COLUMNS), use_threads=False)
+    @property
+    def rows(self) -> int:
+        """Number of entries."""
+        return int(self._file.metadata.num_rows)
+
+    def read(self, columns: Sequence[str]) -> "Iterator[pa.RecordBatch]":
+        """These columns, a batch at a time."""
+        batches = self._file.iter_batches(_BATCH, columns=list(columns), use_threads=False)
         while True:
             with _named(self._path):
                 batch = next(batches, None)
             if batch is None:
                 return
-            yield batch, name_hashes(batch["path"].to_pylist())
+            yield batch
+
+    def read_hashed(self, columns: Sequence[str]) -> "Iterator[tuple[pa.RecordBatch, NameHashes]]":
+        """These columns and the hashes of the names."""
+        known = _HASH in self._file.schema_arrow.names
+        for batch in self.read([*{*columns, _HASH if known else "path"}]):
+            if known:
+                yield batch.select(list(columns)), _fixed(batch[_HASH], _HASH_BYTES).view(np.uint64)
+            else:
+                yield batch.select(list(columns)), name_hashes(batch["path"].to_pylist())
+
+
+def _fixed(column: "pa.FixedSizeBinaryArray", width: int) -> Shaped[np.ndarray, "n width"]:
+    """uint8: the bytes of each entry, which has no nulls."""
+    data = np.frombuffer(column.buffers()[1], np.uint8)
+    return data[column.offset * width : (column.offset + len(column)) * width].reshape(-1, width)
+
+
+def _meeting(
+    stored: Shaped[np.ndarray, " m"], asked: Shaped[np.ndarray, " n"]
+) -> tuple[Int[np.ndarray, " k"], Int[np.ndarray, " k"]]:
+    """Every (place in `stored`, place in `asked`) whose values agree; `asked` is ascending and may repeat itself."""
+    order = np.argsort(stored)  # ascending questions find their places several times as fast
+    first = np.searchsorted(asked, stored[order], side="left")
+    found = np.flatnonzero(asked[np.minimum(first, len(asked) - 1)] == stored[order])
+    order, first = order[found], first[found]
+    counts = np.searchsorted(asked, stored[order], side="right") - first
+    entries = np.repeat(order, counts)
+    return entries, np.repeat(first - np.cumsum(counts) + counts, counts) + np.arange(len(entries))
+
+
+def _newest(parts: list[tuple[Path, _Part]]) -> list[tuple[Path, _Part]]:
+    """The newest parts, back to the first that holds more than all that came after it.
+
+    So an entry is written again only where it gets into a part of twice the size: log n times in an index of n.
+    """
+    later = 0
+    for number in range(len(parts) - 1, -1, -1):
+        rows = parts[number][1].rows
+        if later and rows > later and number < len(parts) - MAX_PARTS // 2:
+            return parts[number + 1 :]
+        later += rows
+    return parts
 
 
 def _open_parts(folder: Path) -> list[tuple[Path, _Part]]:
@@ -308,27 +364,32 @@ def _named(part: Path) -> Iterator[None]:
         raise StoreError(f"{part} is damaged ({error}): delete it; its files are then read again.") from error
 
 
-def _filtered(batches: "Iterator[pa.RecordBatch]", kept: Mask) -> "Iterator[pa.RecordBatch]":
+def _filtered(
+    batches: "Iterator[tuple[pa.RecordBatch, NameHashes]]", kept: Mask
+) -> "Iterator[tuple[pa.RecordBatch, NameHashes]]":
     start = 0
-    for batch in batches:
-        yield batch.take(np.flatnonzero(kept[start : start + len(batch)]))
+    for batch, hashes in batches:
+        rows = np.flatnonzero(kept[start : start + len(batch)])
+        yield batch.take(rows), hashes[rows]
         start += len(batch)
 
 
-def _write(batches: "Iterable[pa.RecordBatch]", folder: Path, time_of_entries: str) -> None:
+def _write(batches: "Iterable[tuple[pa.RecordBatch, NameHashes]]", folder: Path, time_of_entries: str) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    types = (pa.large_string(), pa.int64(), pa.int64(), pa.binary(32))
-    schema = pa.schema(list(zip(_COLUMNS, types, strict=True)))
+    types = (pa.large_string(), pa.int64(), pa.int64(), pa.binary(32), pa.binary(_HASH_BYTES))
+    schema = pa.schema(list(zip((*_COLUMNS, _HASH), types, strict=True)))
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with (
             whole(folder / f"{time_of_entries}-{uuid.uuid4().hex[:8]}.parquet") as draft,
             pq.ParquetWriter(draft, schema, write_page_checksum=True) as file,
         ):
-            for batch in batches:
-                file.write_table(pa.Table.from_batches([batch]).cast(schema))
+            for batch, hashes in batches:
+                packed = pa.py_buffer(np.ascontiguousarray(hashes).tobytes())
+                column = pa.FixedSizeBinaryArray.from_buffers(pa.binary(_HASH_BYTES), len(hashes), [None, packed])
+                file.write_table(pa.table([*batch.columns, column], names=schema.names).cast(schema))
     except OSError as error:
         raise StoreError(
             f"{folder} cannot be written ({error.strerror}): make room or choose another --cache."

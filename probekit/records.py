@@ -178,6 +178,11 @@ def versions() -> Mapping[str, str]:
     return found
 
 
+def public_version(version: str) -> str:
+    """The version without its build: `2.10.0+cpu` and `2.10.0+cu130` compute alike as far as their hardware does."""
+    return version.partition("+")[0]
+
+
 def _because(record: dict[str, Any]) -> str:
     return f" ({record['error']})" if record.get("error") else ""
 

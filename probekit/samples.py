@@ -13,10 +13,10 @@ from typing import Any, overload
 import numpy as np
 import pandas as pd
 
-from probekit.arrays import Int, Keys, Mask
+from probekit.arrays import Int, Keys, Mask, Shaped
 from probekit.keys import KeyIndex, entry_name, name_hashes, sample_key
 from probekit.manifest import Manifest
-from probekit.manifest.columns import BOX, IDENTITY, are_odd
+from probekit.manifest.columns import BOX, IDENTITY, are_odd, normal_paths, release_unused
 from probekit.remote import is_url, local_path
 from probekit.sources import Sample
 
@@ -44,8 +44,11 @@ class Samples(Sequence[Sample]):
     def distinct(cls, manifest: Manifest) -> "Samples":
         """The samples of a manifest in its order, each once: no two agree in path, member, frame and box."""
         samples = cls.of_rows(manifest)
-        if len(samples.columns) == 1 and samples._below_root and not manifest.table["path"].duplicated().any():
-            return samples  # as good as always, and in a tenth of the time
+        if len(samples.columns) == 1 and samples._below_root:  # as good as always, and in a tenth of the time
+            repeats = manifest.table["path"].duplicated().any()
+            release_unused()
+            if not repeats:
+                return samples
         hashes = np.empty((len(samples), 2), np.uint64)
         for start in range(0, len(samples), _BATCH):
             batch = samples._identities(slice(start, start + _BATCH))
@@ -129,6 +132,25 @@ def full_names(table: pd.DataFrame) -> list[str]:
     """
     cells = {name: table[name].tolist() for name in IDENTITY if name in table}
     return cells["path"] if len(cells) == 1 else [sample.name for sample in _made(cells["path"], cells)]
+
+
+def place_hashes(manifest: Manifest) -> Shaped[np.ndarray, " n"]:
+    """uint64 for the place of each row's sample: path as the manifest has it, member, frame and box.
+
+    Equal on every machine, wherever the manifest's root lies there.
+    """
+    columns = {name: manifest.table[name] for name in IDENTITY if name in manifest.table}
+    columns["path"] = normal_paths(columns["path"])
+    hashes = np.empty(len(manifest.table), np.uint64)
+    for start in range(0, len(hashes), _BATCH):
+        cells = {name: column.iloc[start : start + _BATCH].tolist() for name, column in columns.items()}
+        names = cells["path"]
+        if len(cells) > 1:
+            names = [
+                f"{sample.entry}\0{sample.part}" if sample.part else sample.entry for sample in _made(names, cells)
+            ]
+        hashes[start : start + len(names)] = name_hashes(names)[:, 0]
+    return hashes
 
 
 def _made(paths: list[str], cells: Mapping[str, list[Any]]) -> list[Sample]:

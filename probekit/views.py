@@ -174,6 +174,26 @@ class View:
         """
         return [crop.contiguous() for crop in _POLICIES[self.policy].crops(self, image)]
 
+    def crop_at(self, image: "Tensor", down: float, right: float) -> "Tensor":
+        """The crop at another place than the centre, of a view that takes the centre; of any other, the crop it takes.
+
+        Args:
+            image: RGB pixels on the CPU, perturbed already.
+            down: where between the highest crop (0) and the lowest (1).
+            right: where between the leftmost and the rightmost.
+
+        Raises:
+            ImageError: as `apply`.
+        """
+        if self.policy not in ("resize", "center"):
+            return self.crops(image)[0]
+        assert self.crop is not None
+        whole = _at_least(_resize_shorter_side(self, image) if self.policy == "resize" else image, self.crop)
+        top, left = (
+            round(share * (length - self.crop)) for share, length in zip((down, right), whole.shape[1:], strict=True)
+        )
+        return whole[:, top : top + self.crop, left : left + self.crop].contiguous()
+
 
 _NUMBERS = {"resize": "size 'resize' in pixels", "crop": "size 'crop' in pixels", "top": "number 'top' of crops"}
 _UNITS = {"resize": " pixel", "crop": " pixel", "top": ""}

@@ -409,3 +409,65 @@ def test_frames_of_a_video_are_attributed_together_by_their_mean_logits():
 def test_shots_are_of_each_class():
     result = ask(study(), shots=7)
     assert result.per_class["n_train"].tolist() == [7] * 4
+
+
+def test_scores_have_a_row_for_every_unit_of_generators_that_were_not_learned_from_too():
+    features = study()
+    result = attribute(features, dataclasses.replace(QUICK, generators="lama,ldm", test="all"))
+    test = where(features, split="test")
+    scores = result.scores.set_index("path")
+    assert sorted(scores.index) == sorted(features.samples.loc[test, "path"])
+    assert set(scores["train"]) == {"lama+ldm"}
+    assert (scores["threshold"] == 0).all()
+    known = result.predictions.set_index("path")
+    assert_allclose(scores.loc[known.index, "score"], known["score"], rtol=1e-12)
+    for row in result.pairs.itertuples():
+        own = scores[scores["generator"].isin(["real", row.test])]
+        assert metrics.get("auc")(own["label"].to_numpy(), own["score"].to_numpy()) == row.auc
+
+
+def test_scores_of_one_generator_are_those_of_the_binary_probe_column_by_column():
+    features = study()
+    ours = attribute(features, dataclasses.replace(QUICK, generators="lama")).scores
+    peer = score_pairs(features, PairSettings(train="lama", C=0.1, bootstrap=100)).scores
+    pd.testing.assert_frame_equal(ours, peer)
+
+
+def test_likelihood_ratios_of_the_collapsed_tasks_are_less_the_training_odds_of_fake():
+    features = study()
+    for task in ("attribution", "one-vs-rest"):
+        scores = attribute(features, dataclasses.replace(QUICK, task=task)).scores
+        assert_allclose(scores["score"] - scores["llr"], np.log(3), rtol=1e-12)  # 3 x 36 fakes beside 36 real ones
+        assert_allclose(scores["probability"], 1 / (1 + np.exp(-scores["score"])), rtol=1e-9)
+    alone = attribute(features, dataclasses.replace(QUICK, task="one-vs-real")).scores
+    assert not {"probability", "llr"} & set(alone.columns)
+
+
+def test_across_domains_the_confusion_is_of_the_shared_generators_in_the_other_domain_alone():
+    """Compared with scikit-learn, learned on one domain's rows of the shared generators."""
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.metrics import confusion_matrix
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    both = study(domains=("celeba", "ffhq"), generators=(*NAMES, "sd"), strength=1.5)
+    alone = where(both, domain="celeba", generator="ldm") | where(both, domain="ffhq", generator="sd")
+    features = chosen(both, ~alone)  # ldm is of ffhq alone, sd of celeba alone
+    result = attribute(features, dataclasses.replace(QUICK, train_domain="celeba", test_domain="ffhq"))
+    assert result.classes == ("real", "lama", "repaint")
+    assert result.notes[:2] == (
+        "left out: ldm has no fake samples in the train split: add some, or name another generator.",
+        "left out: sd has no fake samples in ffhq.",
+    )
+    x, samples = features.matrix.astype(np.float64), features.samples
+    train, test = (
+        where(features, domain=domain, split=split, generator=list(result.classes))
+        for domain, split in (("celeba", "train"), ("ffhq", "test"))
+    )
+    names = samples["generator"].to_numpy()
+    peer = make_pipeline(StandardScaler(), LogisticRegression(C=0.1, tol=1e-10)).fit(x[train], names[train])
+    expected = confusion_matrix(names[test], peer.predict(x[test]), labels=list(result.classes))
+    assert result.confusion.to_numpy().tolist() == expected.tolist()
+    assert 0 < np.trace(expected) < expected.sum()
+    assert set(result.scores["domain"]) == {"ffhq"}
+    assert set(result.scores["generator"]) == {"real", "lama", "repaint", "ldm"}  # ldm was never learned from

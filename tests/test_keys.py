@@ -119,6 +119,40 @@ def indexed(tmp_path, count):
     return paths
 
 
+def test_parts_of_earlier_versions_hold_no_hashes_and_are_read_merged_and_outdone(tmp_path):
+    import pyarrow.parquet as pq
+
+    paths = indexed(tmp_path, 4)
+    for part in (tmp_path / "keys").glob("*.parquet"):
+        pq.write_table(pq.read_table(part).drop_columns("name_hash"), part, write_page_checksum=True)
+    index = KeyIndex.open(tmp_path)
+    digest = remember(index, paths[0], b"newer")
+    index.flush()
+    for _ in range(2):  # as they lie, and merged
+        known = KeyIndex.open(tmp_path).look_up([str(path) for path in paths])
+        assert known.unchanged.all()
+        assert known.digests[0].tobytes() == digest
+        assert known.digests[3].tobytes() == file_digest(paths[3].name.encode())
+        KeyIndex.open(tmp_path).forget(["nothing"])
+    assert len(list((tmp_path / "keys").iterdir())) == 1
+
+
+def test_an_index_that_grows_for_ever_is_written_again_a_few_times_only(tmp_path, monkeypatch):
+    monkeypatch.setattr(keys, "MAX_PARTS", 4)
+    write, written = keys._write, []
+
+    def counted(batches, *arguments):
+        batches = list(batches)
+        written.append(sum(len(batch) for batch, _ in batches))
+        write(batches, *arguments)
+
+    monkeypatch.setattr(keys, "_write", counted)
+    paths = indexed(tmp_path, 128)
+    assert len(list((tmp_path / "keys").iterdir())) <= 12
+    assert sum(written) < 128 * 10, "whole again at every merge, it would be thousands"
+    assert KeyIndex.open(tmp_path).look_up([str(path) for path in paths]).unchanged.all()
+
+
 def test_a_look_up_while_another_process_merges_forgets_nothing(tmp_path, monkeypatch):
     paths = indexed(tmp_path, 3)
     open_part, opened = keys._Part.__init__, []

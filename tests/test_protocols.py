@@ -126,10 +126,20 @@ def test_across_domains_each_generator_has_a_pool_for_each_of_its_domains():
     assert members(SAMPLES, ffhq, EVERYWHERE).tolist() == [False, True, False, False, True, False]
 
 
-@pytest.mark.parametrize("text", ["lama+ldm", "ldm@celeba", "all-lama"])
-def test_across_domains_takes_single_generators(text):
-    with pytest.raises(UsageError, match="name single generators"):
-        across_domains(text, SAMPLES)
+def test_across_domains_generators_taken_together_have_a_pool_for_each_domain_of_any():
+    assert across_domains("lama+ldm", SAMPLES) == "lama@celeba+ldm@celeba,ldm@ffhq"
+    assert across_domains("all-lama", SAMPLES) == "ldm@celeba,gan@coco,ldm@ffhq"
+
+
+def test_across_domains_takes_generators_without_their_domains():
+    with pytest.raises(UsageError, match="without their domains"):
+        across_domains("ldm@celeba", SAMPLES)
+
+
+def test_all_of_a_domain_is_a_pool_for_each_generator_that_has_fakes_there():
+    assert [pool.name for pool in parse_pools("all@celeba", SAMPLES)] == ["lama@celeba", "ldm@celeba"]
+    with pytest.raises(UnknownNameError, match="domain with fakes"):
+        parse_pools("all@nowhere", SAMPLES)
 
 
 def test_generators_of_one_domain_each_cannot_be_tested_across_domains():

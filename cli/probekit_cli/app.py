@@ -17,6 +17,7 @@ from probekit_cli import (
     compare,
     demo,
     extract,
+    finetune,
     manifest,
     map_,
     predict,
@@ -24,6 +25,7 @@ from probekit_cli import (
     report,
     retrieve,
     saliency,
+    study,
 )
 
 
@@ -58,6 +60,7 @@ app.command()(extract.extract)
 app.add_typer(cache.app, name="cache")
 app.command()(probe.probe)
 app.command()(predict.predict)
+app.command()(finetune.finetune)
 app.command()(retrieve.retrieve)
 app.add_typer(blacklist.app, name="blacklist")
 app.command("map")(map_.map_)
@@ -65,6 +68,7 @@ app.command("tsne", hidden=True)(map_.map_)
 app.command()(compare.compare)
 app.command()(audit.audit)
 app.command()(saliency.saliency)
+app.add_typer(study.app, name="study")
 app.command()(report.report)
 
 

@@ -2,14 +2,13 @@
 
 import shlex
 import shutil
-import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from probekit_cli import options, output
+from probekit_cli import commands, options, output
 
 if TYPE_CHECKING:
     from probekit.manifest import Manifest
@@ -24,6 +23,9 @@ def demo(
     manifests: Annotated[Path, typer.Option("--manifests", metavar="DIR", help="Where demo.csv goes.")] = Path(
         "manifests"
     ),
+    data_only: Annotated[
+        bool, typer.Option("--data-only", help="Make the images and their manifest, and ask nothing.")
+    ] = False,
     seed: options.Seed = 0,
 ) -> None:
     """Do the whole main job on real photographs, offline: data, audit, features, probes, retrieval, map, report.
@@ -34,6 +36,9 @@ def demo(
     """
     began = time.monotonic()
     manifest = _make_data(cache, manifests, seed)
+    if data_only:
+        output.remark(f"{output.count(len(manifest.table), 'image')} in {manifest.root}, manifest {manifest.path}")
+        return
     _forget_runs(runs)
     which = ["--manifest", "demo" if manifests == Path("manifests") else str(manifest.path)]
     kept = ["--runs", str(runs)]
@@ -84,16 +89,8 @@ def _forget_runs(runs: Path) -> None:
 
 
 def _run(arguments: list[str], why: str) -> None:
-    """One command as a person would type it; what it records is that command, too."""
-    from probekit_cli.app import app
-
     _say(shlex.join(["probekit", *arguments]), why)
-    typed, sys.argv = sys.argv, ["probekit", *arguments]
-    try:
-        code = app(arguments, standalone_mode=False)
-    finally:
-        sys.argv = typed
-    if code:
+    if code := commands.execute(arguments):
         raise typer.Exit(code)
 
 

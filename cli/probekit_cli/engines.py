@@ -1,4 +1,4 @@
-"""On what an extraction runs: the options of a cluster."""
+"""On what an extraction runs: the options of clusters, with Ray and without."""
 
 from typing import TYPE_CHECKING, Annotated
 
@@ -35,19 +35,26 @@ WorkersPerNode = Annotated[
         rich_help_panel=CLUSTER,
     ),
 ]
+ShardOfAll = Annotated[
+    str | None,
+    typer.Option(
+        "--shard",
+        metavar="K/N",
+        help="Only the K-th of N disjoint parts, from 1/N to N/N: for job arrays (docs/scale.md).",
+        rich_help_panel=CLUSTER,
+    ),
+]
 MixedVersions = Annotated[
     bool,
     typer.Option(
         "--mixed-versions",
-        help="Accept nodes with other versions of torch, timm …: features agree within rounding at best.",
+        help="Add to a store that other versions of torch, timm … have written, and let nodes have several.",
         rich_help_panel=CLUSTER,
     ),
 ]
 
 
-def cluster_settings(
-    engine: str, address: str | None, workers_per_node: int | None, mixed_versions: bool
-) -> "ClusterSettings | None":
+def cluster_settings(engine: str, address: str | None, workers_per_node: int | None) -> "ClusterSettings | None":
     """The cluster that is meant; None for this machine.
 
     Raises:
@@ -58,9 +65,8 @@ def cluster_settings(
     from probekit.registry import one_of
 
     if one_of("--engine", engine, ("local", "ray")) == "ray":
-        return ClusterSettings(address, workers_per_node, mixed_versions)
-    given = {"--address": address, "--workers-per-node": workers_per_node, "--mixed-versions": mixed_versions}
-    for option, value in given.items():
+        return ClusterSettings(address, workers_per_node)
+    for option, value in {"--address": address, "--workers-per-node": workers_per_node}.items():
         if value:
             raise UsageError(f"{option} is about a cluster: add --engine ray, or leave it out.")
     return None

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from probekit_cli import engines, options, output, questions, tables
+from probekit_cli import checkpoints, engines, options, output, questions, tables
 
 
 def extract(
@@ -14,7 +14,8 @@ def extract(
         typer.Option(
             "--model",
             metavar="NAME[,NAME]",
-            help="clip, dinov2, sam, npr, srm, spectrum, open_clip:ARCH/PRETRAINED, hf:REPO, timm:NAME, sam:vit_b …",
+            help="clip, dinov2, sam, npr, srm, spectrum, open_clip:ARCH/PRETRAINED, hf:REPO, timm:NAME, sam:vit_b …; "
+            "tuned:NAME of finetune.",
         ),
     ],
     manifest: options.Manifest = None,
@@ -82,6 +83,7 @@ def extract(
     engine: engines.Engine = "local",
     address: engines.Address = None,
     workers_per_node: engines.WorkersPerNode = None,
+    shard: engines.ShardOfAll = None,
     mixed_versions: engines.MixedVersions = False,
     cache: options.Cache = options.DEFAULT_CACHE,
     runs: options.Runs = options.DEFAULT_RUNS,
@@ -96,14 +98,14 @@ def extract(
     Example: probekit extract --model srm,npr --manifest demo
     """
     from probekit import records
-    from probekit.extract import ExtractSettings
+    from probekit.extract import ExtractSettings, Shard
     from probekit.extract import extract as extract_features
     from probekit.manifest import Manifest
     from probekit.perturbations import parse_all
     from probekit.registry import one_of
     from probekit.store.settings import NUMBER_FORMATS, PRECISIONS
 
-    cluster = engines.cluster_settings(engine, address, workers_per_node, mixed_versions)
+    cluster = engines.cluster_settings(engine, address, workers_per_node)
     names = _split(model)
     chosen = Manifest.read(manifest)
     settings = ExtractSettings(
@@ -116,20 +118,25 @@ def extract(
         compile=compile_,
         dtype=one_of("--dtype", dtype, NUMBER_FORMATS),
     )
+    part = Shard.parse(shard) if shard else None
     with records.start("extract", settings, runs=runs) as run:
+        if part:
+            run.note(shard=part)
         try:
             with output.progress("extracting") as show:
                 result = extract_features(
                     chosen,
                     settings,
                     cache=cache,
-                    weights=_weights(weights or [], names),
+                    weights=checkpoints.with_networks(_weights(weights or [], names), names, cache),
                     device=device,
                     batch_size=batch_size,
                     workers=workers,
                     unit_size=unit_size,
                     retry_failed=retry_failed,
                     rehash=rehash,
+                    shard=part,
+                    mixed_versions=mixed_versions,
                     cluster=cluster,
                     on_progress=lambda progress: show(progress.done, progress.total),
                     on_remark=output.remark,

@@ -5,8 +5,8 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -64,8 +64,15 @@ def count(number: int, noun: str) -> str:
     return f"{number:,} {noun}" + ("" if number == 1 else "s")
 
 
+class Show(Protocol):
+    """Takes how far something is: items done, of how many, and what else is to be said."""
+
+    def __call__(self, done: int, total: int, said: str = "") -> None:
+        """Show it."""
+
+
 @contextlib.contextmanager
-def progress(what: str, *, told: bool = True) -> "Iterator[Callable[[int, int], None]]":
+def progress(what: str, *, told: bool = True) -> "Iterator[Show]":
     """A bar with rate and time left on standard error, fed with (done, total); plain lines without a terminal.
 
     Args:
@@ -87,39 +94,41 @@ def progress(what: str, *, told: bool = True) -> "Iterator[Callable[[int, int], 
     if not told:
         with Progress(SpinnerColumn(), TextColumn(what), TimeElapsedColumn(), console=stderr()) as bar:
             bar.add_task(what, total=None)
-            yield lambda _done, _total: None
+            yield lambda done, total, said="": None
         return
     columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[pace]}"))
     with Progress(*columns, console=stderr(), transient=False) as bar:
         task = bar.add_task(what, total=None, pace="")
         began, first = time.monotonic(), -1
 
-        def show(done: int, total: int) -> None:
+        def show(done: int, total: int, said: str = "") -> None:
             nonlocal began, first
             if first < 0:
                 began, first = time.monotonic(), done
             pace = spell_pace(done - first, total - done, time.monotonic() - began)
-            bar.update(task, completed=done, total=total, pace=pace.removeprefix(", "))
+            words = ", ".join(filter(None, (pace.removeprefix(", "), said)))
+            bar.update(task, completed=done, total=total, pace=words)
 
         yield show
 
 
-def _plain_progress(what: str) -> Callable[[int, int], None]:
+def _plain_progress(what: str) -> Show:
     """A line in ten seconds and one at the end, for logs."""
-    began = said = time.monotonic()
+    began = last = time.monotonic()
     first, ended = -1, False
 
-    def show(done: int, total: int) -> None:
-        nonlocal began, said, first, ended
+    def show(done: int, total: int, said: str = "") -> None:
+        nonlocal began, last, first, ended
         now = time.monotonic()
         if first < 0:
-            began, said, first = now, now, done
-        if ended or (done < total and now - said < 10):
+            began, last, first = now, now, done
+        if ended or (done < total and now - last < 10):
             return
         if done >= total and now - began < QUICK:
             return
-        said, ended = now, done >= total
-        sys.stderr.write(f"{what}: {done} of {total}{spell_pace(done - first, total - done, now - began)}\n")
+        last, ended = now, done >= total
+        words = spell_pace(done - first, total - done, now - began) + (f", {said}" if said else "")
+        sys.stderr.write(f"{what}: {done} of {total}{words}\n")
 
     return show
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from probekit_cli import options, output, questions, tables
+from probekit_cli import checkpoints, options, output, questions, tables
 
 if TYPE_CHECKING:
     from probekit.heads import Head
@@ -89,7 +89,7 @@ def predict(
                     inputs or [],
                     head,
                     settings,
-                    weights=_weights(weights, head),
+                    weights=checkpoints.with_networks(_weights(weights, head), head.models[:1], cache),
                     device=device,
                     batch_size=batch_size,
                     workers=workers,

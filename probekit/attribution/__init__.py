@@ -13,8 +13,9 @@ answers.py     what the probes say of every image, whichever the task
 scoring.py     answers become numbers
 """
 
+from probekit.attribution.question import Question
 from probekit.attribution.result import AttributionResult
 from probekit.attribution.scoring import attribute
 from probekit.attribution.settings import TASKS, AttributionSettings
 
-__all__ = ["TASKS", "AttributionResult", "AttributionSettings", "attribute"]
+__all__ = ["TASKS", "AttributionResult", "AttributionSettings", "Question", "attribute"]

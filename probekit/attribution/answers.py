@@ -63,6 +63,7 @@ class Answers:
             thresholds=np.zeros(len(self.fake)),
             leaked=np.logical_or.reduce([question.units.any(trial.leaked) for trial in every]),
             probabilistic=self.shares is not None and question.settings.task != "one-vs-real",
+            prior=_log_prior_odds_of_fake(question, every[0]),
         )
 
     def table(self, question: Question) -> pd.DataFrame:
@@ -78,6 +79,18 @@ class Answers:
         if question.settings.task == "one-vs-real":  # no probe says how real an image is
             del columns[f"{prefix}_{REAL}"]
         return table.assign(**columns)
+
+
+def _log_prior_odds_of_fake(question: Question, first: Trial) -> Scores | None:
+    """Of the first trial's samples, one a unit; None where the answer is not one probe's.
+
+    The probe of attribution learns real as its first class, the first of one-vs-rest as its second.
+    """
+    if question.settings.task == "one-vs-real":
+        return None
+    sign = 1.0 if question.settings.task == "attribution" else -1.0
+    odds: Scores = sign * np.array([probe.log_prior_odds for probe in first.probes])[question.units.part]
+    return odds
 
 
 def _log_odds_of_fake(decisions: Float[np.ndarray, " u"] | Float[np.ndarray, "u c"], probabilistic: bool) -> Scores:

@@ -39,6 +39,9 @@ class AttributionResult:
     """One row a test sample (or video): path, generator, domain, label, group, true, predicted, score (log-odds of
     fake, which orders samples as 1 − p(real) does without running into 1) and p_CLASS for each class; score_CLASS where
     scores mean no probabilities."""
+    scores: pd.DataFrame
+    """Real against fake for every scored unit, those of test generators that were not learned from among them:
+    columns as `pairs.PairResult.scores`, so that a binary probe of the same generators is compared row by row."""
     selection: dict[str, JSONValue]
     """What chose condition and parameter, and how each fit converged."""
     notes: tuple[str, ...]
@@ -56,6 +59,7 @@ class AttributionResult:
         return {
             "task": self.settings.task,
             "probe": self.settings.probe,
+            "project": self.settings.project,
             **self.source,
             "evaluation": self.selection["evaluation"],
             "selection": self.selection,

@@ -15,11 +15,12 @@ from probekit.attribution.settings import AttributionSettings
 from probekit.features import FeatureSet
 from probekit.metrics.bootstrap import UNDEFINED, Interval, resample
 from probekit.metrics.curves import weighted_auc
-from probekit.probes.trained import selection_record
-from probekit.protocols import describe, require_finite
+from probekit.probes.trained import TrainedProbe, selection_record
+from probekit.protocols import describe, remarks_on_sources, require_finite
 from probekit.trials import (
     BinaryScores,
     Trial,
+    given_trial,
     judge,
     macro_means,
     members_of,
@@ -29,8 +30,16 @@ from probekit.trials import (
 )
 
 
-def attribute(features: FeatureSet, settings: AttributionSettings, *, device: str = "cpu") -> AttributionResult:
+def attribute(
+    features: FeatureSet, settings: AttributionSettings, *, given: TrainedProbe | None = None, device: str = "cpu"
+) -> AttributionResult:
     """Classes told apart, scored on test samples of the same classes; and real against fake on every test generator.
+
+    Args:
+        features: of all samples.
+        settings: which generators, and how.
+        given: the probe, where it was trained with its features: it is judged by the manifest's split. None trains one.
+        device: where to compute.
 
     Raises:
         ProbeError: a class without training samples, or nothing to choose or calibrate on.
@@ -41,7 +50,11 @@ def attribute(features: FeatureSet, settings: AttributionSettings, *, device: st
     require_finite(features.samples, features.blocks)
     question = Question.of(features.samples, settings)
     asked, divided, scored = question.training_sets(), question.divided, question.units.rows
-    trials = {trial.name: trial for trial in run_trials(asked, features, divided, scored, settings, device=device)}
+    if given is not None:
+        found = [given_trial(asked[0], given, features, scored, settings)]
+    else:
+        found = list(run_trials(asked, features, divided, scored, settings, device=device))
+    trials = {trial.name: trial for trial in found}
     answers = Answers.of(question, trials)
     collapsed = answers.binary(question, trials)
     table = answers.table(question)
@@ -51,10 +64,16 @@ def attribute(features: FeatureSet, settings: AttributionSettings, *, device: st
     binary = _collapsed(question, collapsed, own)
     pairs = _pairs(question, collapsed)
     trained = {name: trial.probes for name, trial in trials.items()}
-    remarks = [*_remarks(overall, binary, per_class), *remarks_on_pairs(pairs), *remarks_on_probes(trained)]
+    source = describe(features.sources)
+    remarks = [
+        *remarks_on_sources(source["model"], settings.folds),
+        *_remarks(overall, binary, per_class),
+        *remarks_on_pairs(pairs),
+        *remarks_on_probes(trained),
+    ]
     return AttributionResult(
         settings,
-        describe(features.sources),
+        source,
         question.names,
         overall,
         binary,
@@ -63,6 +82,7 @@ def attribute(features: FeatureSet, settings: AttributionSettings, *, device: st
         pairs,
         macro_means(pairs),
         table,
+        collapsed.table(question.units),
         selection_record(trained) | {"evaluation": question.evaluation, "calibration": settings.calibration},
         tuple(dict.fromkeys((*question.notes, *remarks))),
         trials,

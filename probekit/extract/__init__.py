@@ -3,6 +3,7 @@
     settings.py  what is asked for
     sizes.py     how much room it takes, told and checked before anything is computed
     process.py   the whole job in one process
+    shards.py    parts of a manifest for jobs that know nothing of each other
     plan.py      which samples there are, what each model lacks, the units that processes claim
     loading.py   threads that read, hash, decode and crop ahead
     target.py    one model with its view, and the store that it fills
@@ -27,7 +28,8 @@ from probekit.extract.devices import extract_on
 from probekit.extract.process import Job, extract_here
 from probekit.extract.results import ExtractResult, ModelExtraction, merged
 from probekit.extract.settings import ExtractSettings
-from probekit.extract.sizes import estimate_size
+from probekit.extract.shards import Shard
+from probekit.extract.sizes import SizeEstimate, estimate_size
 from probekit.extract.work import Progress
 from probekit.manifest import Manifest
 from probekit.models import compute
@@ -39,6 +41,9 @@ __all__ = [
     "ExtractSettings",
     "ModelExtraction",
     "Progress",
+    "Shard",
+    "SizeEstimate",
+    "estimate_size",
     "extract",
 ]
 
@@ -55,6 +60,8 @@ def extract(
     unit_size: int | None = None,
     retry_failed: bool = False,
     rehash: bool = False,
+    shard: Shard | None = None,
+    mixed_versions: bool = False,
     cluster: ClusterSettings | None = None,
     on_progress: Callable[[Progress], None] | None = None,
     on_remark: Callable[[str], None] | None = None,
@@ -74,16 +81,21 @@ def extract(
         unit_size: samples that a process claims and commits together; the smallest of the models' own unless given.
         retry_failed: try images again that could not be read before.
         rehash: read every file again instead of trusting its size and time; of several devices, each reads all.
+        shard: this part of the manifest alone, which no other shard has a sample of.
+        mixed_versions: add to a store that was written with other versions of the libraries that compute features, or
+            on a cluster whose nodes have several.
         cluster: compute on the nodes of a Ray cluster; `device` is then `cpu` or `cuda` on every node.
         on_progress: called several times a second.
-        on_remark: told before the start what taps of many tokens, which are large, will take.
+        on_remark: told before the start what taps of many tokens, which are large, will take, and how many samples the
+            shard has.
 
     Raises:
         UsageError: an unknown model, tap, view, perturbation or device.
         WeightsError: a model's weights cannot be had.
         ModelError: a device has no memory for a single crop.
         FeatureOverflowError: a feature that the store's number format cannot hold; earlier work is kept.
-        StoreError: the features do not fit on the disk, or the cache cannot be written; earlier work is kept.
+        StoreError: the features of the manifest, all shards of it, do not fit on the disk; a store was written with
+            other versions; or the cache cannot be written. Earlier work is kept.
     """
     began = time.monotonic()
     devices = (device or "",) if cluster else compute.devices(device)
@@ -94,7 +106,11 @@ def extract(
     if on_remark:
         for line in estimate.remarks():
             on_remark(line)
-    estimate.check()
+    estimate.check()  # of all shards together: they share the disk
+    if shard:
+        manifest = shard.samples_of(manifest)
+        if on_remark:
+            on_remark(f"{shard}: {len(manifest.table):,} samples")
     job = Job(
         manifest=manifest,
         settings=settings,
@@ -105,6 +121,7 @@ def extract(
         unit_size=unit_size,
         retry_failed=retry_failed,
         rehash=rehash,
+        mixed_versions=mixed_versions,
     )
     if cluster:
         return extract_over(job, cluster, device=device, on_progress=on_progress, on_remark=on_remark)

@@ -16,7 +16,7 @@ import numpy as np
 
 from probekit.errors import StoreError, UsageError
 from probekit.extract.plan import Plan, Unit
-from probekit.extract.process import Job, list_failures, note_halved, open_targets, summarise
+from probekit.extract.process import Job, check_versions, list_failures, note_halved, open_targets, summarise
 from probekit.extract.results import ExtractResult, WorkerRecord
 from probekit.extract.work import INDEX_PART, LIFE_SECONDS, POLL_SECONDS, Progress
 from probekit.extract.worker import Introduction, Order, Outcome, UnitWorker, require_alike
@@ -39,8 +39,6 @@ class ClusterSettings:
     """As `parallel.cluster.connected` has it."""
     workers_per_node: int | None = None
     """One for each GPU, or one with all processors, unless given."""
-    mixed_versions: bool = False
-    """Accept workers with other versions of the libraries that compute."""
 
 
 def extract_over(
@@ -62,6 +60,7 @@ def extract_over(
 
     Raises:
         UsageError: no Ray, no cluster, or one whose nodes are not alike.
+        StoreError: other versions have written into a store, and the job does not accept that.
         ProbekitError: what a worker ended with; what was committed is kept.
     """
     if device not in (None, "cpu", "cuda"):
@@ -69,7 +68,7 @@ def extract_over(
     began = time.monotonic()
     with connected(settings.address) as cluster:
         gpus = cluster.has_gpus if device is None else device == "cuda"
-        driver = _Driver(job, "cuda" if gpus else "cpu", settings, on_progress, on_remark)
+        driver = _Driver(job, "cuda" if gpus else "cpu", on_progress, on_remark)
         with (
             contextlib.closing(driver),
             cluster.workers(
@@ -101,13 +100,12 @@ class _Driver:
         self,
         job: Job,
         device: str,
-        settings: ClusterSettings,
         on_progress: Callable[[Progress], None] | None,
         on_remark: Callable[[str], None] | None,
     ) -> None:
         self._precision_given = job.settings.precision is not None
         job = _located(job, device)
-        self._settings, self._on_progress, self._on_remark = settings, on_progress, on_remark
+        self._job, self._on_progress, self._on_remark = job, on_progress, on_remark
         self._targets = open_targets(job, device)
         self._sizes = {target: target.batch_size for target in self._targets}
         self._index = KeyIndex.open(job.cache)
@@ -124,7 +122,8 @@ class _Driver:
         self._units: Counter[str] = Counter()
         self._images: Counter[str] = Counter()
         self._before, self._done, self._failed = self._plan.finished(), 0, 0
-        self._mixed: list[str] = []
+        self._mixed_stores = check_versions(self._plan, mixed=job.mixed_versions)
+        self._mixed_workers: list[str] = []
         self._alive = self._patient = time.monotonic()
         self._token = f"cluster-{uuid.uuid4().hex}"
         root = job.manifest.root
@@ -166,7 +165,10 @@ class _Driver:
                 f"{place.host} is fast in {worker.precision} and this machine in {ours}: choose one with --precision."
             )
         self._workers[worker.name] = worker
-        self._mixed = require_alike(list(self._workers.values()), versions(), mixed=self._settings.mixed_versions)
+        libraries = dict.fromkeys(library for target in self._targets for library in target.libraries)
+        self._mixed_workers = require_alike(
+            list(self._workers.values()), versions(), libraries, mixed=self._job.mixed_versions
+        )
 
     def result(self, notes: list[str], seconds: float) -> ExtractResult:
         """What came of it."""
@@ -175,7 +177,7 @@ class _Driver:
             failed=list_failures(self._plan),
             seconds=seconds,
             images=self._images.total(),
-            notes=(*self._mixed, *notes, *note_halved(self._sizes)),
+            notes=(*self._mixed_stores, *self._mixed_workers, *notes, *note_halved(self._sizes)),
             workers=tuple(self._record(worker) for worker in self._workers.values()),
         )
 
@@ -211,7 +213,7 @@ class _Driver:
                 [self._plan.samples[int(row)] for row in unit.rows],
                 self._plan.known[unit.rows],
                 np.stack([lacks.get(target, nothing) for target in self._targets]),
-                self.build.job.retry_failed,
+                self._job.retry_failed,
             )
 
     def _take_in(self, order: Order, outcome: Outcome) -> None:

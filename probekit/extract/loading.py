@@ -1,5 +1,6 @@
 """Loading: threads read, hash, decode and crop ahead of the models."""
 
+import itertools
 import threading
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -82,7 +83,10 @@ def stream(units: Iterable[Unit], plan: Wanted, workers: int) -> Iterator[tuple[
     How far they load ahead is bounded: by two units, so that other processes find units to claim, and by
     `AHEAD_BYTES`, because one image of a tiling view may be hundreds of crops.
     """
-    samples = ((unit, at) for unit in units for at in range(len(unit.rows)))
+    each = ((unit, at) for unit in units for at in range(len(unit.rows)))
+    if (first := next(each, None)) is None:
+        return  # and nobody waits for libraries that are not needed, or has them in memory
+    samples = itertools.chain([first], each)
     waiting: deque[tuple[Unit, Future[Loaded]]] = deque()
     room, submitted = _Room(AHEAD_BYTES), 0
     decoding = threading.BoundedSemaphore(workers)

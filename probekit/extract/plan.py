@@ -71,7 +71,7 @@ class Plan:
         self.keys = found.keys
         self.unreadable: dict[int, str] = {}
         """Sample → why its bytes cannot be read, so that it has no key."""
-        self._stocked = {target for target in self.targets if target.store.rows}
+        self._stocked = {target for target in self.targets if target.store.stocked}
         self._attempted = np.zeros(len(samples), bool)
         self._status = {target: np.full(len(samples), ABSENT, np.uint8) for target in self.targets}
         for target in self.targets:
@@ -114,6 +114,10 @@ class Plan:
         """DONE, FAILED or ABSENT for every sample as last looked at: DONE when all taps of the target are."""
         return self._status[target]
 
+    def lacks_any(self, target: Target) -> bool:
+        """Whether there is anything that the target still has to compute, as last looked at."""
+        return bool(self._lacks(target, np.arange(len(self.samples))).any())
+
     def finished(self) -> int:
         """Samples that are done or failed in every target."""
         return int(np.count_nonzero(np.all([status != ABSENT for status in self._status.values()], axis=0)))
@@ -151,7 +155,7 @@ class Plan:
             target.store.refresh()
             tried = self._attempted & (self._status[target] == FAILED)  # and perhaps done by now
             self._look(target, np.flatnonzero(self._lacks(target, everything) | tried))
-        return any(self._lacks(target, everything).any() for target in self.targets)
+        return any(self.lacks_any(target) for target in self.targets)
 
     def _lacks(self, target: Target, rows: Int[np.ndarray, " n"]) -> Mask:
         status = self._status[target][rows]

@@ -35,6 +35,7 @@ class Job:
     unit_size: int | None
     retry_failed: bool
     rehash: bool
+    mixed_versions: bool
 
 
 def extract_here(
@@ -66,6 +67,7 @@ def extract_here(
         rehash=job.rehash,
         shard=shard,
     )
+    mixed = check_versions(plan, mixed=job.mixed_versions)
     with contextlib.closing(Work(plan, index, job.workers or os.cpu_count() or 1, on_progress)) as work:
         work.until_complete()
     for target in targets:
@@ -75,7 +77,7 @@ def extract_here(
         failed=list_failures(plan),
         seconds=time.monotonic() - began,
         images=work.images,
-        notes=tuple(note_halved(sizes)),
+        notes=(*mixed, *note_halved(sizes)),
     )
 
 
@@ -104,6 +106,24 @@ def open_targets(job: Job, device: str) -> list[Target]:
             first = first or target
             targets.append(target)
     return targets
+
+
+def check_versions(plan: Plan, *, mixed: bool) -> list[str]:
+    """A line for each target into whose store other versions have written than are at work here.
+
+    Where nothing is lacking nothing is written, so that nobody needs to reinstall anything to look at a finished store.
+
+    Raises:
+        StoreError: there are such, and `mixed` does not accept them.
+    """
+    notes = []
+    for target in plan.targets:
+        if plan.lacks_any(target) and (others := target.require_same_versions(mixed=mixed)):
+            notes.append(
+                f"{target.store.path.name} has features of other versions ({others}), as --mixed-versions allows: "
+                "they agree within rounding at best."
+            )
+    return notes
 
 
 def note_halved(sizes: Mapping[Target, int]) -> Iterator[str]:

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 BATCH_SIZE = {"cpu": 32, "cuda": 128}
 """Crops in one forward pass of a new store, by the kind of device."""
 UNIT = 256  # images that a process claims together where an image takes no time to speak of
+COMPUTING = ("probekit", "torch", "torchvision")
+"""Libraries whose version can change any feature; a model names the one of its own."""
 GPU_SPEED = 16  # times a small CPU, at least: what is a minute's work there is more on a GPU
 
 
@@ -61,6 +63,23 @@ class Target:
     def ahead(self) -> int:
         """Forward passes to start before the first of them is waited for."""
         return 0 if self.device == "cpu" else 1
+
+    @property
+    def libraries(self) -> tuple[str, ...]:
+        """Those whose versions can change a feature of the target."""
+        own = self.model.card.library
+        return (*COMPUTING, own) if own else COMPUTING
+
+    def require_same_versions(self, *, mixed: bool) -> str:
+        """Nothing, if this process computes with what the store was written with; else what is different.
+
+        Args:
+            mixed: accept it, and let the store record it.
+
+        Raises:
+            StoreError: something is different and not accepted.
+        """
+        return self.store.admit(self.libraries, mixed=mixed)
 
     def launch(self, crops: "Sequence[Tensor]") -> compute.Launched:
         """The forward pass of at most `batch_size` crops, under way.

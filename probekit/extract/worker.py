@@ -7,7 +7,7 @@ features go from the worker into the stores, whose folder every node sees.
 import os
 import socket
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import chain
@@ -23,7 +23,7 @@ from probekit.extract.plan import Unit, status_in
 from probekit.extract.process import Job, open_targets
 from probekit.extract.target import Target
 from probekit.models import compute
-from probekit.records import versions
+from probekit.records import public_version, versions
 from probekit.remote import is_url
 from probekit.sources import Sample
 from probekit.store import ABSENT, DONE
@@ -111,6 +111,8 @@ class UnitWorker:
         self._loaders = job.workers or threads
         self._device = device
         compute.limit_threads(threads)
+        self._mixed_versions = job.mixed_versions
+        self._admitted: set[Target] = set()
         self._targets = open_targets(job, device)
         for target in self._targets:
             _require_claim(target.store.path, token)
@@ -140,7 +142,7 @@ class UnitWorker:
         """All of a unit safe in the stores, and what there is to know of it.
 
         Raises:
-            ProbekitError: a feature does not fit the number format, or a store cannot be written.
+            ProbekitError: a feature does not fit the number format, or a store cannot be written, or only by others.
         """
         compute.limit_threads(self._threads)  # which PyTorch counts for each thread that computes
         chunks = self._load(order)
@@ -148,6 +150,7 @@ class UnitWorker:
         samples: list[Loaded] = []
         images = failed = 0
         with self._computing:
+            self._admit(order)
             before = [(target.computed, target.seconds) for target in self._targets]
             for target in self._targets:
                 target.store.update()
@@ -168,6 +171,17 @@ class UnitWorker:
             [now[1] - then[1] for now, then in zip(after, before, strict=True)],
             [target.batch_size for target in self._targets],
         )
+
+    def _admit(self, order: Order) -> None:
+        """See to it that this process may add to the stores that lack something, and that they know its versions.
+
+        Raises:
+            StoreError: other versions have written into one, and that is not accepted.
+        """
+        for target, lacks in zip(self._targets, order.lacks, strict=True):
+            if lacks.any() and target not in self._admitted:
+                target.require_same_versions(mixed=self._mixed_versions)
+                self._admitted.add(target)
 
     def _load(self, order: Order) -> Iterator[list[Loaded]]:
         held: Mask = np.asarray(order.lacks.any(axis=1))
@@ -242,22 +256,25 @@ def _require_claim(store: Path, token: str) -> None:
         )
 
 
-def require_alike(workers: Sequence[Introduction], ours: Mapping[str, str], *, mixed: bool) -> list[str]:
+def require_alike(
+    workers: Sequence[Introduction], ours: Mapping[str, str], libraries: Iterable[str], *, mixed: bool
+) -> list[str]:
     """A line for each library of which the workers, or this process, have several versions; none where all agree.
 
     Args:
         workers: as they introduced themselves.
         ours: library → version of this process.
+        libraries: those that can change a feature.
         mixed: accept it.
 
     Raises:
         UsageError: there are several versions, and `mixed` does not accept them.
     """
     found = []
-    for library in COMPUTING:
+    for library in libraries:
         where: dict[str, list[str]] = {}
         for host, known in [("this process", ours), *((worker.host, worker.versions) for worker in workers)]:
-            where.setdefault(_public(known.get(library, "none")), []).append(host)
+            where.setdefault(public_version(known.get(library, "none")), []).append(host)
         if len(where) > 1:
             spelled = ", ".join(f"{version} ({', '.join(dict.fromkeys(hosts))})" for version, hosts in where.items())
             found.append(f"{library} {spelled}")
@@ -267,21 +284,3 @@ def require_alike(workers: Sequence[Introduction], ours: Mapping[str, str], *, m
             "agree within rounding at best with --mixed-versions."
         )
     return [f"mixed versions: {line}; features agree within rounding at best." for line in found]
-
-
-COMPUTING = (
-    "python",
-    "probekit",
-    "torch",
-    "torchvision",
-    "timm",
-    "open_clip_torch",
-    "transformers",
-    "segment-anything",
-)
-"""What can change a feature."""
-
-
-def _public(version: str) -> str:
-    """Without the build: `2.10.0+cpu` and `2.10.0+cu130` compute alike as far as their hardware does."""
-    return version.partition("+")[0]

@@ -13,6 +13,7 @@
     overlays.py        images under the colours of a map
     rates.py           ROC and DET curves
     calibration.py     reliability diagrams
+    training_curves.py the loss of networks while they were trained
     style.py           what all of them share: canvas, colours, titles, legends
 
 The only package that draws with matplotlib. It uses a canvas of its own, never pyplot's global state, and
@@ -43,6 +44,7 @@ from probekit.figures.style import (
     WHITE_TO_BLUE,
     Extension,
 )
+from probekit.figures.training_curves import training_curves
 
 __all__ = [
     "CLASS_COLOURS",
@@ -77,4 +79,5 @@ __all__ = [
     "scatter_values",
     "shot_curves",
     "square",
+    "training_curves",
 ]

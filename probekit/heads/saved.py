@@ -23,6 +23,7 @@ from probekit.probes import saving
 from probekit.probes.calibration import Calibration
 from probekit.probes.classifier import Classifier
 from probekit.probes.conditions import Condition
+from probekit.projections import Fitted
 from probekit.store import StoreSettings, find_stores
 
 KIND = "probekit saved probe"
@@ -304,7 +305,7 @@ def _probe(record: Mapping[str, Any], arrays: Mapping[str, Shaped[np.ndarray, ".
     calibration = record["calibration"]
     return SavedProbe(
         probe=record["probe"]["name"],
-        condition=saving.unpack(Condition, record["condition"], arrays),
+        condition=saving.unpack(Condition, record["condition"], arrays, {"projection": Fitted}),
         classifier=saving.unpack(kind, record["classifier"]["fields"], arrays),
         task=record["task"],
         class_names=tuple(record["classes"]),

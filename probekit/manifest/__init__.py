@@ -8,11 +8,14 @@ the facts that are not the table's: where the images are, how they were imported
     files.py     `Manifest`: found, read, written
     masks.py     what was manipulated in an image, whatever white means in its data set
     check.py     the images behind the rows: unreadable, duplicate, leaking
+    join.py      one manifest of several; with it groups.py, copies.py, shared_names.py
 """
 
 from probekit.manifest.check import CheckReport, check, summarise, unanswerable
 from probekit.manifest.columns import REAL, SPLITS, validate
 from probekit.manifest.files import Manifest, find, read_table
+from probekit.manifest.groups import linked_groups
+from probekit.manifest.join import Joined, JoinSettings, join
 from probekit.manifest.masks import read_mask
 from probekit.manifest.splits import MIN_GROUPS, assign_splits, default_folds, split_report
 
@@ -21,11 +24,15 @@ __all__ = [
     "REAL",
     "SPLITS",
     "CheckReport",
+    "JoinSettings",
+    "Joined",
     "Manifest",
     "assign_splits",
     "check",
     "default_folds",
     "find",
+    "join",
+    "linked_groups",
     "read_mask",
     "read_table",
     "split_report",

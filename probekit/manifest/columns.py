@@ -155,17 +155,25 @@ def _check_duplicates(table: pd.DataFrame, source: Path | str) -> None:
             f"{source} row {table.index[second]}: path {table['path'].iloc[second]!r} "
             f"is already in row {table.index[first]}: delete one of them."
         )
+    release_unused()
+
+
+def release_unused() -> None:
+    """Give memory back that Arrow holds for later: what compared ten million paths was a gigabyte."""
+    import pyarrow as pa
+
+    pa.default_memory_pool().release_unused()
 
 
 def normal_paths(paths: pd.Series) -> pd.Series:
-    """The paths without `//`, `/./` and `/../`, so that equal files have equal paths.
+    """The paths without `//`, `/./` and `/../`, so that equal files have equal paths; URLs as they are.
 
     Only those that need it are looked at one by one: of a million it is seldom one.
     """
     odd = are_odd(paths)
     if odd.any():
         paths = paths.copy()
-        paths[odd] = [os.path.normpath(path) for path in paths[odd]]
+        paths[odd] = [path if is_url(path) else os.path.normpath(path) for path in paths[odd]]
     return paths
 
 
@@ -178,6 +186,8 @@ def _texts(cells: pd.Series) -> pd.Series:
     """Cells as text."""
     if isinstance(cells.dtype, pd.StringDtype):
         return cells.fillna("").astype("str")
+    if pd.api.types.is_integer_dtype(cells.dtype) and not cells.hasnans:
+        return cells.astype("str")
     return pd.Series([_text(value) for value in cells], cells.index, dtype="str")
 
 

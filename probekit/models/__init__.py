@@ -34,6 +34,8 @@ class ModelCard:
     """Images in one unit of work; small for models that take seconds an image."""
     per_image: bool = False
     """Each image is computed on its own, in float32, so that batches need no padding to one shape."""
+    library: str = ""
+    """What computes it beside torch and torchvision, as package indexes call it: `timm`."""
     settings: Mapping[str, object] = field(default_factory=dict)
     """Whatever else changes the numbers (`quick_gelu`, the version of a feature); part of the address."""
 

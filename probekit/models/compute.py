@@ -118,7 +118,7 @@ def launch(net: FrozenModel, crops: "Sequence[Tensor]", taps: Sequence[str], dev
     """
     import torch
 
-    with _errors(), torch.inference_mode():
+    with device_errors(), torch.inference_mode():
         features = net(batch_of(crops, device), taps)
         if not device.startswith("cuda"):
             return Launched({tap: features[tap].float() for tap in taps})
@@ -160,7 +160,7 @@ def batch_of(crops: "Sequence[Tensor]", device: str) -> Batch:
 
 
 @contextlib.contextmanager
-def _errors() -> Iterator[None]:
+def device_errors() -> Iterator[None]:
     """What torch raises when a device or this machine has no memory left, or cannot compile, as errors of ours."""
     import torch
 

@@ -93,6 +93,7 @@ def describe(name: str, settings: dict[str, Any], view: View, *, path: Path, sou
         taps=skeleton.shapes(view.crop or 224),
         default_tap="cls" if layout.tokens.has_cls else "pooler" if layout.pooler else "mean",
         unit=images_per_unit(layout.network),
+        library="transformers",
         settings={"config": fingerprint({k: v for k, v in settings.items() if k not in NOTES})},
     )
     return Model(card, found, partial(load, settings=settings))

@@ -67,6 +67,7 @@ def find_tower(name: str, arch: str, tag: str, file: Path | None) -> Model:
         taps=network.shapes(_side(name, config["vision_cfg"])),
         default_tap="proj",
         unit=images_per_unit(network.network),
+        library="open_clip_torch",
         settings={"quick_gelu": quick_gelu},
     )
     return Model(card, found, partial(load, config=config))

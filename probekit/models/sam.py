@@ -60,6 +60,7 @@ def _find(name: str, kind: str, file: Path | None) -> Model:
         taps=_tapped(name, encoder.eval()).shapes(side),
         default_tap="mean",
         unit=UNITS.get(kind, 8),
+        library="segment-anything",
     )
     return Model(card, found, partial(load, kind=kind))
 

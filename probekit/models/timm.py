@@ -14,6 +14,7 @@ from probekit.models import FrozenModel, Model, ModelCard, Weights, weights
 from probekit.models.blocks import Place, blocks_at, of_tokens, survey
 from probekit.models.taps import (
     Foreign,
+    Prepare,
     Tap,
     TappedNetwork,
     Tokens,
@@ -47,19 +48,12 @@ def find(name: str, file: Path | None) -> Model:
 
     arch = name.removeprefix("timm:")
     with torch.device("meta"):
-        network = _create(name, arch)
+        network = create(name, arch)
     config: dict[str, Any] = network.pretrained_cfg
-    if file is not None:
-        source, found = "file", weights.measure(file)
-    else:
-        repo = config.get("hf_hub_id")
-        if not repo:
-            raise WeightsError(f"{name}: timm has no weights for it on a hub. Give --weights {name}=FILE.")
-        files = [config["hf_hub_filename"]] if config.get("hf_hub_filename") else WEIGHT_FILES
-        source, found = f"hf:{repo}", weights.measure(weights.from_hub(name, repo, files))
-    view = _view(name, config)
-    layout = _layout(network.eval(), config["input_size"])
-    skeleton = _tapped(name, network, view, layout)
+    source, found = locate(name, config, file)
+    view = view_of(name, config)
+    layout = layout_of(network.eval(), config["input_size"][-1])
+    skeleton = tapped(name, network, view, layout)
     card = ModelCard(
         name=name,
         source=source,
@@ -68,6 +62,7 @@ def find(name: str, file: Path | None) -> Model:
         taps=skeleton.shapes(config["input_size"][-1]),
         default_tap="pool",
         unit=images_per_unit(network),
+        library="timm",
     )
     return Model(card, found, partial(load, arch=arch, layout=layout))
 
@@ -79,22 +74,59 @@ def load(card: ModelCard, found: Weights, device: str, precision: str, *, arch: 
         WeightsError: they do not fit, or only after being resampled, as timm does for another image size.
     """
     assert found.path is not None
-    state = weights.read(found.path)
+    network = with_weights(card.name, arch, found.path)
+    return tapped(card.name, weights.place(network, device, precision), card.view, layout)
+
+
+def locate(name: str, config: Mapping[str, Any], file: Path | None) -> tuple[str, Weights]:
+    """Where the weights of a timm model come from, and the weights: a file's, else a hub's.
+
+    Raises:
+        WeightsError: they cannot be had.
+    """
+    if file is not None:
+        return "file", weights.measure(file)
+    repo = config.get("hf_hub_id")
+    if not repo:
+        raise WeightsError(f"{name}: timm has no weights for it on a hub. Give --weights {name}=FILE.")
+    files = [config["hf_hub_filename"]] if config.get("hf_hub_filename") else WEIGHT_FILES
+    return f"hf:{repo}", weights.measure(weights.from_hub(name, repo, files))
+
+
+def with_weights(name: str, arch: str, path: Path, *, resample: bool = False, **options: object) -> Foreign:
+    """Timm's network without its classifier, with the weights of a file through timm's own conversion.
+
+    Args:
+        name: of the model, for errors.
+        arch: timm's name.
+        path: of the weights.
+        resample: let timm interpolate what depends on the size of the image.
+        options: for `timm.create_model`.
+
+    Raises:
+        WeightsError: they do not fit, or only after being resampled, unless that is asked for.
+    """
+    state = weights.read(path)
     for classifier in _classifiers(arch):  # of any number of classes: no tap reads it
         state = {key: value for key, value in state.items() if not key.startswith(f"{classifier}.")}
     overlay = {"state_dict": state, "num_classes": 0, "classifier": None}
     try:
         with _resampled() as resampled:
-            network = _create(card.name, arch, pretrained=True, pretrained_cfg_overlay=overlay)
+            network = create(name, arch, pretrained=True, pretrained_cfg_overlay=overlay, **options)
     except (RuntimeError, KeyError) as error:
-        raise weights.misfit(found.path, card.name, error) from error
-    if reason := _other_shape(state, network.state_dict(), resampled):
-        raise weights.misfit(found.path, card.name, reason)
+        raise weights.misfit(path, name, error) from error
+    if not resample and (reason := _other_shape(state, network.state_dict(), resampled)):
+        raise weights.misfit(path, name, reason)
     network.pretrained_cfg.pop("state_dict", None)
-    return _tapped(card.name, weights.place(network, device, precision), card.view, layout)
+    return network
 
 
-def _create(name: str, arch: str, **options: object) -> Foreign:
+def create(name: str, arch: str, **options: object) -> Foreign:
+    """Timm's network of that name, random, without a classifier unless `options` say otherwise.
+
+    Raises:
+        UnknownNameError: timm has no such model or tag.
+    """
     import timm
 
     base, _, tag = arch.partition(".")
@@ -103,7 +135,7 @@ def _create(name: str, arch: str, **options: object) -> Foreign:
     tags = [known.partition(".")[2] for known in timm.list_pretrained(base)] if tag else []
     if tag and tag not in tags:
         raise unknown_name(f"pretrained tag of timm:{base}", tag, tags)
-    return timm.create_model(arch, num_classes=0, **options)
+    return timm.create_model(arch, **{"num_classes": 0} | options)
 
 
 @contextmanager
@@ -160,8 +192,8 @@ class Layout:
     places: Mapping[int, Place]
 
 
-def _layout(model: Foreign, size: tuple[int, int, int]) -> Layout:
-    """How the features of a model on the meta device are laid out."""
+def layout_of(model: Foreign, side: int) -> Layout:
+    """How the features of a model on the meta device are laid out, for images of side × side pixels."""
     import torch
 
     prefix = getattr(model, "num_prefix_tokens", 0)
@@ -174,15 +206,24 @@ def _layout(model: Foreign, size: tuple[int, int, int]) -> Layout:
     blocks = getattr(model, "blocks", None)
     listed = list(blocks) if isinstance(blocks, (torch.nn.ModuleList, torch.nn.Sequential)) else []
     with torch.inference_mode():
-        features, places = survey(model, listed, lambda: model.forward_features(torch.zeros(1, *size, device="meta")))
+        features, places = survey(
+            model, listed, lambda: model.forward_features(torch.zeros(1, 3, side, side, device="meta"))
+        )
     shape = tuple(features.shape[1:])
     return Layout(shape, tokens, of_tokens(places, shape[0], prefix) if len(shape) == 2 else {})
 
 
-def _tapped(name: str, model: Foreign, view: View, layout: Layout) -> TappedNetwork:
+def tapped(name: str, model: Foreign, view: View, layout: Layout, prepare: Prepare | None = None) -> TappedNetwork:
     """`pool`, timm's own embedding (the classifier's input); tokens and their blocks, or the mean of a feature map.
 
     What is final is what `forward_features` gives: models that norm after pooling have not done so there.
+
+    Args:
+        name: of the model.
+        model: timm's.
+        view: how pixels reach it.
+        layout: of its features.
+        prepare: makes its input, where that is not the normalised pixels.
     """
     network = _features(model)
     config = model.pretrained_cfg
@@ -196,7 +237,8 @@ def _tapped(name: str, model: Foreign, view: View, layout: Layout) -> TappedNetw
     assert view.normalize is not None
     side = config["input_size"][-1] if config.get("fixed_input_size") else None
     dtype = next(model.parameters()).dtype
-    return TappedNetwork(name, network, taps, square(name, view.normalize, dtype, side), token_side=view.crop)
+    prepare = prepare or square(name, view.normalize, dtype, side)
+    return TappedNetwork(name, network, taps, prepare, token_side=view.crop)
 
 
 def _features(model: Foreign) -> "Module":
@@ -215,9 +257,9 @@ def _features(model: Foreign) -> "Module":
     return Features().eval()
 
 
-def _view(name: str, config: dict[str, Any]) -> View:
-    """The preprocessing that timm evaluates the model with."""
-    _, height, width = config["input_size"]
+def view_of(name: str, config: Mapping[str, Any], size: int | None = None) -> View:
+    """The preprocessing that timm evaluates the model with, for images of another size if one is given."""
+    _, height, width = (3, size, size) if size else config["input_size"]
     mode, interpolation = config.get("crop_mode") or "center", config["interpolation"]
     if height != width or mode not in POLICIES:
         raise ModelError(f"{name}: its preprocessing ({height} × {width}, {mode}) has no view here.")

@@ -5,15 +5,17 @@ scoring.py      trials become numbers for every pair
 result.py       what comes out
 choosing.py     the best of several features, chosen on the training side
 ensembles.py    several kinds of features together
+own_features.py each training set in features of its own
 robustness.py   the same probes asked about perturbed images
 shots.py        ever more training images
 """
 
 from probekit.pairs.choosing import choose_features
 from probekit.pairs.ensembles import Ensemble, score_ensemble
+from probekit.pairs.own_features import score_own_features, together
 from probekit.pairs.result import PairResult, pair_matrix
 from probekit.pairs.robustness import CLEAN, Robustness, score_robustness
-from probekit.pairs.scoring import score_pairs
+from probekit.pairs.scoring import Question, score_pairs
 from probekit.pairs.settings import PairSettings
 from probekit.pairs.shots import ShotCurve, score_shots
 
@@ -22,12 +24,15 @@ __all__ = [
     "Ensemble",
     "PairResult",
     "PairSettings",
+    "Question",
     "Robustness",
     "ShotCurve",
     "choose_features",
     "pair_matrix",
     "score_ensemble",
+    "score_own_features",
     "score_pairs",
     "score_robustness",
     "score_shots",
+    "together",
 ]

@@ -103,12 +103,12 @@ def _fuse(members: Sequence[Trial]) -> Trial:
 
 def _shared(singles: Sequence[PairResult], fused: PairResult) -> dict[str, JSONValue]:
     """What a record of several probes has in common with that of one."""
+    shared = ("evaluation", "threshold", "calibration", "metric", "grid", "condition", "project")
     return {
         "by": "; ".join(dict.fromkeys(str(one.selection["by"]) for one in singles)),
         "oracle": any(one.oracle for one in singles),
         "converged": all(bool(one.selection["converged"]) for one in singles),
-        **{name: fused.selection[name] for name in ("evaluation", "threshold", "calibration", "metric", "grid")},
-        "condition": fused.selection["condition"],
+        **{name: fused.selection[name] for name in shared if name in fused.selection},
         "probes": [],
     }
 

@@ -63,6 +63,7 @@ class PairResult:
         return {
             "task": "binary",
             "probe": self.settings.probe,
+            "project": self.settings.project,
             **self.source,
             "evaluation": self.selection["evaluation"],
             "selection": self.selection,

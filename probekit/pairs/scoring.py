@@ -15,7 +15,6 @@ from probekit.metrics.thresholds import THRESHOLDS, find_threshold, threshold_tr
 from probekit.pairs.result import PairResult
 from probekit.pairs.seeds import mean_over_seeds
 from probekit.pairs.settings import PairSettings
-from probekit.probes.classifier import probabilities
 from probekit.probes.trained import selection_record
 from probekit.protocols import (
     ALL,
@@ -29,6 +28,7 @@ from probekit.protocols import (
     parse_pools,
     partitions,
     reals_of,
+    remarks_on_sources,
     require_finite,
     tested,
     trainable_pools,
@@ -90,8 +90,7 @@ def train_all(
     of: int = 1,
 ) -> dict[str, Trial]:
     """The probes of every training set, by its name; progress counts as the `done`-th of several such rounds."""
-    labels, rule = question.samples["label"].to_numpy(), question.settings.threshold
-    asked = [TrainingSet(pool.name, labels, question.rows_of(pool)) for pool in question.trains]
+    asked, rule = question.training_sets(), question.settings.threshold
     found = run_trials(
         asked,
         features,
@@ -134,7 +133,7 @@ class Question:
             train, test = across_domains(train, samples), across_domains(test, samples)
         trains, notes = trainable_pools(train, samples, divided, settings.folds, named=settings.train != ALL)
         tests = parse_pools(test, samples)
-        if settings.across and {_maker(pool) for pool in trains}.isdisjoint(_maker(pool) for pool in tests):
+        if settings.across and not any(_makers(test) <= _makers(train) for train in trains for test in tests):
             raise UsageError(f"{settings.train} and {settings.test}: across domains a generator is tested on itself.")
         scored = np.logical_or.reduce([members(samples, pool, tested(divided)) for pool in tests])
         for pool in trains:  # cross-AUC compares with the real images of the training domains
@@ -146,9 +145,14 @@ class Question:
         """The samples that a training set is about, whatever their split."""
         return members(self.samples, pool, np.ones(len(self.samples), dtype=bool))
 
+    def training_sets(self) -> list[TrainingSet]:
+        """What each probe learns from; classes are labels."""
+        labels = self.samples["label"].to_numpy()
+        return [TrainingSet(pool.name, labels, self.rows_of(pool)) for pool in self.trains]
+
     def asks(self, train: Pool, test: Pool) -> bool:
-        """Whether the pair is wanted: across domains, a generator is tested on itself alone."""
-        return not self.settings.across or _maker(train) == _maker(test)
+        """Whether the pair is wanted: across domains, tested are the generators that were learned from."""
+        return not self.settings.across or _makers(test) <= _makers(train)
 
 
 def answer(question: Question, trials: Mapping[str, Trial], source: dict[str, str]) -> PairResult:
@@ -177,9 +181,14 @@ def answer(question: Question, trials: Mapping[str, Trial], source: dict[str, st
         table,
         macro_means(table),
         _in_order(question, [row for row in transfer if row]),
-        pd.concat([_score_table(units, trials[name], one) for name, one in scored.items()], ignore_index=True),
+        pd.concat([one.table(units) for one in scored.values()], ignore_index=True),
         record,
-        (*question.notes, *remarks_on_pairs(table), *remarks_on_probes(trained)),
+        (
+            *remarks_on_sources(source["model"], settings.folds),
+            *question.notes,
+            *remarks_on_pairs(table),
+            *remarks_on_probes(trained),
+        ),
         trials,
     )
 
@@ -203,6 +212,7 @@ def _binary(question: Question, trial: Trial, thresholds: Float[np.ndarray, " p"
         thresholds=thresholds[units.part],
         leaked=units.any(trial.leaked),
         probabilistic=trial.probabilistic,
+        prior=np.array([probe.log_prior_odds for probe in trial.probes])[units.part],
     )
 
 
@@ -215,18 +225,6 @@ def _transfer(
     labels = units.table["label"].to_numpy()[rows]
     margins = (one.scores - thresholds[units.part])[rows]
     return {"train": one.train, "test": test.name, **threshold_transfer(labels, margins, 0.0)}
-
-
-def _score_table(units: Units, trial: Trial, one: BinaryScores) -> pd.DataFrame:
-    """One row a unit."""
-    table = units.table.copy()
-    table.insert(0, "train", trial.name)
-    table["part"], table["score"], table["threshold"] = units.part, one.scores, one.thresholds
-    if one.probabilistic:
-        prior = np.array([probe.log_prior_odds for probe in trial.probes])
-        table["probability"] = probabilities(one.scores)[:, 1]
-        table["llr"] = one.scores - prior[units.part]
-    return table
 
 
 def _thresholds(trial: Trial, rule: str, required: bool = True) -> Float[np.ndarray, " p"]:
@@ -263,6 +261,6 @@ def _threshold_record(
     }
 
 
-def _maker(pool: Pool) -> str:
-    """The generator of `lama@celeba`."""
-    return pool.makers[0].rpartition("@")[0]
+def _makers(pool: Pool) -> frozenset[str]:
+    """The generators of `lama@celeba+ldm@celeba`."""
+    return frozenset(maker.rpartition("@")[0] for maker in pool.makers)

@@ -15,6 +15,9 @@ from probekit.arrays import Features, Float, Int, Labels, Mask
 from probekit.probes.classifier import Classifier
 from probekit.registry import Registry
 
+GIVEN = "finetuned"
+"""The name of a probe that was trained together with its features: it is judged here, and fitted by nobody."""
+
 GRID = tuple(np.logspace(-6, 5, 45).tolist())  # of C, DINOv2's evaluation (Oquab et al. 2023)
 
 

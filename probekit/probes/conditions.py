@@ -1,15 +1,17 @@
 """Conditions: what happens to raw features before a probe sees them, fitted to the training rows only.
 
-Each block of a feature reference such as `clip+npr` is conditioned on its own: no part drowns another.
+Each block of a feature reference such as `clip+npr` is conditioned on its own: no part drowns another. A projection,
+where one is asked for, is learned from what that gives of the same rows, blocks side by side.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from probekit.arrays import Features, Float, unit_rows
+from probekit.arrays import Features, Float, Groups, Int, Mask, unit_rows
 from probekit.probes.classifier import refuse_nonfinite
+from probekit.projections import Fitted, Projection
 from probekit.registry import unknown_name
 
 CONDITIONS = {
@@ -30,7 +32,10 @@ ELEMENTS_AT_ONCE = 1 << 21  # float64 numbers converted at once: 16 MiB, against
 
 @dataclass(frozen=True)
 class Condition:
-    """A fitted condition: each row of each block is normalised, shifted, rotated if at all, and its columns scaled."""
+    """A fitted condition: each row of each block is normalised, shifted, rotated if at all, and its columns scaled.
+
+    Then, if at all, the row is projected and scaled to length 1.
+    """
 
     name: str
     widths: tuple[int, ...]
@@ -39,15 +44,39 @@ class Condition:
     """Positive everywhere; 1 for a column that is constant on the training rows."""
     rotation: Float[np.ndarray, "d a"] | None = None
     """Principal axes as columns, in the rows of their block; a block with fewer axes than another is padded with 0."""
+    projection: Fitted | None = None
+    unit: bool = False
+    """Whether projected rows are scaled to length 1."""
 
     def apply(self, features: Features) -> Features:
-        """Conditioned features (n, m), float64; the input is left as it is. m < d only for `whiten` with n < d rows."""
-        conditioned = np.empty((len(features), len(self.scale)))
+        """Conditioned features (n, m), float64; the input is left as it is.
+
+        m is d, but for `whiten` with n < d rows and for a projection, which has columns of its own.
+        """
+        m = len(self.scale) if self.projection is None else self.projection.weights.shape[1]
+        conditioned = np.empty((len(features), m))
         for rows in _strips(features):
             shifted = _normalise(self.name, self.widths, features[rows]) - self.shift
             rotated = shifted if self.rotation is None else _rotate(shifted, self.widths, self.rotation)
-            np.divide(rotated, self.scale, out=conditioned[rows])
+            if self.projection is None:
+                np.divide(rotated, self.scale, out=conditioned[rows])
+            else:
+                projected = self.projection.apply(rotated / self.scale)
+                conditioned[rows] = unit_rows(projected) if self.unit else projected
         return conditioned
+
+
+@dataclass(frozen=True, eq=False)
+class Makers:
+    """What a projection learns from beside the features, an entry a row."""
+
+    classes: Groups
+    """The generator, `real` being one."""
+    groups: Groups
+
+    def of(self, rows: Mask | Int[np.ndarray, " m"]) -> "Makers":
+        """Those of some rows."""
+        return Makers(self.classes[rows], self.groups[rows])
 
 
 def fit_condition(name: str, features: Features, widths: Sequence[int]) -> Condition:
@@ -73,6 +102,25 @@ def fit_condition(name: str, features: Features, widths: Sequence[int]) -> Condi
     if name == "whiten":
         scale, rotation = _principal_axes(features, widths, shift)
     return Condition(name, tuple(widths), shift, scale, rotation)
+
+
+def fit_projected(
+    name: str, projection: Projection | None, features: Features, widths: Sequence[int], makers: Makers | None
+) -> Condition:
+    """The condition of that name and behind it the projection, if any, both fitted to these rows and no others.
+
+    Rows come out at length 1 where the projection's own loss compares them so, as a linear head on an embedding of
+    Khosla et al. 2020 gets them: how long a projected row is, that loss has not looked at.
+
+    Raises:
+        UnknownNameError: there is no such condition.
+        ProbeError: a feature that is not finite, one generator only, or rows that are all alike.
+    """
+    condition = fit_condition(name, features, widths)
+    if projection is None or makers is None:
+        return condition
+    fitted = projection.fit(condition.apply(features), makers.classes, makers.groups)
+    return replace(condition, projection=fitted, unit=projection.unit_length)
 
 
 def _normalise(name: str, widths: Sequence[int], features: Features) -> Features:
@@ -146,10 +194,20 @@ def _eigen(
 
 
 def _rounding(features: Features, axis: int) -> Float[np.ndarray, " m"]:
-    """The largest deviation that rounding gives to constant values: for 0.1 it comes out as 1e-17, not 0."""
-    steps = max(float(np.finfo(features.dtype).eps), features.shape[axis] * float(np.finfo(np.float64).eps))
+    """The largest deviation that rounding gives to constant values."""
     largest = np.maximum(features.max(axis=axis, initial=0.0), -features.min(axis=axis, initial=0.0))
-    bound: Float[np.ndarray, " m"] = steps * largest
+    return rounding_of(largest, float(np.finfo(features.dtype).eps), features.shape[axis])
+
+
+def rounding_of(largest: Float[np.ndarray, " m"], epsilon: float, count: int) -> Float[np.ndarray, " m"]:
+    """The largest deviation that rounding gives to so many constant values: for 0.1 it comes out as 1e-17, not 0.
+
+    Args:
+        largest: magnitudes of the values.
+        epsilon: of their number format.
+        count: how many are summed in float64.
+    """
+    bound: Float[np.ndarray, " m"] = max(epsilon, count * float(np.finfo(np.float64).eps)) * largest
     return bound
 
 

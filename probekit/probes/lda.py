@@ -75,7 +75,7 @@ class LDAProbe(probes.Probe):
 
 
 @dataclass(frozen=True, eq=False)
-class _Gaussian:
+class Gaussian:
     """Class means and the covariance within classes, on the axes of the latter."""
 
     centre: Float[np.ndarray, " d"]
@@ -97,7 +97,40 @@ class _Gaussian:
         return weights, np.log(self.shares) - np.einsum("cr,rc->c", self.means, weights) / 2
 
 
-def _gaussian(features: Features, labels: Labels, classes: Int[np.ndarray, " c"]) -> _Gaussian:
+def gaussian(
+    centre: Float[np.ndarray, " d"],
+    axes: Float[np.ndarray, "d r"],
+    variances: Float[np.ndarray, " r"],
+    width: int,
+    means: Float[np.ndarray, "c r"],
+    shares: Float[np.ndarray, " c"],
+    largest: float,
+) -> Gaussian:
+    """The model of these moments; variances that rounding made negative are 0.
+
+    Args:
+        centre: the middle of the class means.
+        axes: of the covariance within classes.
+        variances: along them.
+        width: number of columns d.
+        means: of the classes, on the axes and from the centre.
+        shares: of the classes.
+        largest: magnitude of any feature.
+
+    Raises:
+        ProbeError: no class varies.
+    """
+    variances = np.maximum(variances, 0.0)
+    average = float(variances.sum()) / width
+    if average <= (EPS * largest) ** 2:
+        raise ProbeError(
+            "lda finds no variation within any class, the training rows of each are alike: "
+            "add samples, or use prototype."
+        )
+    return Gaussian(centre, axes, variances, average, means, shares)
+
+
+def _gaussian(features: Features, labels: Labels, classes: Int[np.ndarray, " c"]) -> Gaussian:
     n, d = features.shape
     means = class_means(features, labels, classes)
     numbers = np.searchsorted(classes, labels)
@@ -110,12 +143,7 @@ def _gaussian(features: Features, labels: Labels, classes: Int[np.ndarray, " c"]
         centred, means = centred @ q, means @ q
     centred -= means[numbers]
     variances, axes = np.linalg.eigh(centred.T @ centred / n)
-    variances = np.maximum(variances, 0.0)
-    average = float(variances.sum()) / d
-    if average <= (EPS * np.abs(features).max()) ** 2:
-        raise ProbeError(
-            "lda finds no variation within any class, the training rows of each are alike: "
-            "add samples, or use prototype."
-        )
     shares = np.bincount(numbers, minlength=len(classes)) / n
-    return _Gaussian(centre, axes if q is None else q @ axes, variances, average, means @ axes, shares)
+    return gaussian(
+        centre, axes if q is None else q @ axes, variances, d, means @ axes, shares, float(np.abs(features).max())
+    )

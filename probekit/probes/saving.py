@@ -1,6 +1,7 @@
 """What a probe learned as named arrays and plain values, and back: field by field, by name, without pickle.
 
-An array stands among the values as `{"tensor": NAME, "shape": [63, 1]}`; lists and tuples may hold arrays too.
+An array stands among the values as `{"tensor": NAME, "shape": [63, 1]}`; lists, tuples, mappings and dataclasses within
+may hold arrays too.
 """
 
 import dataclasses
@@ -28,15 +29,22 @@ def pack(part: object, prefix: str) -> tuple[Arrays, dict[str, JSONValue]]:
         ProbeError: a field is neither array nor plain value, or holds a number that is not finite.
     """
     arrays: Arrays = {}
-    fields = {
-        field.name: _pack(getattr(part, field.name), f"{prefix}.{field.name}", arrays)
-        for field in dataclasses.fields(part)  # type: ignore[arg-type]  # a dataclass, by contract
-    }
-    return arrays, fields
+    return arrays, _pack_fields(part, prefix, arrays)
 
 
-def unpack(kind: type[T], fields: Mapping[str, Any], arrays: Mapping[str, Shaped[np.ndarray, "..."]]) -> T:
+def unpack(
+    kind: type[T],
+    fields: Mapping[str, Any],
+    arrays: Mapping[str, Shaped[np.ndarray, "..."]],
+    parts: Mapping[str, type[Any]] | None = None,
+) -> T:
     """The dataclass that `pack` took apart; fields that the record lacks take their defaults.
+
+    Args:
+        kind: of the dataclass.
+        fields: its record.
+        arrays: what the record refers to.
+        parts: field → dataclass that it holds, or None.
 
     Raises:
         ProbeError: an array is missing or of another shape, or the record has other fields than the class.
@@ -53,7 +61,9 @@ def unpack(kind: type[T], fields: Mapping[str, Any], arrays: Mapping[str, Shaped
         raise ProbeError(
             f"its {kind.__name__} lacks the field {lacking[0]!r}: the file is damaged, save the probe again."
         )
-    return kind(**{name: _unpack(value, arrays) for name, value in fields.items()})
+    inner = {name: part for name, part in (parts or {}).items() if fields.get(name) is not None}
+    found = {name: _unpack(value, arrays) for name, value in fields.items() if name not in inner}
+    return kind(**found, **{name: unpack(part, fields[name], arrays) for name, part in inner.items()})
 
 
 def find_classifier(probe: str, name: str) -> type[Classifier]:
@@ -67,7 +77,7 @@ def find_classifier(probe: str, name: str) -> type[Classifier]:
         UnknownNameError: there is no such probe; its plug-in may not be installed.
         ProbeError: there is no such class, or there are several.
     """
-    home = probes.get(probe).__module__  # which also imports the plug-ins
+    home = "" if probe == probes.GIVEN else probes.get(probe).__module__  # which also imports the plug-ins
     found = [kind for kind in _descendants(Classifier) if kind.__name__ == name and dataclasses.is_dataclass(kind)]
     found = [kind for kind in found if kind.__module__ == home] or found
     if len(found) != 1:
@@ -82,6 +92,13 @@ def _descendants(kind: type[Any]) -> Iterator[type[Classifier]]:
         yield from _descendants(child)
 
 
+def _pack_fields(part: Any, prefix: str, arrays: Arrays) -> dict[str, JSONValue]:  # noqa: ANN401  # any dataclass
+    return {
+        field.name: _pack(getattr(part, field.name), f"{prefix}.{field.name}", arrays)
+        for field in dataclasses.fields(part)
+    }
+
+
 def _pack(value: object, name: str, arrays: Arrays) -> JSONValue:
     if isinstance(value, np.generic):
         value = value.item()
@@ -94,12 +111,16 @@ def _pack(value: object, name: str, arrays: Arrays) -> JSONValue:
         return {"tensor": name, "shape": list(value.shape)}
     if isinstance(value, list | tuple):
         return [_pack(item, f"{name}.{number}", arrays) for number, item in enumerate(value)]
+    if isinstance(value, Mapping):
+        return {str(key): _pack(item, f"{name}.{key}", arrays) for key, item in value.items()}
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return _pack_fields(value, name, arrays)
     if isinstance(value, float) and not np.isfinite(value):
         raise ProbeError(f"{name} is {value}, not a finite number: the probe is of no use, train it again.")
     if value is None or isinstance(value, bool | int | float | str):
         return value
     raise ProbeError(
-        f"{name} is a {type(value).__name__}: only arrays, numbers, strings and lists of them can be saved."
+        f"{name} is a {type(value).__name__}: only arrays, numbers, strings, lists and mappings of them can be saved."
     )
 
 
@@ -108,6 +129,8 @@ def _unpack(value: Any, arrays: Mapping[str, Shaped[np.ndarray, "..."]]) -> Any:
         return tuple(_unpack(item, arrays) for item in value)
     if not isinstance(value, dict):
         return value
+    if "tensor" not in value:
+        return {key: _unpack(item, arrays) for key, item in value.items()}
     name, shape = value["tensor"], tuple(value["shape"])
     if name not in arrays:
         raise ProbeError(f"it holds no tensor {name}: the file is damaged, save the probe again.")

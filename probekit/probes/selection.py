@@ -10,8 +10,9 @@ from probekit.arrays import Features, Float, Int, Labels, Mask
 from probekit.errors import ProbeError
 from probekit.fingerprint import JSONValue
 from probekit.probes.classifier import Classifier
-from probekit.probes.conditions import CONDITIONS, Condition, fit_condition
+from probekit.probes.conditions import CONDITIONS, Condition, Makers, fit_condition, fit_projected
 from probekit.probes.criteria import CRITERIA, Decisions
+from probekit.projections import Projection
 from probekit.registry import unknown_name
 
 PLATEAU = 1e-4  # losses this close, relatively, are equal: the most regularised among them is taken
@@ -95,6 +96,8 @@ class Choice:
     """A name in `CRITERIA`; None takes the probe's own."""
     grid: tuple[float, ...] | None = None
     """None takes the probe's own."""
+    projection: Projection | None = None
+    """Of the conditioned features; it is not chosen, and learned anew wherever a condition is fitted."""
 
     def __post_init__(self) -> None:
         if self.criterion is not None and self.criterion not in CRITERIA:
@@ -130,6 +133,11 @@ class Choice:
             raise ProbeError(f"the grid of {self.kind.parameter} must hold positive numbers.")
         falling = self.kind.grid[0] > self.kind.grid[-1]
         return tuple(sorted(set(self.grid), reverse=falling))
+
+    @property
+    def libraries(self) -> tuple[str, ...]:
+        """Heavy modules that a fit imports."""
+        return self.kind.libraries + (self.projection.libraries if self.projection else ())
 
     @property
     def open(self) -> bool:
@@ -180,13 +188,15 @@ def select(
     widths: Sequence[int],
     by: str,
     device: str = "cpu",
+    makers: Makers | None = None,
 ) -> Selected:
     """The condition and value with the lowest held-out loss, and what its probes say of the held-out rows.
 
     `zscore` is fitted once, to all rows that may be learned from: within a cross-validation, held-out rows share in
     column means and deviations, never labels (at 100 rows of 400 columns the held-out AUC is the same within .002).
     `whiten` is fitted without the rows held out: few rows for their columns would be told apart by the axes that they
-    helped to find (.05 of AUC at 300 rows of 200 columns).
+    helped to find (.05 of AUC at 300 rows of 200 columns). So is whatever comes before a projection, and the
+    projection itself, which learns from the classes too.
 
     Where more rows are left out than are scored, as a whole generator is, each division has a `zscore` or `whiten` of
     its own, fitted without any of them: a generator that had a part in the axes is no unseen one (at 180 rows of 200
@@ -201,6 +211,7 @@ def select(
         widths: columns of each block of the features.
         by: how rows are held out, in words; why none can be, where there are no divisions.
         device: where to compute.
+        makers: of the rows, where the choice has a projection.
 
     Raises:
         ProbeError: there are no divisions, one class only, a feature that is not finite, or a criterion that is
@@ -213,7 +224,7 @@ def select(
     criterion = choice.criterion or choice.kind.criterion
     tried = []
     for name in choice.conditions:
-        fitted, sweep = _swept(choice, name, features, labels, learned, divisions, widths, device)
+        fitted, sweep = _swept(choice, name, features, labels, learned, divisions, widths, device, makers)
         losses = _losses(criterion, numbers, divisions, sweep, pooled=choice.kind.by_group)
         if np.isnan(losses).all():
             raise ProbeError(
@@ -246,24 +257,40 @@ def _swept(
     divisions: Sequence[probes.Division],
     widths: Sequence[int],
     device: str,
+    makers: Makers | None,
 ) -> tuple[Condition | None, probes.Sweep]:
     """The condition, if one serves all divisions, and decisions on all held-out rows in that condition."""
     unscored = any(len(division.left_out) > len(division.test) for division in divisions)
-    if condition != "whiten" and not (condition == "zscore" and unscored):
+    shared = condition != "whiten" and not (condition == "zscore" and unscored)
+    if shared and choice.projection is None:
         fitted = fit_condition(condition, features[learned], widths)
         return fitted, choice.kind.sweep(fitted.apply(features), labels, divisions, choice.values, device=device)
-    parts = len(divisions) if unscored else min(AXES_FITS, len(divisions))
+    parts = len(divisions) if unscored else _few_parts(labels, learned, divisions)
     decisions: list[Decisions] = [np.empty(0)] * len(divisions)
     fits = unconverged = 0
     for start in range(parts):
         part = divisions[start::parts]
-        rows = learned.copy()
-        rows[np.concatenate([division.left_out for division in part])] = False
-        conditioned = fit_condition(condition, features[rows], widths).apply(features)
+        rows = _outside(part, learned)
+        own = makers.of(rows) if makers else None
+        conditioned = fit_projected(condition, choice.projection, features[rows], widths, own).apply(features)
         sweep = choice.kind.sweep(conditioned, labels, part, choice.values, device=device)
         decisions[start::parts] = sweep.decisions
         fits, unconverged = fits + sweep.fits, unconverged + sweep.unconverged
     return None, probes.Sweep(tuple(decisions), fits, unconverged)
+
+
+def _few_parts(labels: Labels, learned: Mask, divisions: Sequence[probes.Division]) -> int:
+    """`AXES_FITS`, if so many parts of the divisions each leave rows of every class; else one a division."""
+    few, classes = min(AXES_FITS, len(divisions)), len(np.unique(labels[learned]))
+    left = (labels[_outside(divisions[start::few], learned)] for start in range(few))
+    return few if all(len(np.unique(own)) == classes for own in left) else len(divisions)
+
+
+def _outside(divisions: Sequence[probes.Division], learned: Mask) -> Mask:
+    """Rows that may be learned from and that none of the divisions leaves out."""
+    rows = learned.copy()
+    rows[np.concatenate([division.left_out for division in divisions])] = False
+    return rows
 
 
 def _losses(
@@ -290,9 +317,19 @@ def _losses(
 
 
 def fit_choice(
-    selection: Selection, choice: Choice, features: Features, labels: Labels, widths: Sequence[int], device: str = "cpu"
+    selection: Selection,
+    choice: Choice,
+    features: Features,
+    labels: Labels,
+    widths: Sequence[int],
+    device: str = "cpu",
+    makers: Makers | None = None,
 ) -> tuple[Condition, Classifier]:
-    """The chosen condition and probe, fitted to these training rows."""
-    condition = fit_condition(selection.condition, features, widths)
+    """The chosen condition and probe, fitted to these training rows, with the projection between them if there is one.
+
+    Raises:
+        ProbeError: one class only, a feature that is not finite, or nothing that the projection could learn.
+    """
+    condition = fit_projected(selection.condition, choice.projection, features, widths, makers)
     probe = choice.kind.of(selection.value) if selection.value is not None else choice.kind()
     return condition, probe.fit(condition.apply(features), labels, device=device)

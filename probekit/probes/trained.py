@@ -31,6 +31,12 @@ class TrainedProbe:
         return self.classifier.probabilistic or self.calibration.kind != "none"
 
     @property
+    def converged(self) -> bool:
+        """Whether the fits of the classifier and of the projection, if any, ended where they should."""
+        projection = self.condition.projection
+        return self.classifier.converged and (projection is None or bool(projection.record.get("converged", True)))
+
+    @property
     def value(self) -> float | None:
         """Of the probe's parameter, as it was fitted: a k that the training rows were too few for was lowered."""
         name = self.selection.parameter
@@ -54,11 +60,13 @@ class TrainedProbe:
         """How it was chosen and how well the fit converged, in JSON's own types; without the grid."""
         parameter = self.selection.parameter
         fit = {name: getattr(self.classifier, name, None) for name in ("gradient", "iterations")}
+        projection = self.condition.projection
         return {
             **self.selection.record(),
             **({parameter: self.value} if parameter else {}),
             **fit,
-            "converged": self.classifier.converged,
+            "converged": self.converged,
+            **({"projection": plain(projection.record)} if projection else {}),
             **({"calibration": plain(self.calibration)} if self.calibration.kind != "none" else {}),
         }
 
@@ -70,7 +78,7 @@ def selection_record(trained: Mapping[str, Sequence[TrainedProbe]]) -> dict[str,
         trained: the probes of each training set by its name, one a partition.
     """
     every = [probe for probes_of in trained.values() for probe in probes_of]
-    first = every[0].selection
+    first, projection = every[0].selection, every[0].condition.projection
     chosen: dict[str, JSONValue] = {}
     if first.parameter:
         chosen[first.parameter] = {name: [one.value for one in own] for name, own in trained.items()}
@@ -81,8 +89,9 @@ def selection_record(trained: Mapping[str, Sequence[TrainedProbe]]) -> dict[str,
         "parameter": first.parameter,
         "grid": list(first.grid),
         "condition": "; ".join(dict.fromkeys(probe.condition.name for probe in every)),
+        **({"project": str(projection.record["kind"])} if projection else {}),
         **chosen,
-        "converged": all(probe.classifier.converged for probe in every),
+        "converged": all(probe.converged for probe in every),
         "probes": [
             {"train": name, "part": part, **probe.record()}
             for name, probes_of in trained.items()

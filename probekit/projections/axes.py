@@ -36,7 +36,7 @@ def principal_axes(centred: Features, largest: float) -> tuple[Float[np.ndarray,
         values, axes = np.linalg.eigh(centred.T @ centred / n)
         variances, axes = np.maximum(values[::-1], 0.0), axes[:, ::-1]
     if len(variances) == 0 or not variances[0] > n * (2 * EPS * largest) ** 2 * d:
-        raise ProbeError("the training rows are all alike: there is nothing to project. Register more examples.")
+        raise ProbeError("the training rows are all alike: there is nothing to project. Give more examples.")
     return variances, axes * signs(axes)
 
 

@@ -17,7 +17,9 @@ from probekit.projections.axes import principal_axes
 if TYPE_CHECKING:
     import torch
 
-CHECKED = 16  # batches of held-out rows, drawn once, whose mean loss is watched
+MOMENTUM, SQUARES, EPSILON = 0.9, 0.999, 1e-8  # β₁, β₂, ε of Adam (Kingma and Ba 2015)
+
+CHECKED = 16  # batches of held-out rows at most, drawn once, whose mean loss is watched
 
 Batch = Int[np.ndarray, " b"]
 
@@ -32,11 +34,13 @@ class Descent(projections.Projection):
     """
 
     kind: ClassVar[str]
+    unit_length: ClassVar[bool] = True
+    libraries: ClassVar[tuple[str, ...]] = ("torch",)
 
     batch: int = 1024
     """Rows of a step at most."""
     learning_rate: float = 1e-3
-    """Of Adam (Kingma and Ba 2015), with β = .9, .999."""
+    """Of Adam."""
     steps: int = 1000
     """At most."""
     check: int = 10
@@ -91,9 +95,9 @@ class Descent(projections.Projection):
         rng = np.random.default_rng(self.seed)
         x, y = torch.tensor(features, dtype=torch.float32), torch.tensor(classes)
         weights = torch.tensor(np.ascontiguousarray(start), dtype=torch.float32, requires_grad=True)
-        optimiser = torch.optim.Adam([weights], lr=self.learning_rate)
+        adam = _Adam(weights, self.learning_rate)
         learned, watched = np.flatnonzero(~held), np.flatnonzero(held)
-        drawn = 0 if not held.any() else 1 if len(watched) <= self.batch else CHECKED
+        drawn = min(CHECKED, -(-len(watched) // self.batch))  # as many as hold the rows once
         checks = [self._batch(classes, watched, rng) for _ in range(drawn)]
 
         def loss_of(rows: Batch) -> "torch.Tensor":
@@ -111,9 +115,8 @@ class Descent(projections.Projection):
                 if checks and len(losses) - 1 - int(np.argmin(losses)) >= self.patience:
                     break
             if step < self.steps:
-                optimiser.zero_grad()
-                torch.autograd.backward(loss_of(self._batch(classes, learned, rng)))
-                optimiser.step()
+                (slope,) = torch.autograd.grad(loss_of(self._batch(classes, learned, rng)), [weights])
+                adam.step(slope)
         if not bool(torch.isfinite(best).all()):
             raise ProbeError(f"{self.kind} diverged: use a lower learning rate than {self.learning_rate:g}.")
         lowest = int(np.argmin(losses)) if checks else len(losses) - 1
@@ -144,6 +147,22 @@ class Descent(projections.Projection):
 
         with torch.no_grad():
             return float(np.mean([float(loss_of(rows)) for rows in batches])) if batches else float("nan")
+
+
+class _Adam:
+    """Steps of Adam by hand: that of `torch.optim` first imports PyTorch's compiler, which takes seconds."""
+
+    def __init__(self, weights: "torch.Tensor", rate: float) -> None:
+        self._weights, self._rate, self._steps = weights, rate, 0
+        self._mean, self._square = (weights.new_zeros(weights.shape) for _ in range(2))
+
+    def step(self, slope: "torch.Tensor") -> None:
+        """Move the weights against the slope."""
+        self._steps += 1
+        self._mean.lerp_(slope, 1 - MOMENTUM)
+        self._square.mul_(SQUARES).addcmul_(slope, slope, value=1 - SQUARES)
+        scale = (self._square / (1 - SQUARES**self._steps)).sqrt_().add_(EPSILON)
+        self._weights.detach().addcdiv_(self._mean, scale, value=-self._rate / (1 - MOMENTUM**self._steps))
 
 
 if TYPE_CHECKING:

@@ -33,13 +33,18 @@ class SupCon(Descent):
 
     def loss(self, embedded: "torch.Tensor", classes: "torch.Tensor") -> "torch.Tensor":
         """L of one batch; 0 without any anchor."""
-        import torch
+        return contrastive_loss(embedded, classes, self.temperature)
 
-        itself = torch.eye(len(embedded), dtype=torch.bool)
-        logits = (embedded @ embedded.T / self.temperature).masked_fill(itself, -torch.inf)
-        positive = (classes[:, None] == classes) & ~itself
-        log_chance = logits - logits.logsumexp(dim=1, keepdim=True)
-        count = positive.sum(dim=1)
-        total = log_chance.masked_fill(~positive, 0.0).sum(dim=1)
-        anchors = count > 0
-        return -(total[anchors] / count[anchors]).sum() / anchors.sum().clamp(min=1)
+
+def contrastive_loss(embedded: "torch.Tensor", classes: "torch.Tensor", temperature: float) -> "torch.Tensor":
+    """L_out of `SupCon` for rows (b, m) of length 1 and their class numbers (b,); 0 without any anchor."""
+    import torch
+
+    # −1/|P| Σ_p log(…) = log Σ_{a ≠ i} exp(zᵢ·z_a/τ) − zᵢ·(S − zᵢ)/(τ |P|), S the sum of the rows of i's class
+    count = classes.bincount()[classes] - 1
+    sums = embedded.new_zeros((int(classes.max()) + 1, embedded.shape[1])).index_add(0, classes, embedded)
+    alike = (embedded * (sums[classes] - embedded)).sum(dim=1) / count.clamp(min=1) / temperature
+    itself = torch.eye(len(embedded), dtype=torch.bool, device=embedded.device)
+    others = (embedded @ embedded.T / temperature).masked_fill(itself, -torch.inf).logsumexp(dim=1)
+    anchors = count > 0
+    return (others - alike)[anchors].sum() / anchors.sum().clamp(min=1)

@@ -38,14 +38,19 @@ class Triplet(Descent):
 
     def loss(self, embedded: "torch.Tensor", classes: "torch.Tensor") -> "torch.Tensor":
         """L of one batch; 0 without any anchor."""
-        import torch
+        return batch_hard_loss(embedded, classes, self.margin)
 
-        # rows of length 1: |a − b|² = 2 − 2 a·b
-        distance = (2 - 2 * embedded @ embedded.T).clamp(min=NEVER_ZERO).sqrt()
-        same = classes[:, None] == classes
-        positive = same & ~torch.eye(len(embedded), dtype=torch.bool)
-        anchors = positive.any(dim=1) & ~same.all(dim=1)
-        farthest = distance.masked_fill(~positive, -torch.inf).amax(dim=1)
-        nearest = distance.masked_fill(same, torch.inf).amin(dim=1)
-        loss = (self.margin + farthest - nearest)[anchors].clamp(min=0)
-        return loss.sum() / anchors.sum().clamp(min=1)
+
+def batch_hard_loss(embedded: "torch.Tensor", classes: "torch.Tensor", margin: float) -> "torch.Tensor":
+    """L of `Triplet` for rows (b, m) of length 1 and their class numbers (b,); 0 without any anchor."""
+    import torch
+
+    # rows of length 1: |a − b|² = 2 − 2 a·b
+    distance = (2 - 2 * embedded @ embedded.T).clamp(min=NEVER_ZERO).sqrt()
+    same = classes[:, None] == classes
+    positive = same & ~torch.eye(len(embedded), dtype=torch.bool, device=embedded.device)
+    anchors = positive.any(dim=1) & ~same.all(dim=1)
+    farthest = distance.masked_fill(~positive, -torch.inf).amax(dim=1)
+    nearest = distance.masked_fill(same, torch.inf).amin(dim=1)
+    loss = (margin + farthest - nearest)[anchors].clamp(min=0)
+    return loss.sum() / anchors.sum().clamp(min=1)

@@ -23,7 +23,7 @@ from probekit.protocols.pools import (
     trainable_pools,
 )
 from probekit.protocols.shots import EVERY, IDENTITY, draw_shots, parse_shots
-from probekit.protocols.sources import Described, describe, require_finite
+from probekit.protocols.sources import Described, describe, remarks_on_sources, require_finite
 from probekit.protocols.turns import (
     SELECTION_FOLDS,
     SELECTIONS,
@@ -61,6 +61,7 @@ __all__ = [
     "part_numbers",
     "partitions",
     "reals_of",
+    "remarks_on_sources",
     "require_finite",
     "tested",
     "trainable_pools",

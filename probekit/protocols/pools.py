@@ -2,6 +2,7 @@
 
     lama            the fakes of one generator          lama@celeba    those of one domain
     lama+ldm        of several                          all-lama       of all generators but one
+    all@celeba      a pool for each generator of a domain
 
 Real images come along: those of the fakes' own domains.
 """
@@ -44,7 +45,7 @@ def generators(samples: pd.DataFrame) -> list[str]:
 
 
 def parse_pools(text: str, samples: pd.DataFrame) -> list[Pool]:
-    """`lama,ldm` → two pools, `lama+ldm` → one pool of two, `all` → a pool for each generator.
+    """Pools of a comma list: `lama,ldm` are two, `lama+ldm` one of both, `all` one each, `all@ffhq` those of a domain.
 
     Raises:
         UnknownNameError: a name that is no generator (or domain) of the samples; the message lists the nearest.
@@ -79,19 +80,24 @@ def all_but_one(samples: pd.DataFrame) -> str:
 def across_domains(text: str, samples: pd.DataFrame) -> str:
     """The same generators, one pool for each domain that has fakes of them: `lama@celeba,lama@ffhq`.
 
+    Of several taken together, a pool for each domain of those that have fakes there: `lama@celeba+ldm@celeba`.
+
     Raises:
-        UsageError: a pool of several generators, or one that names a domain already.
+        UsageError: a pool that names a domain already.
         ProbeError: no generator has fakes in two domains.
     """
-    found: list[str] = []
+    known, fake = generators(samples), samples[samples["label"] == 1]
+    found: dict[str, list[str]] = {}
     for pool in parse_pools(text, samples):
-        if len(pool.makers) > 1 or pool.makers[0] not in generators(samples):
-            raise UsageError(f"{pool.name} across domains: name single generators, without +, @ and all-.")
-        fakes = samples.loc[(samples["label"] == 1) & (samples["generator"] == pool.makers[0]), "domain"]
-        found += [f"{pool.name}{AT}{domain}" for domain in sorted(fakes.unique())]
-    if len({name.rpartition(AT)[0] for name in found}) == len(found):
+        if not set(pool.makers) <= set(known):
+            raise UsageError(f"{pool.name} across domains: name generators without their domains.")
+        places = [fake.loc[fake["generator"] == maker, "domain"].unique() for maker in pool.makers]
+        for domain in sorted({str(name) for names in places for name in names}):
+            own = [maker for maker, names in zip(pool.makers, places, strict=True) if domain in names]
+            found.setdefault(pool.name, []).append("+".join(f"{maker}{AT}{domain}" for maker in own))
+    if all(len(names) == 1 for names in found.values()):
         raise ProbeError("no generator has fakes in two domains: there is nothing to test across domains.")
-    return ",".join(found)
+    return ",".join(name for names in found.values() for name in names)
 
 
 def fakes_of(samples: pd.DataFrame, maker: str) -> Mask:
@@ -177,6 +183,9 @@ def _pools(entry: str, known: Sequence[str], samples: pd.DataFrame) -> list[Pool
         return [Pool.of(entry)]
     if entry == ALL:
         return [Pool.of(name) for name in known]
+    if entry.startswith(ALL + AT) and "+" not in entry:
+        domain = entry.removeprefix(ALL + AT)
+        return [Pool.of(f"{name}{AT}{domain}") for name in _of_domain(domain, samples)]
     if entry.startswith(BUT) and "+" not in entry:
         left_out = entry.removeprefix(BUT)
         if left_out not in known:
@@ -186,6 +195,14 @@ def _pools(entry: str, known: Sequence[str], samples: pd.DataFrame) -> list[Pool
             raise ProbeError(f"{entry} leaves nothing: {left_out} is the only generator.")
         return [Pool(rest, entry)]
     return [Pool.of(*(_known(name.strip(), known, samples) for name in dict.fromkeys(entry.split("+"))))]
+
+
+def _of_domain(domain: str, samples: pd.DataFrame) -> list[str]:
+    """The generators with fakes in a domain."""
+    fake = samples[samples["label"] == 1]
+    if domain not in set(fake["domain"]):
+        raise unknown_name("domain with fakes", domain, fake["domain"].unique())
+    return sorted(fake.loc[fake["domain"] == domain, "generator"].unique())
 
 
 def _known(name: str, known: Sequence[str], samples: pd.DataFrame) -> str:

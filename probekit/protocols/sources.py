@@ -8,6 +8,7 @@ import pandas as pd
 
 from probekit.arrays import Float
 from probekit.errors import ModelError
+from probekit.models import tuned
 
 
 def require_finite(samples: pd.DataFrame, blocks: Iterable[Float[np.ndarray, "n _"]]) -> None:
@@ -49,6 +50,21 @@ class Described(Protocol):
     def precision(self) -> str:
         """Of the computation."""
         ...
+
+
+def remarks_on_sources(model: str, folds: int) -> list[str]:
+    """What a reader must know of the features of trained networks, where samples that these saw are scored.
+
+    Args:
+        model: as `describe` has it.
+        folds: 0 for the split.
+    """
+    if tuned.FAMILY not in model or not folds:
+        return []
+    return [
+        f"{model}: a network that learned from the train split, whose samples are scored here, too: probes are judged "
+        "out of fold: --folds 0 scores the test split alone."
+    ]
 
 
 def describe(sources: Sequence[Described]) -> dict[str, str]:

@@ -11,7 +11,7 @@ from probekit.reports.section import Alert, Headline, sections
 from probekit.reports.text import count, is_number, listing
 
 ORDER = {"serious": 0, "caution": 1}
-AUDITED = frozenset({"probe", "retrieve"})
+AUDITED = frozenset({"finetune", "probe", "retrieve"})
 """Commands whose numbers mean little where the manifest gives its classes away."""
 
 

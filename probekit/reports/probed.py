@@ -30,10 +30,11 @@ def with_classes(run: Run) -> list[Part]:
 
 
 def subject(run: Run, part: Part) -> str:
-    """Features, ensemble, shots and domains of an answer, after a warning where it was chosen on test samples."""
+    """Features, projection, ensemble, shots and domains of an answer; first a warning where it chose on tests."""
     stamp = "ORACLE · " if is_oracle(part) else ""
     shots = part.get("shots")
-    words = [run.subject(part), part.get("ensemble"), f"shots {shots}" if shots else None]
+    projected = f"projected by {part['project']}" if part.get("project") else None
+    words = [run.subject(part), projected, part.get("ensemble"), f"shots {shots}" if shots else None]
     words += [f"{part['train_domain']} → {part.get('test_domain')}" if part.get("train_domain") else None]
     return stamp + ", ".join(str(word) for word in words if word)
 

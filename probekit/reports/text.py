@@ -103,6 +103,7 @@ NAMES = {
     "cross_auc": "Cross-AUC",
     "brier": "Brier score",
     "dimension": "Columns",
+    "project": "Projection",
     "auroc_ci": "AUROC, 95 % interval",
     "balanced_acc_ci": "Balanced accuracy, 95 % interval",
     "drop_ci": "Drop, 95 % interval",

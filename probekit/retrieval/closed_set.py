@@ -177,18 +177,21 @@ def taken_for(searched: Searched) -> pd.DataFrame:
 
 
 def query_table(searched: Searched) -> pd.DataFrame:
-    """A row a query: what it is, its first neighbour, the vote and the average precision."""
+    """A row a query: what it is, its first neighbour, the vote, Rank-1 by item and by class, and average precision."""
     bank, ranked, queries = searched.bank, searched.ranked, searched.queries
+    own = bank.samples.iloc[queries]
     missing, names = ranked.nearest < 0, np.array([*searched.names, None], dtype=object)
     return pd.DataFrame(
         {
-            "path": bank.path[queries],
-            "generator": bank.generator[queries],
+            **{name: own[name].to_numpy() for name in ("path", "generator", "domain", "label", "group")},
+            "registered": np.isin(searched.truth, searched.enrolled),
             "nearest_path": np.where(missing, None, bank.path[ranked.nearest]),
             "nearest_generator": np.where(missing, None, bank.generator[ranked.nearest]),
             "similarity": ranked.similarity,
             "knn_generator": names[ranked.answer],
             "knn_score": ranked.share,
+            "rank1": ranked.hits[:, CURVE.index(1)],
+            "class_rank1": ranked.class_hits[:, CURVE.index(1)],
             "ap": ranked.precision,
         }
     )

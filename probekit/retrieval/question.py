@@ -53,7 +53,9 @@ class RetrievalResult:
     neighbours: pd.DataFrame
     """The same, to look at: only registered columns, and rows of unregistered generators, marked as such."""
     queries: pd.DataFrame
-    """path, generator, nearest_path, nearest_generator, similarity, knn_generator, knn_score, ap."""
+    """Every query: path, generator, domain, label, group, registered (whether its generator is), nearest_path,
+    nearest_generator, similarity, knn_generator, knn_score, rank1 (whether the first neighbour is of its generator),
+    class_rank1 and ap, which are NaN without an admissible row of its generator."""
     rank_curve: pd.DataFrame
     """level (item, class), k, rate: the cumulative match characteristic."""
     scores: pd.DataFrame

@@ -9,7 +9,7 @@ import pandas as pd
 from probekit.arrays import Int, Mask
 from probekit.errors import UsageError
 from probekit.features import FeatureSet
-from probekit.manifest import REAL
+from probekit.manifest import REAL, linked_groups
 from probekit.protocols import IDENTITY, group_folds, members, parse_pools
 from probekit.registry import unknown_name
 from probekit.retrieval.settings import RetrievalSettings, Rows
@@ -161,9 +161,4 @@ def _joined_groups(samples: pd.DataFrame) -> "pd.Series[str]":
     """A name for each set of groups that one image is in; a group that shares none keeps its own."""
     identity = [name for name in IDENTITY if name in samples]
     image = samples.groupby(identity, dropna=False, sort=False).ngroup()
-    group = samples["group"].astype(str)
-    while True:  # each step carries the first name over one more shared image
-        joined = group.groupby(image).transform("min").groupby(samples["group"]).transform("min")
-        if joined.equals(group):
-            return group
-        group = joined
+    return linked_groups(samples["group"], image)

@@ -9,6 +9,9 @@ If x is the mean of tokens z_p, then u is the mean of z_p, of z_p/‖x‖, or of
 deviation are those of x, and known. So the score is a mean over tokens plus a bias, under every condition:
 
     score = mean_p share(z_p) + c
+
+A projection x ↦ (x − a) P behind the condition is affine, too: w becomes P w, b becomes b − a · P w. One that scales
+projected rows to length 1 is not, and is refused.
 """
 
 from collections.abc import Sequence
@@ -117,7 +120,7 @@ def fold(
         of: number of the class that is explained; None for the predicted one.
 
     Raises:
-        ProbeError: the probe is not linear, or its condition cannot be folded.
+        ProbeError: the probe is not linear, or its condition or projection cannot be folded.
     """
     if not isinstance(classifier, LinearClassifier):
         raise ProbeError(
@@ -128,10 +131,11 @@ def fold(
             f"condition {condition.name!r} of {len(condition.widths)} blocks cannot be folded into weights: train on "
             f"one kind of features under {', '.join(EXACT)}."
         )
-    columns = classifier.weights / condition.scale[:, None]  # (m, k)
+    columns, biases = _before_projection(condition, classifier)
+    columns = columns / condition.scale[:, None]  # (m, k)
     if condition.rotation is not None:
         columns = condition.rotation[:, : len(columns)] @ columns
-    biases = classifier.bias - condition.shift @ columns
+    biases = biases - condition.shift @ columns
     if calibration is not None:
         columns, biases = calibration.slope * columns, calibration.slope * biases + calibration.offset
     if len(names) > 2:
@@ -140,3 +144,24 @@ def fold(
         LinearScore(condition.name, column, float(bias)) for column, bias in zip(columns.T, biases, strict=True)
     )
     return ProbeScore(scores, tuple(names[1:]) if len(names) == 2 else tuple(names), of)
+
+
+def _before_projection(
+    condition: Condition, classifier: LinearClassifier
+) -> tuple[Float[np.ndarray, "m k"], Float[np.ndarray, " k"]]:
+    """Weights and biases for conditioned rows that are not projected yet.
+
+    Raises:
+        ProbeError: projected rows are scaled to length 1.
+    """
+    projection = condition.projection
+    if projection is None:
+        return classifier.weights, classifier.bias
+    if condition.unit:
+        kind = projection.record["kind"]
+        raise ProbeError(
+            f"projection {kind} scales rows to length 1, which no weights can do: train with --project lda or whiten, "
+            "or without one."
+        )
+    weights: Float[np.ndarray, "m k"] = projection.weights @ classifier.weights
+    return weights, classifier.bias - projection.shift @ weights

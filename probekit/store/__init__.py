@@ -5,6 +5,7 @@
         journal/parts/                                committed rows that are not folded into the arrays yet
         journal/claims/                               what running processes work on
         journal/reasons/                              why images could not be read
+        journal/writer-*.json                         versions of libraries that were admitted beside the creator's
         journal/seal.json                             how many rows there must be, and the SHA-256 of the metadata
 
 Rows are committed as parts and folded into the arrays' shards when a run ends. Readers see both. Rows are removed by

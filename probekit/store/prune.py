@@ -31,6 +31,7 @@ from probekit.store.rows import RowIndex
 from probekit.store.seal import Seal
 from probekit.store.snapshot import Snapshot
 from probekit.store.swap import discard, draft_of, drafts_of, exchange
+from probekit.store.writers import add_writer, added_writers
 from probekit.store.zarrays import SHARD_ROWS, ZarrArrays
 
 BATCH_BYTES = 1 << 26  # of float32 features in memory at a time
@@ -129,6 +130,8 @@ def _rebuild(path: Path, claims: Claims, surplus: Surplus, on_rows: Callable[[in
         kept = {key.tobytes().hex() for key in keys[stays]}
         found = {key: reason for file in reason_files(path) for key, reason in read_reasons(file).items()}
         write_reasons(draft, {key: reason for key, reason in found.items() if key in kept})
+        for versions in added_writers(path):
+            add_writer(draft, versions)
         with writable(path.parent):
             sync_tree(draft)
         if not claims.holds():

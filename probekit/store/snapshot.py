@@ -45,6 +45,11 @@ class Snapshot:
         """Number of rows, done or failed, each identity once."""
         return len(self.identities()[0])
 
+    @property
+    def stocked(self) -> bool:
+        """Whether there is any row."""
+        return bool(self.status.any()) or any(len(part.keys) for part, _ in self.parts)
+
     def identities(self) -> tuple[Keys, Int[np.ndarray, " n"]]:
         """Key and crop of every row, done or failed, each once: those in the arrays first, in their order."""
         exists = self.status.any(axis=1)

@@ -36,6 +36,7 @@ from probekit.store.seal import Seal
 from probekit.store.settings import StoreSettings
 from probekit.store.snapshot import Snapshot
 from probekit.store.swap import restore
+from probekit.store.writers import added_writers, admit
 from probekit.store.zarrays import ZarrArrays
 
 FORMAT = 1
@@ -141,9 +142,32 @@ class Store:
         """Number of rows, done or failed, in the arrays and in parts."""
         return self._snapshot.rows
 
+    @property
+    def writers(self) -> list[Mapping[str, str]]:
+        """Library → version of everybody who wrote into the store, as far as it is recorded: its creator comes first.
+
+        Raises:
+            StoreCorruptError: the record of one is damaged.
+        """
+        created = self.facts.get("versions")
+        return [*([created] if created else []), *added_writers(self.path)]
+
+    def admit(self, libraries: Sequence[str], *, mixed: bool) -> str:
+        """Nothing, if what this process computes belongs beside what the store has; else what is different: `admit`."""
+        return admit(self.path, self.writers, libraries, mixed=mixed)
+
+    @property
+    def stocked(self) -> bool:
+        """Whether there is any row; far quicker than to count them."""
+        return self._snapshot.stocked
+
     def look_up(self, keys: Keys, crops: Int[np.ndarray, " n"], taps: Sequence[str]) -> UInt8[np.ndarray, "n t"]:
         """Status of these rows in these taps: ABSENT, DONE or FAILED."""
         return self._snapshot.look_up(keys, crops, taps)
+
+    def places(self, keys: Keys, crops: Int[np.ndarray, " n"]) -> Int[np.ndarray, " n"]:
+        """Where these rows stand in the arrays, -1 for what is not folded: who reads in this order reads quickest."""
+        return self._snapshot.index.find(keys, crops)
 
     def read(self, keys: Keys, crops: Int[np.ndarray, " n"], tap: str) -> Float[np.ndarray, "n ..."]:
         """Features of these rows as float32; all must be DONE in this tap, as `look_up` tells.
@@ -261,6 +285,10 @@ class Store:
                     continue  # folded just now
                 except StoreCorruptError as error:
                     yield str(error)
+        try:
+            added_writers(self.path)
+        except StoreCorruptError as error:
+            yield str(error)
 
     def update(self) -> None:
         """See what other processes have committed since; cheap enough to call before every unit of work."""

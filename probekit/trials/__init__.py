@@ -18,7 +18,7 @@ from probekit.trials.judging import (
     remarks_on_probes,
 )
 from probekit.trials.settings import TrialSettings
-from probekit.trials.training import HeldOut, TrainingSet, Trial, run_trials
+from probekit.trials.training import HeldOut, TrainingSet, Trial, given_trial, run_trials
 from probekit.trials.units import SAMPLE_COLUMNS, Units, units_of
 
 __all__ = [
@@ -29,6 +29,7 @@ __all__ = [
     "Trial",
     "TrialSettings",
     "Units",
+    "given_trial",
     "judge",
     "learned",
     "macro_means",

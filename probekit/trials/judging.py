@@ -10,6 +10,7 @@ from probekit import metrics
 from probekit.arrays import Mask, Scores
 from probekit.metrics.bootstrap import Resampling
 from probekit.metrics.curves import weighted_auc
+from probekit.probes.classifier import probabilities
 from probekit.probes.trained import TrainedProbe
 from probekit.protocols import Pool, members
 from probekit.trials.units import Units
@@ -35,12 +36,24 @@ class BinaryScores:
     """Units whose group their probe learned from."""
     probabilistic: bool
     """Whether scores are log-odds."""
+    prior: Scores | None = None
+    """Log-odds of fake among the samples that probabilities are of, one a unit; needed for likelihood ratios alone."""
 
     @property
     def margins(self) -> Scores:
         """Positive where a unit is called fake."""
         margins: Scores = self.scores - self.thresholds
         return margins
+
+    def table(self, units: Units) -> pd.DataFrame:
+        """One row a unit: train, what it is, part, score, threshold; of log-odds probability and llr, if known."""
+        table = units.table.copy()
+        table.insert(0, "train", self.train)
+        table["part"], table["score"], table["threshold"] = units.part, self.scores, self.thresholds
+        if self.probabilistic:
+            table["probability"] = probabilities(self.scores)[:, 1]
+            table = table if self.prior is None else table.assign(llr=self.scores - self.prior)
+        return table
 
 
 def learned(samples: pd.DataFrame, train: Mask) -> tuple[frozenset[str], frozenset[str]]:
@@ -133,6 +146,13 @@ def remarks_on_probes(trained: Mapping[str, Sequence[TrainedProbe]]) -> list[str
         unconverged = sum(not probe.classifier.converged for probe in own)
         if unconverged:
             lines.append(f"trained on {name}: {unconverged} of {len(own)} probes had not converged, see the gradient.")
+        projected = [probe.condition.projection.record for probe in own if probe.condition.projection]
+        unfinished = [record for record in projected if not record.get("converged", True)]
+        if unfinished:
+            lines.append(
+                f"trained on {name}: {len(unfinished)} of {len(own)} projections are not known "
+                "to have converged: too few groups to hold some out, or the limit of steps was reached."
+            )
         turned = sum(probe.calibration.slope < 0 for probe in own)
         if turned:
             lines.append(

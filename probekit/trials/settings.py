@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from probekit import probes
+from probekit import probes, projections
 from probekit.errors import UsageError
 from probekit.probes.calibration import CALIBRATIONS
 from probekit.probes.selection import Choice
@@ -15,8 +15,12 @@ class TrialSettings:
     """How probes are trained and judged; all of it decides the numbers."""
 
     probe: str = "logistic"
+    """A registered name; `probes.GIVEN` where the probes are given, so that nothing is chosen."""
     condition: str = "zscore"
     """A name in `probes.conditions.CONDITIONS`, or `best`, which chooses one."""
+    project: str | None = None
+    """A projection, such as `supcon` or `whiten:64`, that each probe's own training samples teach: their generators and
+    `real` are its classes, whatever the task. It comes between condition and probe."""
     C: float | None = None
     """Inverse regularisation strength of a probe that has one; None chooses it."""
     k: int | None = None
@@ -50,7 +54,8 @@ class TrialSettings:
             raise UsageError(f"--bootstrap {self.bootstrap}: the number of replicates is 0 or more.")
         if self.shots is not None and self.shots < 1:
             raise UsageError(f"--shots {self.shots}: learn from at least one sample of each class.")
-        self.choice  # noqa: B018  # refuses names and values that mean nothing
+        if self.probe != probes.GIVEN:
+            self.choice  # noqa: B018  # refuses names and values that mean nothing
 
     @property
     def choice(self) -> Choice:
@@ -70,4 +75,14 @@ class TrialSettings:
         value = named.get(kind.parameter or "")
         if value is not None:
             kind.of(value)
-        return Choice(self.probe, self.condition, value, self.criterion)
+        return Choice(self.probe, self.condition, value, self.criterion, projection=self.projection)
+
+    @property
+    def projection(self) -> projections.Projection | None:
+        """What comes between condition and probe.
+
+        Raises:
+            UnknownNameError: there is no such projection.
+            UsageError: a number of columns that means nothing.
+        """
+        return projections.parse(self.project, seed=self.seed) if self.project else None

@@ -14,11 +14,11 @@ from probekit.metrics.aggregate import aggregate
 from probekit.parallel import side_by_side, workers_for
 from probekit.probes.calibration import Calibration, fit_calibration
 from probekit.probes.classifier import Classifier
-from probekit.probes.conditions import Condition
+from probekit.probes.conditions import Condition, Makers
 from probekit.probes.criteria import Decisions
 from probekit.probes.selection import DEFAULT, Selection, fit_choice, given, select
 from probekit.probes.trained import TrainedProbe
-from probekit.protocols import Partition, Turn, leaked, learned_from, turns
+from probekit.protocols import Partition, Turn, leaked, learned_from, partitions, turns
 from probekit.trials.settings import TrialSettings
 from probekit.trials.units import unit_keys
 
@@ -120,7 +120,7 @@ def run_trials(
         )
         for one in asked
     ]
-    yield from side_by_side(tasks, workers=workers, libraries=settings.choice.kind.libraries)
+    yield from side_by_side(tasks, workers=workers, libraries=settings.choice.libraries)
 
 
 def _run_trial(
@@ -147,12 +147,12 @@ def _run_trial(
         by_group=settings.choice.kind.by_group,
         shots=settings.shots,
     )
-    matrix = features.matrix
+    matrix, widths, makers = features.matrix, features.widths, _makers(features.samples)
     tasks = [
-        partial(_train, matrix, features.widths, classes, turn, settings, needs_threshold, device) for turn in taken
+        partial(_train, matrix, widths, classes, makers, turn, settings, needs_threshold, device) for turn in taken
     ]
     trained, held = [], []
-    for probe, scores in side_by_side(tasks, workers=workers, libraries=settings.choice.kind.libraries):
+    for probe, scores in side_by_side(tasks, workers=workers, libraries=settings.choice.libraries):
         trained.append(probe)
         held.append(_of_units(scores, features.samples, settings))
     tests = tuple(turn.test for turn in taken)
@@ -164,6 +164,41 @@ def _run_trial(
         leaked(features.samples, taken),
         tests,
         _decide(trained, tests, matrix),
+    )
+
+
+def _makers(samples: pd.DataFrame) -> Makers:
+    """Of all samples."""
+    return Makers(samples["generator"].to_numpy(dtype=object), samples["group"].to_numpy(dtype=object))
+
+
+def given_trial(
+    asked: TrainingSet, probe: TrainedProbe, features: FeatureSet, scored: Mask, settings: TrialSettings
+) -> Trial:
+    """The trial of a probe that was trained elsewhere, on what the training set has in the train split.
+
+    Args:
+        asked: what it learned from.
+        probe: of classes 0 …, as the training set numbers them.
+        features: of all samples.
+        scored: samples whose scores are wanted.
+        settings: how it is judged.
+    """
+    samples, classes = features.samples, asked.classes
+    divided = partitions(samples, folds=0, seed=settings.seed)
+    (turn,) = turns(samples, classes, asked.rows, divided, scored=scored, selection="val", seed=settings.seed)
+    held = None
+    if np.isin(probe.classifier.classes, classes[turn.val]).all():
+        decisions = probe.decision_function(features.matrix[turn.val])
+        held = HeldOut(np.flatnonzero(turn.val), classes[turn.val], decisions, "the val split")
+    return Trial(
+        asked.name,
+        (probe,),
+        (_of_units(held, samples, settings),),
+        turn.train,
+        leaked(samples, [turn]),
+        (turn.test,),
+        _decide([probe], [turn.test], features.matrix),
     )
 
 
@@ -180,6 +215,7 @@ def _train(
     matrix: Float[np.ndarray, "n d"],
     widths: Sequence[int],
     classes: Labels,
+    makers: Makers,
     turn: Turn,
     settings: TrialSettings,
     needs_threshold: bool,
@@ -191,13 +227,12 @@ def _train(
     needs_held_out = needs_threshold or settings.calibration != "none"
     selection, held, fit = given(choice), None, None
     if choice.open or (needs_held_out and not has_val):
-        selection, held, fit = _select(matrix, widths, classes, turn, settings, device)
+        selection, held, fit = _select(matrix, widths, classes, makers, turn, settings, device)
     if fit is not None:
         condition, classifier = fit()
     else:
-        condition, classifier = fit_choice(
-            selection, choice, matrix[turn.train], classes[turn.train], widths, device=device
-        )
+        own, train = makers.of(turn.train), classes[turn.train]
+        condition, classifier = fit_choice(selection, choice, matrix[turn.train], train, widths, device, own)
     if has_val:
         decisions = classifier.decision_function(condition.apply(matrix[turn.val]))
         held = HeldOut(np.flatnonzero(turn.val), classes[turn.val], decisions, "the val split")
@@ -228,6 +263,7 @@ def _select(
     matrix: Float[np.ndarray, "n d"],
     widths: Sequence[int],
     classes: Labels,
+    makers: Makers,
     turn: Turn,
     settings: TrialSettings,
     device: str,
@@ -248,6 +284,7 @@ def _select(
         widths=widths,
         by=turn.by,
         device=device,
+        makers=makers.of(turn.seen),
     )
     selection, rows = selected.selection, selected.held_out.rows
     held = None

@@ -19,6 +19,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
 
 ROOT = Path(__file__).parents[2]
 NEEDS_A_HUB = ("clip", "dinov2", "sam", "hf:", "open_clip:")
+JOB = {"SLURM_ARRAY_TASK_ID": "3"}  # what a job array sets
 A_RUN = "runs/2026-03-01T12-00-00-probe-1a2b3c4d"  # in the documents: the run of the next command
 A_MAP = "runs/2026-03-01T12-00-00-map-5e6f7a8b"  # likewise
 MAKES_A_MAP = "probekit map --model srm --manifest demo"
@@ -45,6 +46,8 @@ class Newcomer:
 
     def type(self, command: str) -> subprocess.CompletedProcess[str]:
         arguments = [word.replace("~", str(self.home)) for word in shlex.split(command)[1:]]
+        for name, value in JOB.items():
+            arguments = [word.replace(f"${name}", value) for word in arguments]
         code = "import sys; sys.argv[0] = 'probekit'; from probekit_cli.app import main; main()"
         return subprocess.run(
             [sys.executable, "-c", code, *arguments],

@@ -228,3 +228,46 @@ def test_thresholds_from_elsewhere_are_a_table_and_a_picture(ask, threshold):
         (train, test) for train in ("lama", "ldm") for test in ("lama", "ldm")
     }
     assert any(name.startswith("threshold-transfer") for name in captions(answer))
+
+
+def test_a_projection_is_named_in_answer_tables_headings_and_record(ask):
+    answer = ask(f"{NPR} --project lda --json")
+    for run in runs(answer):
+        assert (run["project"], run["selection"]["project"]) == ("lda", "lda")
+        assert run["selection"]["probes"][0]["projection"]["classes"] == ["lama", "real"]
+    assert set(table(answer, "scores")["project"]) == {"lda"}
+    assert all("logistic on features projected by lda" in caption for caption in captions(answer).values())
+    assert "projected by whiten:4" in ask(f"{NPR} --probe logistic,ridge,lda,prototype --task binary,attribution "
+                                          "--project whiten:4").out  # fmt: skip
+    plain = ask(f"{NPR} --json")
+    assert runs(plain)[0]["project"] is None
+    assert "project" not in table(plain, "scores")
+
+
+@pytest.mark.parametrize("project", ["supcom", "whiten:0"])
+def test_a_projection_that_there_is_not_is_refused_in_one_line(ask, project):
+    answer = ask(f"{NPR} --project {project}")
+    assert answer.code == 2
+    assert len(answer.err.strip().splitlines()) == 1
+
+
+def test_attribution_leaves_scores_that_stand_beside_those_of_the_binary_probe(ask):
+    answer = ask(f"{NPR} --task binary,attribution --train lama+ldm --json")
+    scores = table(answer, "scores").set_index(["task", "path"])
+    binary, collapsed = scores.loc["binary"], scores.loc["attribution"]
+    assert sorted(binary.index) == sorted(collapsed.index)
+    assert binary.loc[collapsed.index, "label"].tolist() == collapsed["label"].tolist()
+    alone = ask(f"{NPR} --task attribution --train lama --test all --json")
+    assert set(table(alone, "scores")["generator"]) == {"real", "lama", "ldm"}
+    for pair in runs(alone)[0]["pairs"]:
+        own = table(alone, "scores")
+        own = own[own["generator"].isin(["real", pair["test"]])]
+        assert pair["auc"] == pytest.approx(roc_auc_score(own["label"], own["score"]), abs=1e-12)
+
+
+def test_scores_across_domains_say_which(ask):
+    answer = ask(f"{NPR} --task attribution --across domain --json")
+    found = table(answer, "scores").groupby(["train_domain", "test_domain"])["domain"].unique()
+    assert {pair: list(domains) for pair, domains in found.items()} == {
+        (train, test): [test] for train in ("celeb", "ff") for test in ("celeb", "ff")
+    }

@@ -63,6 +63,10 @@ def test_a_projection_is_shown_beside_the_raw_features(split, type_, kind):
         *("Rank-1", "AUROC against unregistered", "AUROC against real")
     }
     assert pd.read_parquet(run / "tables" / "gains.parquet")["projection"].unique() == [kind]
+    raw, projected = (pd.read_parquet(run / "tables" / f"{name}.parquet") for name in ("queries", "queries_projected"))
+    assert raw["path"].tolist() == projected["path"].tolist()
+    assert raw["rank1"].mean() == pytest.approx(answer["closed_set"]["rank"]["1"])
+    assert projected["rank1"].mean() == pytest.approx(answer["projected"]["closed_set"]["rank"]["1"])
 
 
 def test_tables_keep_their_numbers_whole_at_80_columns(split, type_, monkeypatch):

@@ -139,3 +139,11 @@ def test_features_of_another_perturbation_or_model_are_refused(ask, predict, typ
     (perturbed,) = (clips / "cache").glob("npr*jpeg*")
     one_line(predict(file, f"--store {perturbed.name}"), "npr")
     one_line(type_(f"probekit predict --probe {run}/probes/gone.safetensors x.png"), "gone.safetensors")
+
+
+@pytest.mark.parametrize("project", ["lda", "supcon:4"])
+def test_a_kept_probe_projects_as_it_did(ask, predict, project):
+    run = run_of(ask(f"--model npr --train lama --project {project} --bootstrap 0 --json"))
+    (file,) = (run / "probes").glob("*.json")
+    assert file.name == f"lama-logistic-{project.replace(':', '-')}-npr-blocks.json"
+    same_scores(run, run_of(predict(file)), "lama")

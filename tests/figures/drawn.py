@@ -63,6 +63,10 @@ def _overlay(size, mask):
     )
 
 
+STEPS = pd.DataFrame(
+    {"series": ["lama"] * 3 + ["ldm"] * 3, "step": [1, 2, 3] * 2, "loss": [0.7, 0.5, 0.4, 0.8, 0.7, 0.1]}
+)
+ENDS = pd.DataFrame({"series": ["lama", "ldm"], "step": [3, 3], "val_loss": [0.5, np.nan]})
 OVERLAYS = [
     _overlay((24, 32), np.indices((24, 32)).sum(0) < 20),  # it touches the border
     _overlay((32, 16), np.zeros((32, 16), bool)),
@@ -97,6 +101,7 @@ def every_figure():
         ),
         "overlay": lambda **how: figures.overlay(OVERLAYS[0], title="Grad-CAM", remark="what it means", **how),
         "overlay_sheet": lambda **how: figures.overlay_sheet(OVERLAYS, title="Grad-CAM", remark="what it means", **how),
+        "training_curves": lambda **how: figures.training_curves(STEPS, ENDS, title="Loss by step", **how),
         "reliability": lambda **how: figures.reliability({"lama": BINS}, title="Reliability", **how),
     }
 

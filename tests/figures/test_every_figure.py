@@ -28,6 +28,7 @@ UNSTAMPED = (
     "picture_sheet",
     "interval_bars",
     "overlay",
+    "training_curves",
 )
 STAMPED = [name for name in every_figure() if name not in UNSTAMPED]
 

@@ -19,6 +19,7 @@ from probekit.heads.saved import Block, Calibration, blocks_of, save_probe
 from probekit.probes import saving
 from probekit.probes.classifier import Classifier
 from probekit.probes.conditions import Condition, fit_condition
+from probekit.projections import Fitted
 from probekit.store import Store, StoreSettings
 from probekit.views import View
 from tests.heads.learned import NATIVE, NPR, learned
@@ -46,6 +47,28 @@ def test_a_probe_comes_back_bit_for_bit(tmp_path, classes, condition):
         assert {k: v for k, v in vars(back).items() if k not in ignored} == {
             k: v for k, v in vars(probe).items() if k not in ignored
         }
+
+
+@pytest.mark.parametrize("unit", [False, True])
+def test_a_probe_on_projected_features_comes_back_with_its_projection(tmp_path, unit):
+    probe, features = learned()
+    rng = np.random.default_rng(1)
+    fitted = Fitted(rng.normal(size=63), rng.normal(size=(63, 3)), {"kind": "lda", "classes": ["a", "b"], "loss": None})
+    condition = replace(probe.condition, projection=fitted, unit=unit)
+    probe = replace(probe, condition=condition, classifier=replace(probe.classifier, weights=rng.normal(size=(3, 1))))
+    back = heads.read(save_probe(tmp_path / "probe", probe)).probe
+    assert_array_equal(back.decisions(features), probe.decisions(features))
+    assert back.condition.projection.record["kind"] == "lda"
+    rows = (condition.apply(features[:5]) ** 2).sum(axis=1)
+    assert np.allclose(rows, 1.0) == unit
+
+
+def test_a_condition_saved_before_there_were_projections_has_none():
+    probe, _ = learned()
+    arrays, fields = saving.pack(probe.condition, "condition")
+    del fields["projection"], fields["unit"]
+    back = saving.unpack(Condition, fields, arrays, {"projection": Fitted})
+    assert (back.projection, back.unit) == (None, False)
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,7 +126,7 @@ def test_what_cannot_be_saved_is_refused_before_anything_is_written(tmp_path, ne
     probe, _ = learned()
     bad = {
         "weights holds a number that is not finite": replace(probe.classifier, weights=np.full((63, 1), np.nan)),
-        "only arrays, numbers, strings": replace(probe.classifier, gradient={"a": 1}),
+        "only arrays, numbers, strings": replace(probe.classifier, gradient={1.0}),
         "only numbers can be saved": replace(probe.classifier, bias=np.array(["x"])),
         "gradient is inf": replace(probe.classifier, gradient=np.inf),
         "arrays have wrong shapes for 63 features": replace(probe.classifier, weights=np.ones((62, 1))),

@@ -11,6 +11,7 @@ from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
 from probekit import projections
 from probekit.errors import ProbeError, UnknownNameError, UsageError
+from probekit.projections.descent import _Adam
 from probekit.projections.lda import LDA
 from probekit.projections.supcon import SupCon
 from probekit.projections.triplet import Triplet
@@ -259,3 +260,14 @@ def test_classes_that_do_not_vary_are_refused_by_lda():
     features = np.repeat(np.eye(3), 5, axis=0) * 0.1
     with pytest.raises(ProbeError, match="all alike"):
         LDA().fit(features, np.repeat(["a", "b", "c"], 5).astype(object), np.arange(15).astype(object))
+
+
+def test_steps_are_those_of_adam_as_it_was_published():
+    slopes = np.random.default_rng(0).normal(size=(20, 4, 3))
+    ours, theirs = torch.ones((4, 3), dtype=torch.float64, requires_grad=True), np.ones((4, 3))
+    adam, mean, square = _Adam(ours, 0.01), np.zeros((4, 3)), np.zeros((4, 3))
+    for step, slope in enumerate(slopes, start=1):
+        adam.step(torch.tensor(slope))
+        mean, square = 0.9 * mean + 0.1 * slope, 0.999 * square + 0.001 * slope**2
+        theirs = theirs - 0.01 * mean / (1 - 0.9**step) / (np.sqrt(square / (1 - 0.999**step)) + 1e-8)
+    assert_allclose(ours.detach(), theirs, rtol=1e-12)

@@ -188,3 +188,12 @@ def test_numbers_on_two_manifests_are_two_rows_each_with_its_own_chance(tmp_path
     assert "clip#proj · small" in table
     assert "chance 0.199" in table
     assert "chance 0.330" in table
+
+
+def test_a_projection_is_named_beside_its_features_and_only_where_there_is_one(tmp_path):
+    part = run_folders.binary()
+    projected = part | {"project": "supcon:16", "selection": part["selection"] | {"project": "supcon"}}
+    said = text_of(probe(tmp_path / "a", projected))
+    assert "projected by supcon:16" in said
+    assert "Projection: supcon" in said
+    assert "rojection" not in text_of(probe(tmp_path / "b", part | {"project": None}))

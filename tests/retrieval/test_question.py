@@ -465,3 +465,20 @@ def test_validation_rows_of_the_groups_of_queries_set_no_threshold():
     kept = replace(fs, samples=samples.drop(index=moved), blocks=(np.delete(fs.blocks[0], moved, axis=0),))
     leaking, clean = (retrieve(one, QUICK) for one in (replace(fs, samples=samples), kept))
     assert [pool.points[2].n_threshold for pool in leaking.open] == [pool.points[2].n_threshold for pool in clean.open]
+
+
+def test_the_table_of_queries_holds_what_the_averages_are_of():
+    fs = clouds()
+    result = retrieve(fs, replace(QUICK, unknown=("ldm",)))
+    queries, own = result.queries, fs.samples.set_index("path")
+    assert len(queries) == result.closed.n_queries
+    assert_allclose(queries["rank1"].mean(), result.closed.rank[1])
+    assert_allclose(queries["class_rank1"].mean(), result.closed.class_rank[1])
+    assert_allclose(queries["ap"].mean(), result.closed.mean_ap)
+    for name in ("generator", "domain", "label", "group"):
+        assert queries[name].tolist() == own.loc[queries["path"], name].tolist()
+    scored = queries["rank1"].notna()
+    hit = (queries["generator"] == queries["nearest_generator"]).astype(float)
+    assert queries.loc[scored, "rank1"].tolist() == hit[scored].tolist()
+    assert set(queries.loc[~queries["registered"], "generator"]) == {"ldm"}
+    assert queries.loc[~queries["registered"], "rank1"].isna().all()

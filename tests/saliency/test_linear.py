@@ -1,13 +1,16 @@
 """Folded probes against the probes themselves, gradients against differences, shares against sums."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from probekit import probes
+from probekit import probes, projections
 from probekit.errors import ProbeError
 from probekit.probes.calibration import Calibration
-from probekit.probes.conditions import CONDITIONS, fit_condition
+from probekit.probes.conditions import CONDITIONS, Makers, fit_condition, fit_projected
+from probekit.projections import Fitted
 from probekit.saliency.linear import EXACT, LinearScore, fold
 
 LINEAR = ("logistic", "svm", "ridge", "lda", "prototype")
@@ -52,6 +55,29 @@ def test_of_more_classes_the_folded_scores_are_logits_less_their_mean(condition)
     scores = np.stack([one.values(rows) for one in found.classes], axis=1)
     assert_allclose(scores, logits - logits.mean(axis=1, keepdims=True), rtol=1e-6, atol=1e-6)
     assert [found.predicted(row) for row in rows] == logits.argmax(axis=1).tolist()
+
+
+@pytest.mark.parametrize("condition", EXACT)
+@pytest.mark.parametrize("project", ["lda", "whiten:3"])
+def test_a_projection_that_is_linear_folds_too(project, condition):
+    rows = features()
+    labels = np.arange(len(rows)) % 3
+    makers = Makers(labels.astype(str).astype(object), np.arange(len(rows)).astype(object))
+    own = fit_projected(condition, projections.parse(project), rows, (rows.shape[1],), makers)
+    classifier = probes.get("logistic")().fit(own.apply(rows), labels)
+    found = fold(own, classifier, None, ("real", "a", "b"), "logistic")
+    logits = classifier.decision_function(own.apply(rows))
+    scores = np.stack([one.values(rows) for one in found.classes], axis=1)
+    assert_allclose(scores, logits - logits.mean(axis=1, keepdims=True), rtol=1e-6, atol=1e-6 * np.abs(logits).max())
+
+
+def test_a_projection_to_rows_of_length_one_is_refused_in_one_line():
+    rows = features()
+    own, classifier = fitted("logistic", "zscore", 2, rows)
+    projected = Fitted(np.zeros(6), np.eye(6), {"kind": "supcon"})
+    own = replace(own, projection=projected, unit=True)
+    with pytest.raises(ProbeError, match=r"projection supcon scales rows to length 1.*--project lda or whiten"):
+        fold(own, classifier, None, ("real", "fake"), "logistic")
 
 
 @pytest.mark.parametrize("condition", EXACT)

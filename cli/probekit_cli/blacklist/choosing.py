@@ -61,10 +61,11 @@ class Engine:
     """Of each video among the images; 0 leaves videos out."""
 
     def checkpoints(self) -> dict[str, Path]:
-        """Model → file."""
+        """Model → file; every network of the cache is one."""
         from probekit.errors import UsageError
+        from probekit.models import tuned
 
-        found = {}
+        found = tuned.locate_all(self.cache)
         for text in self.weights or []:
             model, equals, file = text.rpartition("=")
             if not equals or not Path(file).exists():

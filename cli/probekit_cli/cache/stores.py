@@ -62,7 +62,11 @@ def info(name: Name, cache: options.Cache = options.DEFAULT_CACHE, as_json: opti
     Example: probekit cache info srm
     """
     store = find(cache, name)
-    described = _describe(store) | {"settings": store.settings.to_json(), "facts": dict(store.facts)}
+    described = _describe(store) | {
+        "settings": store.settings.to_json(),
+        "facts": dict(store.facts),
+        "writers": list(store.writers),
+    }
     if as_json:
         output.print_json(described)
         return

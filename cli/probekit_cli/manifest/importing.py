@@ -67,17 +67,17 @@ def import_(
     from probekit.layouts import ImportOptions, import_manifest
 
     chosen = ImportOptions(
-        labels={name: _label(value) for name, value in _pairs("--label", label).items()},
+        labels={name: _label(value) for name, value in written.pairs("--label", label).items()},
         domain=domain,
-        domains=_pairs("--domain-of", domains),
+        domains=written.pairs("--domain-of", domains),
         group=group,
         masks=masks,
         template=template,
         listing=listing,
-        columns=_pairs("--column", column),
-        rename=_pairs("--rename", rename),
-        only=_pairs("--only", only),
-        reals={domain: Path(place).expanduser() for domain, place in _pairs("--reals", reals).items()},
+        columns=written.pairs("--column", column),
+        rename=written.pairs("--rename", rename),
+        only=written.pairs("--only", only),
+        reals={domain: Path(place).expanduser() for domain, place in written.pairs("--reals", reals).items()},
         frames=frames,
         skip_missing=skip_missing,
     )
@@ -94,18 +94,6 @@ def import_(
         output.listing(
             list(zip(found.ignored["path"], found.ignored["reason"], strict=True)), rest="--json lists them all"
         )
-
-
-def _pairs(flag: str, given: list[str] | None) -> dict[str, str]:
-    from probekit.errors import UsageError
-
-    found = {}
-    for text in given or []:
-        name, equals, value = text.partition("=")
-        if not equals or not name:
-            raise UsageError(f"{flag} {text}: write NAME=VALUE.")
-        found[name] = value
-    return found
 
 
 def _label(value: str) -> int:

@@ -25,6 +25,7 @@ def probe(
     across: flags.Across = None,
     classifier: flags.Classifier = "logistic",
     condition: flags.Condition = "zscore",
+    project: flags.Project = None,
     inverse_regularisation: flags.InverseRegularisation = None,
     k: flags.Neighbours = None,
     device: flags.Device = None,
@@ -87,6 +88,7 @@ def probe(
         fuse=fuse,
         common={
             "condition": condition,
+            "project": project,
             "C": finite("--C", inverse_regularisation),
             "k": k,
             "selection": "oracle" if oracle else selection,

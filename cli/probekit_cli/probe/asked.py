@@ -127,7 +127,7 @@ class Asked:
     def pairs(self) -> "list[PairSettings]":
         """One a probe, if the binary task is asked."""
         from probekit.pairs import PairSettings
-        from probekit.protocols import all_but_one, generators
+        from probekit.protocols import all_but_one, parse_pools
 
         if BINARY not in self.tasks:
             return []
@@ -135,8 +135,7 @@ class Asked:
         if self.leave_one_out:
             train = all_but_one(self.where.manifest.table)
         elif self.pool:
-            every = generators(self.where.manifest.table) if train == "all" else train.split(",")
-            train = "+".join(name.strip() for name in every)
+            train = "+".join(pool.name for pool in parse_pools(train, self.where.manifest.table))
         return [
             PairSettings(
                 train=train,

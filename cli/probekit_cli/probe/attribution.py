@@ -23,20 +23,32 @@ def answer(overview: Overview, asked: Asked, every: "Sequence[AttributionSetting
         for number, settings in enumerate(every):
             show(place * len(every) + number, total)
             result = attribute(features, settings, device=asked.device)
-            _record(overview, asked, features, result, _name(settings, len(every)))
+            record(overview, asked, features, result, _name(settings, len(every)))
     show(total, total)
 
 
-def _record(overview: Overview, asked: Asked, features: "FeatureSet", result: "AttributionResult", named: str) -> None:
+def record(
+    overview: Overview, asked: saved.Kept, features: "FeatureSet", result: "AttributionResult", named: str
+) -> None:
+    """Its numbers, its picture and its probes, and what is printed of it.
+
+    Args:
+        overview: of all answers.
+        asked: the options.
+        features: what the probes saw.
+        result: the attribution.
+        named: what tells its picture from those of others of the same features.
+    """
     from probekit import figures
 
     session, settings = overview.session, result.settings
     labels = {"task": settings.task, "probe": settings.probe}
+    labels |= {"project": settings.project} if settings.project else {}
     domains: dict[str, str] = {}
     if settings.train_domain:
         domains = {"train_domain": settings.train_domain, "test_domain": str(settings.test_domain)}
     session.answer({**domains, **result.to_json()}, features)
-    for name in ("per_class", "pairs", "macro", "predictions"):
+    for name in ("per_class", "pairs", "macro", "predictions", "scores"):
         session.table(name, getattr(result, name), features, labels | domains)
     saved.keep(session, asked, features, result)
     overview.add_attribution(features, result)

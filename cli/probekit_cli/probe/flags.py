@@ -65,6 +65,15 @@ Condition = Annotated[
         rich_help_panel=PROBE,
     ),
 ]
+Project = Annotated[
+    str | None,
+    typer.Option(
+        metavar="KIND[:COLUMNS]",
+        help="Project conditioned features first: supcon, triplet, lda or whiten, to 128 columns at most. Learned from "
+        "each probe's own training images; its classes are their generators and real, for --task binary, too.",
+        rich_help_panel=PROBE,
+    ),
+]
 InverseRegularisation = Annotated[
     float | None,
     typer.Option("--C", help="Inverse regularisation strength. Default: chosen.", rich_help_panel=PROBE),

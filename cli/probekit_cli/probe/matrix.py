@@ -3,7 +3,6 @@
 from typing import TYPE_CHECKING
 
 from probekit_cli.probe import pictures, saved, shown
-from probekit_cli.probe.asked import Asked
 from probekit_cli.probe.overview import Overview
 
 if TYPE_CHECKING:
@@ -14,7 +13,7 @@ TABLES = {"pairs": "pairs", "macro": "macro", "transfer": "threshold_transfer", 
 """Table of the result → name of its file."""
 
 
-def record(overview: Overview, asked: Asked, features: "FeatureSet", result: "PairResult", named: str) -> None:
+def record(overview: Overview, asked: saved.Kept, features: "FeatureSet", result: "PairResult", named: str) -> None:
     """Its numbers, its pictures and its probes, and what is printed of it.
 
     Args:
@@ -27,6 +26,7 @@ def record(overview: Overview, asked: Asked, features: "FeatureSet", result: "Pa
     session = overview.session
     labels = {"task": "binary", "probe": result.settings.probe}
     labels |= {"ensemble": result.source["ensemble"]} if "ensemble" in result.source else {}
+    labels |= {"project": result.settings.project} if result.settings.project else {}
     session.answer(result.to_json(), features)
     for table, name in TABLES.items():
         if len(rows := getattr(result, table)):

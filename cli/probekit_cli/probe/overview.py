@@ -156,6 +156,7 @@ def _name(features: "FeatureSet", result: "PairResult | AttributionResult") -> d
         "ensemble": result.source.get("ensemble", ""),
         "task": getattr(settings, "task", ""),
         "probe": settings.probe,
+        "project": f"projected by {settings.project}" if settings.project else "",
         "domains": f"{domains[0]} → {domains[1]}" if domains[0] else "",
     }
 

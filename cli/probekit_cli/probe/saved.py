@@ -1,10 +1,11 @@
 """The probes themselves, kept in the run's folder for `probekit predict`."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from probekit_cli import output
-from probekit_cli.probe.asked import BINARY, Asked
+from probekit_cli.probe.asked import BINARY
+from probekit_cli.where import Where
 
 if TYPE_CHECKING:
     from probekit.attribution import AttributionResult
@@ -17,7 +18,31 @@ if TYPE_CHECKING:
 MUCH = 64 << 20  # bytes: probes that hold their training features are kept only when asked
 
 
-def keep(session: "Session", asked: Asked, features: "FeatureSet", result: "PairResult | AttributionResult") -> None:
+class Kept(Protocol):
+    """The options that say what is kept of an answer."""
+
+    @property
+    def where(self) -> Where:
+        """Which features of which manifest."""
+        ...
+
+    @property
+    def threshold(self) -> str:
+        """Name of the rule."""
+        ...
+
+    @property
+    def save(self) -> bool | None:
+        """Whether probes are kept; None: unless they hold much."""
+        ...
+
+    @property
+    def curves(self) -> bool:
+        """Whether curves of scores are drawn."""
+        ...
+
+
+def keep(session: "Session", asked: Kept, features: "FeatureSet", result: "PairResult | AttributionResult") -> None:
     """Write every probe of an answer to `probes/` in the run's folder, one file a training set and partition."""
     from probekit.fingerprint import plain_object
     from probekit.heads.saved import SavedProbe, blocks_of, save_probe
@@ -62,7 +87,13 @@ def keep(session: "Session", asked: Asked, features: "FeatureSet", result: "Pair
             selection=probe.record(),
             settings=plain_object(settings),
         )
-        words = [saved.train, f"to-{domains[1]}" if domains[1] else "", task if task != BINARY else "", probe.probe]
+        words = [
+            saved.train,
+            f"to-{domains[1]}" if domains[1] else "",
+            task if task != BINARY else "",
+            probe.probe,
+            settings.project,
+        ]
         name = session.probe_name("-".join(filter(None, words)), features, f"fold{part}" if parts else "")
         save_probe(session.run.path / "probes" / name, saved)
 

@@ -18,10 +18,11 @@ MEANS = {"all": "mean", "unseen": "unseen"}
 
 
 def subject(features: "FeatureSet", result: "PairResult | AttributionResult") -> str:
-    """Features, ensemble, probe and evaluation of an answer, as headings name them."""
+    """Features, ensemble, probe, projection and evaluation of an answer, as headings name them."""
     words = [features.title]
     words += [result.source["ensemble"]] if "ensemble" in result.source else []
-    words += [result.settings.probe, str(result.selection["evaluation"])]
+    projected = f" on features projected by {result.settings.project}" if result.settings.project else ""
+    words += [result.settings.probe + projected, str(result.selection["evaluation"])]
     if getattr(result.settings, "seeds", 1) > 1:
         words.append(f"mean over {getattr(result.settings, 'seeds', 1)} seeds")
     return ", ".join(words)

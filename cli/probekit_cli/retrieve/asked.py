@@ -94,7 +94,7 @@ class Asked:
         """The projection that is asked for."""
         from probekit import projections
 
-        return projections.create(self.project, dimension=self.dimension, seed=seed) if self.project else None
+        return projections.parse(self.project, dimension=self.dimension, seed=seed) if self.project else None
 
     def beside(self, features: "FeatureSet") -> "FeatureSet":
         """The features with those of the other manifest's images beside them, if there is one."""

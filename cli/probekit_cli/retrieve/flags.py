@@ -87,7 +87,7 @@ Condition = Annotated[
 Project = Annotated[
     str | None,
     typer.Option(
-        metavar="KIND",
+        metavar="KIND[:COLUMNS]",
         help="Ask with a projection, too, learned from registered images of train: whiten, lda, supcon, triplet.",
         rich_help_panel=MORE,
     ),

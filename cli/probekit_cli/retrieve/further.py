@@ -27,6 +27,7 @@ def projected(session: "Session", features: "FeatureSet", compared: "Comparison"
     """What the projection gains, beside the raw features."""
     kind = str(compared.projected.projection[0]["kind"])
     session.table("gains", compared.gains, features, {"projection": kind})
+    session.table("queries_projected", compared.projected.queries, features, {"projection": kind})
     title = f"Projected by {kind} · {features.title} · with the interval of the difference under the same draws"
     session.show(lambda: tables.print_table(_intervals(compared.gains), title=title))
     for record in compared.projected.projection:

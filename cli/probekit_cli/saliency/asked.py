@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from probekit_cli import checkpoints
+
 if TYPE_CHECKING:
     from probekit.features import FeatureSet
     from probekit.heads import Head
@@ -65,8 +67,8 @@ def task(head: "Head") -> str:
     return "attribution" if attributes else "binary"
 
 
-def weights(given: str | None, models: Sequence[str]) -> dict[str, Path]:
-    """FILE of the one model that is run, or MODEL=FILE of one of several.
+def weights(given: str | None, models: Sequence[str], cache: Path) -> dict[str, Path]:
+    """FILE of the one model that is run, or MODEL=FILE of one of several; networks of the cache beside it.
 
     Raises:
         UsageError: there is no such file.
@@ -74,9 +76,9 @@ def weights(given: str | None, models: Sequence[str]) -> dict[str, Path]:
     from probekit.errors import UsageError
 
     if given is None:
-        return {}
+        return checkpoints.with_networks({}, models, cache)
     name = next((model for model in models if given.startswith(f"{model}=")), None)
     file = Path(given.removeprefix(f"{name}=") if name else given)
     if not file.exists():
         raise UsageError(f"--weights {given}: no such file. Write FILE or {models[0]}=FILE.")
-    return {name or models[0]: file}
+    return checkpoints.with_networks({name or models[0]: file}, models, cache)

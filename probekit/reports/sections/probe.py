@@ -66,6 +66,7 @@ class ProbeSection(Section):
 
     order = 30
     template = "probe"
+    topics: tuple[Topic, ...] = TOPICS
 
     def title(self, run: Run) -> str:
         """By what was asked: pairs, a task of attribution, or both."""
@@ -115,7 +116,7 @@ class ProbeSection(Section):
     def context(self, run: Run) -> Mapping[str, Any]:
         """Matrices ready to draw, and every other table and figure under its topic."""
         with_pairs, plain = probed.with_pairs(run), probed.matrices(run)
-        found = told(run, TOPICS)
+        found = told(run, self.topics)
         figures, tables = untold(run, found)
         return {
             "selection_lines": selection_lines,

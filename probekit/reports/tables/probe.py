@@ -15,6 +15,7 @@ SAID_APART = ("Evaluation", "Oracle")
 """Entries of a selection record that have a sentence of their own."""
 
 
+@add("finetune", instead_of=("pairs", "per_class", "confusion", "training_steps", "training_epochs"))
 @add("probe", instead_of=("pairs", "per_class", "confusion"))
 def tables(run: Run) -> list[Table]:
     """All of them, in the order of the answers."""
@@ -31,12 +32,13 @@ def tables(run: Run) -> list[Table]:
 
 
 def subject(run: Run, part: Part) -> str:
-    """`clip#proj, logistic`, and what else tells answers apart."""
+    """`clip#proj, logistic on supcon`, and what else tells answers apart."""
     shots = f"{part['shots']} shots" if part.get("shots") else None
     domains = f"{part['train_domain']} → {part.get('test_domain')}" if part.get("train_domain") else None
     task = part.get("task") if part.get("task") not in (None, "binary", "attribution") else None
+    probe = " on ".join(str(name) for name in (part.get("probe"), part.get("project")) if name)
     return ", ".join(
-        str(word) for word in (run.subject(part), part.get("probe"), task, part.get("ensemble"), shots, domains) if word
+        str(word) for word in (run.subject(part), probe, task, part.get("ensemble"), shots, domains) if word
     )
 
 

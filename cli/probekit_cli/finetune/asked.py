@@ -1,0 +1,100 @@
+"""What the options of `probekit finetune` ask."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from probekit_cli.where import Where
+
+if TYPE_CHECKING:
+    from probekit.attribution import AttributionSettings
+    from probekit.pairs import PairSettings
+    from probekit.training import Lesson, TrainSettings
+
+Task = Literal["binary", "attribution"]
+TASKS: tuple[Task, ...] = ("binary", "attribution")
+
+
+@dataclass(frozen=True)
+class Asked:
+    """The options, grouped."""
+
+    where: Where
+    settings: "TrainSettings"
+    train: str
+    test: str
+    task: Task
+    name: str | None
+    start: Path | None
+    """Checkpoint to start from."""
+    force: bool
+    threshold: str
+    bootstrap: int
+    curves: bool
+    device: str
+    workers: int | None
+    save: bool | None = None
+    """Of the probes: unless they hold much."""
+
+    def __post_init__(self) -> None:
+        from probekit.errors import UsageError
+
+        for flag, given in (("--threshold", self.threshold != "0.5"), ("--curves", self.curves)):
+            if given and self.task != "binary":
+                raise UsageError(f"{flag} is for --task binary: leave it out.")
+        if self.name is not None:
+            from probekit.training import check_name
+
+            check_name(self.name)
+
+    @property
+    def identity(self) -> dict[str, object]:
+        """What decides the numbers."""
+        return {"training": self.settings.record(), "question": self.question, "name": self.name}
+
+    @cached_property
+    def question(self) -> "PairSettings | AttributionSettings":
+        """How the networks are judged: by the manifest's split, and by their own heads where they have them."""
+        from probekit import probes
+        from probekit.attribution import AttributionSettings
+        from probekit.pairs import PairSettings
+
+        judged = {"probe": probes.GIVEN, "condition": "raw"} if self.settings.has_head else {}
+        common: dict[str, Any] = {**judged, "folds": 0, "seed": self.settings.seed, "bootstrap": self.bootstrap}
+        if self.task == "binary":
+            return PairSettings(train=self.train, test=self.test, threshold=self.threshold, **common)
+        return AttributionSettings(generators=self.train, test=self.test, **common)
+
+    @cached_property
+    def lessons(self) -> "Mapping[str, Lesson]":
+        """What each network learns, by the name that it gets; one whose classes are not all there is left out."""
+        from probekit import attribution, pairs
+        from probekit.attribution import AttributionSettings
+        from probekit.training import Lesson
+
+        samples = self.where.manifest.table
+        if isinstance(self.question, AttributionSettings):
+            question = attribution.Question.of(samples, self.question)
+            (training_set,) = question.training_sets()
+            lesson = Lesson.of(samples, training_set, question.names)
+            return {self._name("attribution" if self.train == "all" else f"attribution-{lesson.name}", 1): lesson}
+        sets = pairs.Question.of(samples, self.question).training_sets()
+        found = [Lesson.of(samples, training_set, ("real", "fake")) for training_set in sets]
+        return {self._name(lesson.name, len(found)): lesson for lesson in found}
+
+    def folder(self, name: str) -> Path:
+        """Of a network of that name."""
+        from probekit.models import tuned
+
+        return self.where.cache / tuned.FOLDER / name
+
+    def _name(self, learned: str, of: int) -> str:
+        from probekit.training import name_of
+
+        if self.name is not None:
+            return self.name if of == 1 else name_of(learned, self.name)
+        settings = self.settings
+        how = [settings.arch.partition(".")[0], "scratch" if settings.scratch else "", "lora" if settings.lora else ""]
+        return name_of(learned, "-".join(filter(None, how)))

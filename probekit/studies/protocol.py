@@ -1,0 +1,367 @@
+"""Protocols: studies as TOML files that a user can read, copy and change.
+
+    [study]                       title, about, source
+    [parameters.models]           default, help: `{models}` in what follows, changed by --set models=clip,dinov2
+    [[step]]                      name, title, run: a command of probekit without files and folders; after, needs
+    [[question]]                  name, asks, and [[question.compare]]: claim, left and right, each a statistic
+    [[published]]                 title, source, numbers that somebody published of a step
+
+A protocol only asks: its steps may extract, train, test and draw, and can neither delete nor write anywhere but into
+the cache and the study's own run folder.
+"""
+
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any, TypeVar
+
+from probekit.errors import UsageError
+from probekit.fingerprint import hash_bytes
+from probekit.registry import nearest, unknown_name
+
+VERBS = ("audit", "compare", "extract", "finetune", "map", "probe", "retrieve", "saliency")
+"""Commands that a step may be."""
+METRICS = ("acc", "ap", "auc", "balanced_acc", "eer", "rank1")
+REDUCTIONS = ("max", "mean", "min", "sd")
+CELLS = ("all", "seen", "unseen", "same-domain", "other-domain")
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Needs:
+    """What a study or a step can only be done with; texts are comma lists, after the parameters are filled in."""
+
+    generators: str = ""
+    """The manifest has fakes of each."""
+    domains: str = ""
+    columns: str = ""
+    """Columns of the manifest that are not empty: `mask`."""
+    splits: str = ""
+    """Splits that are not empty."""
+    fewest_generators: int = 0
+    fewest_domains: int = 0
+    """Domains with fakes."""
+    shared_generators: bool = False
+    """Some generator has fakes in two domains."""
+    models: str = ""
+    """Beside those that the commands of the steps name."""
+    extra: str = ""
+    """An optional part of probekit: `lora`."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """One command."""
+
+    name: str
+    title: str
+    run: str
+    """`probe --train {generators} --model {models}`: manifest, cache, runs and weights come from the study's own."""
+    after: tuple[str, ...] = ()
+    """Steps without which it makes no sense."""
+    needs: Needs = Needs()
+
+
+@dataclass(frozen=True)
+class Statistic:
+    """A number of one step, with the samples that it is computed from: a mean over cells (train, test)."""
+
+    step: str = ""
+    metric: str = "auc"
+    cells: str = "all"
+    """`seen`: the test generator was learned from; `same-domain`: all of the test fakes' domains were."""
+    reduce: str = "mean"
+    """Over the cells; `sd` for how much they differ."""
+    where: Mapping[str, str] = field(default_factory=dict)
+    """Column of the tables → the value it must have, or several with commas: `{model = "clip"}`."""
+    value: float | None = None
+    """A constant in place of a statistic."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A claim that left − right is greater than a margin."""
+
+    claim: str
+    left: Statistic
+    right: Statistic
+    margin: float = 0.0
+
+
+@dataclass(frozen=True)
+class Question:
+    """A question to the data, answered yes when all of its claims hold."""
+
+    name: str
+    asks: str
+    compare: tuple[Comparison, ...] = ()
+    each: str = ""
+    """`model in models`: asked once for each name of that parameter, which `{model}` stands for."""
+    note: str = ""
+    """What the reader must know of how it is asked."""
+    untestable: str = ""
+    """Why no protocol can put it to data: it is then answered `not testable here`."""
+
+
+@dataclass(frozen=True)
+class Published:
+    """Numbers that somebody published, as a grid, or as a row where `rows` is empty."""
+
+    title: str
+    source: str
+    step: str
+    metric: str
+    values: tuple[tuple[float, ...], ...]
+    columns: tuple[str, ...]
+    rows: tuple[str, ...] = ()
+    down: str = "train"
+    """Column of the table of the run that the rows are values of."""
+    across: str = "test"
+    table: str = "pairs"
+    where: Mapping[str, str] = field(default_factory=dict)
+    note: str = ""
+    transposable: bool = False
+    """Whether the source leaves open which axis is which."""
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """A study as written down."""
+
+    name: str
+    title: str
+    about: str
+    source: str
+    parameters: Mapping[str, str]
+    helps: Mapping[str, str]
+    needs: Needs
+    steps: tuple[Step, ...]
+    questions: tuple[Question, ...]
+    published: tuple[Published, ...]
+    manifest: str
+    """Name of the manifest that it is asked of unless another is named; '' for whichever there is."""
+    prepare: str
+    """Command that makes that manifest where it is missing: `demo --data-only`."""
+    path: Path
+    sha256: str
+
+    def step(self, name: str) -> Step:
+        """The step of that name.
+
+        Raises:
+            UnknownNameError: there is none.
+        """
+        for step in self.steps:
+            if step.name == name:
+                return step
+        raise unknown_name(f"step of {self.name}", name, [step.name for step in self.steps])
+
+
+PREPARING = ("demo --data-only",)
+"""Commands that a protocol may have its manifest made by."""
+
+
+def read(path: Path) -> Protocol:
+    """The protocol in a file, every name in it checked.
+
+    Raises:
+        UsageError: it cannot be read, lacks something, or names something that does not exist.
+    """
+    try:
+        content = path.read_bytes()
+        data = tomllib.loads(content.decode("utf-8"))
+    except OSError as error:
+        raise UsageError(f"{path}: {error.strerror or error}.") from error
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise UsageError(f"{path} is not TOML ({error}): mend it, or copy one of manifests/protocols.") from error
+    _check_keys(path, "the protocol", data, ("study", "parameters", "needs", "step", "question", "published"))
+    study = dict(_table(path, data, "study"))
+    study.setdefault("source", "")
+    _check_keys(path, "[study]", study, ("title", "about", "source", "manifest", "prepare"))
+    parameters = _table(path, data, "parameters") if "parameters" in data else {}
+    protocol = Protocol(
+        name=path.stem,
+        title=_text(path, "[study]", study, "title"),
+        about=" ".join(_text(path, "[study]", study, "about").split()),
+        source=str(study["source"]),
+        parameters={name: _text(path, f"[parameters.{name}]", one, "default") for name, one in parameters.items()},
+        helps={name: str(one.get("help", "")) for name, one in parameters.items()},
+        needs=_build(path, "[needs]", Needs, data.get("needs", {})),
+        steps=tuple(_step(path, one) for one in _list(path, data, "step")),
+        questions=tuple(_question(path, one) for one in _list(path, data, "question")),
+        published=tuple(_published(path, one) for one in _list(path, data, "published")),
+        manifest=str(study.get("manifest", "")),
+        prepare=str(study.get("prepare", "")),
+        path=path,
+        sha256=hash_bytes(content),
+    )
+    _check(protocol)
+    return protocol
+
+
+def filled(text: str, parameters: Mapping[str, str], where: str) -> str:
+    """The text with `{name}` replaced by the parameters.
+
+    Raises:
+        UsageError: it names one that there is not.
+    """
+    try:
+        return text.format_map(dict(parameters))
+    except KeyError as error:
+        name = str(error.args[0])
+        raise unknown_name(f"parameter in {where}", name, parameters) from error
+    except (ValueError, IndexError, AttributeError) as error:
+        raise UsageError(f"{where}: {text!r} cannot be filled in ({error}): write parameters as {{name}}.") from error
+
+
+def each_of(question: Question, parameters: Mapping[str, str]) -> list[dict[str, str]]:
+    """The parameters of each time that the question is asked: once, or once for each name of its `each`."""
+    if not question.each:
+        return [dict(parameters)]
+    variable, _, listed = question.each.partition(" in ")
+    return [{**parameters, variable: name} for name in names_in(parameters[listed])]
+
+
+def names_in(text: str) -> list[str]:
+    """The names of a comma list, each once."""
+    return list(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
+
+
+def _check(protocol: Protocol) -> None:
+    """Nothing, if all that the protocol's parts name is there."""
+    path = protocol.path
+    names = [step.name for step in protocol.steps]
+    if not names:
+        raise UsageError(f"{path} has no [[step]]: a study asks at least one thing.")
+    twice = [name for number, name in enumerate(names) if name in names[:number]]
+    if twice:
+        raise UsageError(f"{path}: two steps are called {twice[0]!r}: give each its own name.")
+    if protocol.prepare and protocol.prepare not in PREPARING:
+        raise UsageError(f"{path}: prepare is {protocol.prepare!r}, it may be {' or '.join(PREPARING)}.")
+    for number, step in enumerate(protocol.steps):
+        for before in step.after:
+            if before not in names[:number]:
+                raise unknown_name(f"step in `after` of {step.name} ({path})", before, names[:number])
+        verb = step.run.split(" ", 1)[0]
+        if verb not in VERBS:
+            raise unknown_name(f"command of step {step.name} ({path})", verb, VERBS)
+        filled(step.run, protocol.parameters, f"step {step.name} ({path})")
+    for question in protocol.questions:
+        _check_question(protocol, question)
+    for published in protocol.published:
+        protocol.step(published.step)
+
+
+def _check_question(protocol: Protocol, question: Question) -> None:
+    where = f"question {question.name} ({protocol.path})"
+    if bool(question.compare) == bool(question.untestable):
+        raise UsageError(f"{where}: it has either [[question.compare]] or `untestable`, the reason why it has none.")
+    if question.each:
+        _, of, listed = question.each.partition(" in ")
+        if not of or listed not in protocol.parameters:
+            raise UsageError(f"{where}: each = {question.each!r} must be like 'model in models', models a parameter.")
+    parameters = each_of(question, protocol.parameters)[0]
+    for comparison in question.compare:
+        for side in (comparison.left, comparison.right):
+            if side.value is None:
+                protocol.step(side.step)
+            for text in side.where.values():
+                filled(text, parameters, where)
+
+
+def _step(path: Path, data: Mapping[str, Any]) -> Step:
+    where = f"[[step]] {data.get('name', '')}".strip()
+    needs = _build(path, f"{where}, needs", Needs, data.get("needs", {}))
+    after = data.get("after", [])
+    kept = {**data, "needs": needs, "after": tuple([after] if isinstance(after, str) else after)}
+    return _build(path, where, Step, kept)
+
+
+def _question(path: Path, data: Mapping[str, Any]) -> Question:
+    where = f"[[question]] {data.get('name', '')}".strip()
+    compare = tuple(_comparison(path, where, one) for one in _list(path, data, "compare"))
+    return _build(path, where, Question, {**data, "compare": compare})
+
+
+def _comparison(path: Path, where: str, data: Mapping[str, Any]) -> Comparison:
+    where = f"{where}, compare"
+    sides = {side: _statistic(path, f"{where}, {side}", data.get(side, {})) for side in ("left", "right")}
+    return _build(path, where, Comparison, {**data, **sides})
+
+
+def _statistic(path: Path, where: str, data: Mapping[str, Any]) -> Statistic:
+    found = _build(path, where, Statistic, data)
+    if (found.value is None) == (not found.step):
+        raise UsageError(f"{path}: {where}: name a step, or give a value.")
+    for noun, name, known in (
+        ("metric", found.metric, METRICS),
+        ("cells", found.cells, CELLS),
+        ("reduce", found.reduce, REDUCTIONS),
+    ):
+        if name not in known:
+            raise unknown_name(f"{noun} of {where} ({path})", name, known)
+    return found
+
+
+def _published(path: Path, data: Mapping[str, Any]) -> Published:
+    where = f"[[published]] {data.get('title', '')}".strip()
+    values = data.get("values", [])
+    rows = values if values and isinstance(values[0], list) else [values]
+    kept = {
+        **data,
+        "values": tuple(tuple(map(float, row)) for row in rows),
+        "columns": tuple(data.get("columns", ())),
+        "rows": tuple(data.get("rows", ())),
+    }
+    found = _build(path, where, Published, kept)
+    if len(found.values) != max(1, len(found.rows)) or {len(row) for row in found.values} != {len(found.columns)}:
+        raise UsageError(f"{path}: {where}: values must have a row for each of rows and a column for each of columns.")
+    return found
+
+
+def _build(path: Path, where: str, kind: type[T], data: object) -> T:
+    """A dataclass of the values in a table.
+
+    Raises:
+        UsageError: an unknown key, a missing one, or a value of another type.
+    """
+    if not isinstance(data, Mapping):
+        raise UsageError(f"{path}: {where} must be a table.")
+    known = {one.name: one for one in fields(kind)}  # type: ignore[arg-type]  # every kind built here is a dataclass
+    _check_keys(path, where, data, known)
+    for name, value in data.items():
+        wanted = known[name].type
+        if wanted in (str, int, bool) and type(value) is not wanted:
+            raise UsageError(f"{path}: {where}: {name} is {value!r}, expected {wanted.__name__}.")
+    try:
+        return kind(**data)
+    except TypeError as error:
+        raise UsageError(f"{path}: {where}: {str(error).partition('__init__() ')[2] or error}.") from error
+
+
+def _check_keys(path: Path, where: str, data: Mapping[str, Any], known: Sequence[str] | Mapping[str, Any]) -> None:
+    for name in data:
+        if name not in known:
+            raise UsageError(f"{path}: {where} has no {name!r}.{nearest(name, known)} Known: {', '.join(known)}.")
+
+
+def _table(path: Path, data: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    found = data.get(name)
+    if not isinstance(found, Mapping):
+        raise UsageError(f"{path}: [{name}] is missing.")
+    return found
+
+
+def _list(path: Path, data: Mapping[str, Any], name: str) -> list[Mapping[str, Any]]:
+    found = data.get(name, [])
+    if not isinstance(found, list):
+        raise UsageError(f"{path}: write {name} as [[{name}]], once for each.")
+    return found
+
+
+def _text(path: Path, where: str, data: Mapping[str, Any], name: str) -> str:
+    if not isinstance(data, Mapping) or not isinstance(data.get(name), str):
+        raise UsageError(f"{path}: {where} needs a text {name!r}.")
+    return str(data[name])

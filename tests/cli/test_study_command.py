@@ -1,0 +1,193 @@
+"""`probekit study` from the command line, through the commands that its steps are."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+MINI = """
+[study]
+title = "A small study"
+about = "Two generators, one kind of features."
+
+[parameters]
+models = { default = "srm", help = "Features." }
+first = { default = "lama", help = "A generator." }
+
+[needs]
+generators = "{first}"
+
+[[step]]
+name = "features"
+title = "Features."
+run = "extract --model {models}"
+
+[[step]]
+name = "matrix"
+title = "Real or fake?"
+run = "probe --train all --test all --C 1 --model {models}"
+after = ["features"]
+
+[[step]]
+name = "attribution"
+title = "Which one?"
+run = "probe --task attribution --C 1 --model {models}"
+after = ["features"]
+
+[[step]]
+name = "retrieval"
+title = "Nearest examples."
+run = "retrieve --model {models}"
+after = ["features"]
+
+[[step]]
+name = "clip"
+title = "Features of a model that cannot be had."
+run = "extract --model timm:vit_tiny_patch16_224"
+
+[[question]]
+name = "found"
+asks = "Are fakes found?"
+  [[question.compare]]
+  claim = "the AUC is above chance"
+  left = { step = "matrix", where = { model = "{models}" } }
+  right = { value = 0.5 }
+
+[[question]]
+name = "clip"
+asks = "Does it have a step?"
+  [[question.compare]]
+  claim = "a step without a result says so"
+  left = { step = "clip" }
+  right = { value = 0.5 }
+
+[[published]]
+title = "Accuracy"
+source = "nowhere: numbers for a test"
+step = "matrix"
+metric = "acc"
+rows = ["lama", "ldm"]
+columns = ["lama", "ldm"]
+values = [[0.5, 0.25], [0.75, 1.0]]
+transposable = true
+
+[[published]]
+title = "Of a step that could not be done"
+source = "nowhere"
+step = "clip"
+table = "per_class"
+across = "class"
+metric = "recall"
+columns = ["real"]
+values = [0.5]
+"""
+
+
+@pytest.fixture
+def study(faces, tmp_path) -> Path:
+    """The small study among one's own protocols, on twelve groups of three faces."""
+    folder = tmp_path / "manifests" / "protocols"
+    folder.mkdir(parents=True)
+    (folder / "mini.toml").write_text(MINI)
+    return folder / "mini.toml"
+
+
+def test_a_study_is_run_answered_and_reported_and_the_second_time_kept(type_, study, tmp_path):
+    first = type_("probekit study run mini --json")
+    assert first.code == 1, first.err  # one step could not be done
+    found = json.loads(first.out)
+    assert [(step["name"], step["state"]) for step in found["steps"]] == [
+        ("features", "done"), ("matrix", "done"), ("attribution", "done"), ("retrieval", "done"), ("clip", "left out"),
+    ]  # fmt: skip
+    assert {one["name"]: one["answer"] for one in found["questions"]}["clip"] == "not testable here"
+    assert found["complete"] is False
+    page = Path(found["report"]).read_text()
+    assert "A small study" in page
+    assert "not testable here" in page
+
+    second = type_("probekit study run mini")
+    assert second.err.count("done before") == 3
+    assert "Are fakes found?" in second.out
+    again = json.loads(type_("probekit study run mini --json").out)
+    assert again["questions"] == found["questions"]
+
+
+def test_every_number_of_a_study_is_had_again_by_the_command_beside_it(type_, study):
+    found = json.loads(type_("probekit study run mini --json").out)
+    step = next(step for step in found["steps"] if step["name"] == "matrix")
+    assert step["command"].startswith("probekit probe --train all --test all --C 1 --model srm --manifest faces")
+    printed = json.loads(type_(f"{step['command']} --json").out)["runs"][0]["pairs"]
+    (ours,) = (one for one in found["published"] if one["title"] == "Accuracy")
+    assert [pair["acc"] for pair in printed] == [value for row in ours["ours"] for value in row]
+
+
+def test_published_numbers_stand_beside_ours_and_what_was_not_run_says_so(type_, study):
+    before = json.loads(type_("probekit study check mini --json").out)["studies"]["mini"]
+    assert all("probekit study run mini" in one["reason"] for one in before)
+    type_("probekit study run mini")
+    accuracy, other = json.loads(type_("probekit study check mini --json").out)["studies"]["mini"]
+    assert accuracy["reason"] == ""
+    rows = zip(accuracy["ours"], [[0.5, 0.25], [0.75, 1.0]], accuracy["difference"], strict=True)
+    for ours, published, difference in rows:
+        assert difference == [a - b for a, b in zip(ours, published, strict=True)]
+    assert accuracy["mean_difference_transposed"] is not None
+    assert "vit_tiny" in other["reason"]
+    said = type_("probekit study check mini")
+    assert "published in: nowhere" in said.err
+    assert "difference" in said.out
+
+
+def test_a_dry_run_says_what_is_missing_and_what_it_takes_and_does_nothing(type_, study, tmp_path):
+    before = sorted(tmp_path.rglob("*"))
+    found = type_("probekit study run mini --dry-run --json")
+    plan = json.loads(found.out)
+    assert found.code == 0
+    steps = {step["name"]: step for step in plan["steps"]}
+    assert steps["features"]["seconds"] > 0
+    assert steps["features"]["bytes"] > 0
+    assert steps["clip"]["missing"]
+    assert len(plan["missing"]) == 1
+    assert sorted(tmp_path.rglob("*")) == before
+    shown = type_("probekit study run mini --dry-run")
+    assert "left out" in shown.out
+    assert "missing (clip)" in shown.err
+
+
+def test_a_generator_that_the_data_lack_stops_every_step_in_one_line(type_, study):
+    found = type_("probekit study run mini --set first=lma")
+    assert found.code == 2
+    assert "faces has no generator lma. Did you mean 'lama' or 'ldm'?" in found.err
+    assert found.err.strip().splitlines()[-1].startswith("probekit: study mini: none of its 5 steps can be done")
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        ("study run nini", "unknown study 'nini'"),
+        ("study run mini --set model=srm", "unknown parameter of study mini 'model'"),
+        ("study run mini --set models", "write NAME=VALUE"),
+        ("study run mini --weights srm=nowhere.pt", "no such file"),
+        ("study run nowhere.toml", "no such file"),
+        ("study check nini", "unknown study 'nini'"),
+    ],
+)
+def test_a_wrong_word_ends_in_one_line(type_, study, command, said):
+    found = type_(f"probekit {command}")
+    assert found.code == 2
+    assert said in found.err
+    assert "Traceback" not in found.err
+
+
+def test_studies_are_listed_with_ones_own_among_them(type_, study):
+    names = [one["name"] for one in json.loads(type_("probekit study ls --json").out)["studies"]]
+    assert "mini" in names
+    assert "celebahq-local" in names
+    assert "A small study" in type_("probekit study ls").out
+
+
+def test_a_study_goes_on_where_its_store_was_lost(type_, study):
+    type_("probekit study run mini")
+    shutil.rmtree("cache")
+    found = json.loads(type_("probekit study run mini --json").out)
+    assert [step["state"] for step in found["steps"]][:2] == ["done", "done before"]
