@@ -12,10 +12,11 @@ from pathlib import Path
 import pytest
 
 from probekit.errors import ModelError, StoreError
-from probekit.extract import ClusterSettings, ExtractSettings, extract
+from probekit.extract import ClusterSettings, ExtractSettings, Shard, extract
 from probekit.features import load_features
 from probekit.parallel.cluster import connected
-from probekit.store import list_stores
+from probekit.records import versions
+from probekit.store import list_stores, writers
 from tests.extract.conftest import manifest_of, write_image
 
 pytest.importorskip("ray", reason="the extra ray is not installed")
@@ -88,6 +89,13 @@ def workers():
     return found
 
 
+def wait_until(reached, otherwise):
+    until = time.monotonic() + 60
+    while not reached():
+        assert time.monotonic() < until, otherwise
+        time.sleep(0.1)
+
+
 def assert_whole(manifest, cache, local, result):
     alone, features = local
     model = result.models[0]
@@ -106,7 +114,8 @@ def test_two_nodes_give_the_features_of_a_local_run(manifest, cluster, local, tm
     result = run(manifest, cluster, tmp_path, unit_size=8, on_progress=seen.append)
     assert_whole(manifest, tmp_path, local, result)
     assert result.notes == ()
-    assert result.images == IMAGES - 1  # the same bytes under two names are one
+    # the same bytes under two names are one, unless two workers have them in their hands at the same time
+    assert IMAGES - 1 <= result.images <= IMAGES
     assert 1 <= len(result.workers) <= 2  # the second may come when all is done: units are quick here
     assert sum(worker.units for worker in result.workers) == IMAGES / 8
     assert sum(worker.images for worker in result.workers) == result.images
@@ -118,6 +127,7 @@ def test_two_nodes_give_the_features_of_a_local_run(manifest, cluster, local, tm
 
 
 def test_a_worker_killed_in_the_middle_of_a_unit_costs_what_it_had_in_its_hands(manifest, cluster, local, tmp_path):
+    wait_until(lambda: not workers(), "workers outlived an earlier test")
     killed = []
 
     def kill_one(progress):
@@ -135,11 +145,15 @@ def test_a_worker_killed_in_the_middle_of_a_unit_costs_what_it_had_in_its_hands(
 
 
 def test_a_node_may_vanish_and_another_may_come(manifest, cluster, local, tmp_path):
+    import ray
+
     nodes = []
 
     def exchange(progress):
         if progress.computed >= 24 and not nodes:
             cluster.remove_node(cluster.worker_nodes.copy().pop(), allow_graceful=False)
+            # else all may be done before it is missed
+            wait_until(lambda: sum(node["Alive"] for node in ray.nodes()) == 1, "the node did not die")
             nodes.append(cluster.add_node(**NODE))
 
     result = run(manifest, cluster, tmp_path, unit_size=4, on_progress=exchange)
@@ -150,22 +164,13 @@ def test_a_node_may_vanish_and_another_may_come(manifest, cluster, local, tmp_pa
 
 def test_a_killed_driver_leaves_what_the_next_one_goes_on_from(manifest, cluster, local, tmp_path):
     cache, script = tmp_path / "cache", Path(__file__).with_name("clustered.py")
-    command = [sys.executable, str(script), str(manifest.root), str(cache), cluster.address]
-    process = subprocess.Popen(command, env=os.environ | {"PYTHONPATH": str(ROOT)}, stdout=subprocess.PIPE)
-    assert process.stdout
-    for line in process.stdout:
-        if int(line) >= 24:
-            break
-    process.kill()
-    process.wait()
-    process.stdout.close()
+    command = [sys.executable, str(script), str(manifest.root), str(cache), cluster.address, "24"]
+    process = subprocess.run(command, check=False, env=os.environ | {"PYTHONPATH": str(ROOT)})
+    assert process.returncode == -signal.SIGKILL
+    wait_until(lambda: not workers(), "workers outlived their driver")
     (store,) = list_stores(cache)
     before = store.rows
-    assert 24 <= before < IMAGES
-    until = time.monotonic() + 30
-    while workers() and time.monotonic() < until:
-        time.sleep(0.1)
-    assert workers() == [], "workers outlived their driver"
+    assert 24 <= before < 24 + 4 + 4 * 4, "two workers had two units of four images each in their hands"
     result = run(manifest, cluster, cache, unit_size=4)
     assert_whole(manifest, cache, local, result)
     assert result.models[0].computed <= IMAGES - before + 1
@@ -192,6 +197,24 @@ def test_a_network_in_padded_batches_gives_the_same_bits(manifest, cluster, shar
     run(few, cluster, tmp_path / "ray", settings=settings, **common)
     alone, together = (load_features(few, f"{model}#cls@11", cache=tmp_path / name).matrix for name in ("local", "ray"))
     assert together.tobytes() == alone.tobytes()
+
+
+def test_the_shards_of_a_manifest_may_be_computed_with_ray_and_without(manifest, cluster, local, tmp_path):
+    model = run(manifest, cluster, tmp_path, unit_size=8, shard=Shard(1, 2)).models[0]
+    assert 0 < model.rows == model.done + model.failed < IMAGES
+    rest = extract(manifest, SRM, cache=tmp_path, device="cpu", batch_size=4, shard=Shard(2, 2))
+    assert rest.models[0].rows == IMAGES - model.rows
+    assert matrix(manifest, tmp_path).tobytes() == local[1].tobytes()
+
+
+def test_a_store_of_other_versions_is_refused_before_there_is_a_worker(manifest, cluster, tmp_path, monkeypatch):
+    few = replace(manifest, table=manifest.table.head(4))
+    extract(few, SRM, cache=tmp_path, device="cpu")
+    monkeypatch.setattr(writers, "versions", lambda: versions() | {"torch": "1.13.1"})
+    with pytest.raises(StoreError, match=r"torch .* there, 1\.13\.1 here.*--mixed-versions"):
+        run(manifest, cluster, tmp_path)
+    result = run(few, cluster, tmp_path)
+    assert (result.models[0].done, result.workers) == (4, ()), "a finished store may be looked at"
 
 
 def test_a_node_that_sees_another_cache_is_refused(manifest, cluster, tmp_path, monkeypatch):
@@ -290,7 +313,7 @@ class Sleeper:
 
 
 def test_scheduling_costs_less_than_a_twentieth_of_an_ideal_split_on_two_workers(cluster):
-    units, times = 40, {}
+    units, times = 60, {}  # should one worker get a unit more than the other, that is a thirtieth
     with (
         connected(cluster.address) as there,
         there.workers(lambda place: Sleeper(), on_worker=lambda place, _: None, gpus=False) as workers,

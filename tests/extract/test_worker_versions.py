@@ -1,15 +1,23 @@
-"""Workers of a cluster must compute with the same versions, and addresses that lead nowhere are one line."""
+"""Workers of a cluster must compute with one another's versions and the store's; bad addresses are one line."""
 
 import socket
 import sys
+from dataclasses import replace
 
+import numpy as np
 import pytest
+import torch
 
-from probekit.errors import UsageError
-from probekit.extract.worker import Introduction, require_alike
+from probekit.errors import StoreError, UsageError
+from probekit.extract import ExtractSettings, extract
+from probekit.extract.process import Job
+from probekit.extract.worker import Introduction, Order, UnitWorker, require_alike
 from probekit.parallel.cluster import connected
 from probekit.records import versions
+from probekit.samples import Samples
+from probekit.store import list_stores, writers
 
+SRM = ExtractSettings(("srm",))
 LIBRARIES = ("probekit", "torch", "torchvision", "timm")
 OURS = {"python": "3.12.1", "probekit": "1.0", "torch": "2.10.0+cu130", "timm": "1.0.20"}
 
@@ -45,6 +53,42 @@ def test_mixed_versions_that_are_accepted_are_noted():
 
 def test_this_process_knows_its_own_versions():
     assert require_alike([], versions(), LIBRARIES, mixed=False) == []
+
+
+@pytest.fixture
+def store_of_others(make_manifest, tmp_path, monkeypatch):
+    """What a worker is made of and the order that it gets, and the store, written by another torch than this one."""
+
+    def build(mixed):
+        job = Job(manifest, SRM, tmp_path, {}, 4, 1, None, False, False, mixed)
+        return UnitWorker(job, (tmp_path,), "cpu", torch.get_num_threads(), "token")
+
+    manifest = make_manifest(4)
+    extract(replace(manifest, table=manifest.table.head(2)), SRM, cache=tmp_path, device="cpu", batch_size=4)
+    (store,) = list_stores(tmp_path)
+    assert store.claims.take("token")
+    ours = versions()
+    monkeypatch.setattr(writers, "versions", lambda: ours | {"torch": "1.13.1"})
+    order = Order("unit", Samples.distinct(manifest)[:], np.zeros(4, bool), np.ones((1, 4), bool), retry=False)
+    return build, order, store
+
+
+def test_a_worker_adds_nothing_to_a_store_of_other_versions(store_of_others):
+    build, order, store = store_of_others
+    with pytest.raises(StoreError, match=r"torch .* there, 1\.13\.1 here.*--mixed-versions"):
+        build(mixed=False).compute(order)
+    assert (store.rows, len(store.writers)) == (2, 1)
+
+
+def test_a_worker_that_may_mix_versions_leaves_its_own_in_the_stores_that_it_adds_to(store_of_others):
+    build, order, store = store_of_others
+    worker = build(mixed=True)
+    worker.compute(replace(order, lacks=np.zeros((1, 4), bool), known=np.ones(4, bool)))
+    assert len(store.writers) == 1, "nothing was lacking"
+    assert worker.compute(order).images == 2
+    store.refresh()
+    assert store.rows == 4
+    assert [writer["torch"] for writer in store.writers][1:] == ["1.13.1"]
 
 
 @pytest.mark.parametrize(
