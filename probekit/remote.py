@@ -69,6 +69,13 @@ def local_path(path: str) -> str:
     return path.removeprefix("file://")
 
 
+def full_path(root: str, path: str) -> str:
+    """A path below the root, if it is not absolute; a URL as it is, but for `file://`, which is a path."""
+    if is_url(path):
+        return local_path(path)
+    return os.path.normpath(os.path.join(root, path))  # noqa: PTH118  # a Path object a row takes seconds
+
+
 def without_secrets(text: str) -> str:
     """The text with userinfo and queries of the URLs in it left out."""
     text = re.sub(r"(?<=://)[^/@\s]*@", "", text)

@@ -17,7 +17,7 @@ from probekit.arrays import Int, Keys, Mask, Shaped
 from probekit.keys import KeyIndex, entry_name, name_hashes, sample_key
 from probekit.manifest import Manifest
 from probekit.manifest.columns import BOX, IDENTITY, are_odd, normal_paths, release_unused
-from probekit.remote import is_url, local_path
+from probekit.remote import full_path
 from probekit.sources import Sample
 
 _BATCH = 32_768  # samples that are Python objects at one time
@@ -105,8 +105,8 @@ class Samples(Sequence[Sample]):
             start = os.path.join(root, "")  # noqa: PTH118  # joined as text: a Path object a row takes seconds
             return [start + path for path in paths]
         if len(self.columns) == 1:
-            return [_full(root, path) for path in paths]
-        known = {path: _full(root, path) for path in dict.fromkeys(paths)}  # many share an archive or video
+            return [full_path(root, path) for path in paths]
+        known = {path: full_path(root, path) for path in dict.fromkeys(paths)}  # many share an archive or video
         return [known[path] for path in paths]
 
     def _samples(self, cells: Mapping[str, list[Any]]) -> list[Sample]:
@@ -116,13 +116,6 @@ class Samples(Sequence[Sample]):
         if self.columns.keys() <= {"path", "member"}:
             return self.entries[rows]
         return [f"{sample.entry}\0\0{sample.part}" for sample in self[rows]]
-
-
-def _full(root: str, path: str) -> str:
-    """A path below the root, if it is not absolute; a URL as it is, but for `file://`, which is a path."""
-    if "://" in path and is_url(path):
-        return local_path(path)
-    return os.path.normpath(os.path.join(root, path))  # noqa: PTH118  # a Path object a row takes seconds
 
 
 def full_names(table: pd.DataFrame) -> list[str]:

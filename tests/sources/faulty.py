@@ -24,12 +24,15 @@ class Faulty:
     faults: Counter[str] = field(default_factory=Counter)
     at_once: int = 0
     """The most requests that were under way together."""
+    began: list[float] = field(default_factory=list)
+    """When each of them came, in seconds of `time.monotonic`."""
     _now: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def begin(self, method: str, path: str) -> str:
         with self._lock:
             self.requests.append((method, path))
+            self.began.append(time.monotonic())
             self._now += 1
             self.at_once = max(self.at_once, self._now)
             fault = self.fault(len(self.requests))
