@@ -15,6 +15,7 @@ Each message is one line that says what went wrong, with which input, and what t
     │   └── MissingFeaturesError  samples that were never extracted
     ├── BlacklistError            a blacklist that cannot be read, changed or asked
     ├── ProbeError                a probe that cannot be trained or applied
+    ├── RemoteError               a bucket that cannot be reached
     └── RunError                  a run folder that cannot be read or written
 """
 
@@ -69,6 +70,10 @@ class BlacklistError(ProbekitError):
 
 class ProbeError(ProbekitError):
     """A probe that cannot be trained or applied."""
+
+
+class RemoteError(ProbekitError):
+    """A bucket that cannot be reached."""
 
 
 class RunError(ProbekitError):

@@ -7,6 +7,8 @@ processes may add to it at once, on any file system. It is only a memory: deleti
 A member of an archive is remembered as ARCHIVE, a zero byte, MEMBER, which no path can be, with the size and time of
 the archive.
 
+An object in a bucket is remembered by its URL and size; a number made of its ETag stands in the place of the time.
+
 A look-up holds no index: it streams the parts past the names it wants, each known by 128 bits of its BLAKE2b hash. That
 two of a billion names share one has a chance of 10⁻²¹. Parts hold these hashes, so that a look-up reads no names; parts
 of earlier versions do not, and are read with theirs.
@@ -30,6 +32,8 @@ import numpy as np
 from probekit.arrays import Int, Keys, Mask, Shaped
 from probekit.errors import StoreError
 from probekit.files import whole
+from probekit.remote import ObjectStatus, is_url
+from probekit.remote import statuses as remote_statuses
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -43,9 +47,13 @@ _COLUMNS = ("path", "size", "mtime_ns", "sha256")
 _HASH = "name_hash"
 _HASH_BYTES = 16
 _NEVER = np.iinfo(np.int64).min
+_ELSEWHERE = -2  # the size of what no disk has
 _FOR_ALL = stat.S_IRUSR | stat.S_IRGRP | stat.S_IROTH  # whoever is asking may read such a file
 _BATCH = 32_768  # names and entries that are Python objects at one time
 _STATS = 65_536  # archives that are looked at once in a look-up, however many members are asked for
+
+Status = os.stat_result | ObjectStatus
+"""Of a file or an object."""
 
 NameHashes = Shaped[np.ndarray, "n 2"]
 """uint64, 128 bits a name."""
@@ -69,13 +77,19 @@ class KeyIndex:
         """The index of a cache folder; an empty one where there is none yet."""
         return cls(cache / "keys")
 
-    def look_up(self, names: Sequence[str]) -> "KnownFiles":
-        """What is known now of these files, named by absolute path or as `entry_name` has them.
+    def look_up(self, names: Sequence[str], *, ask: bool = False) -> "KnownFiles":
+        """What is known now of these files and objects, named by absolute path or URL, or as `entry_name` has them.
 
         An archive that many names share is looked at once.
 
+        Args:
+            names: of files or objects.
+            ask: look at each remembered object, whether it has changed; otherwise what is remembered of objects is
+                believed. Files are looked at in any case: that costs a thousandth.
+
         Raises:
             StoreError: a part of the index is damaged.
+            RemoteError: a bucket cannot be reached.
         """
         hashes, sizes, times, open_to_all = _look_at(names)
         digests, known_sizes, known_times = self._recall(hashes)
@@ -84,10 +98,17 @@ class KeyIndex:
         may_read = functools.lru_cache(_STATS)(lambda path: os.access(path, os.R_OK))
         for row in np.flatnonzero(readable & ~remembered & ~open_to_all):
             readable[row] = may_read(_file_of(names[int(row)]))
+        remote = np.flatnonzero(sizes == _ELSEWHERE)
+        readable[remote] = True
+        known = remote[remembered[remote]]
+        sizes[known], times[known] = known_sizes[known], known_times[known]
+        for row, status in zip(known, remote_statuses([names[row] for row in known]) if ask else (), strict=ask):
+            sizes[row], times[row] = status or (-1, -1)
+            readable[row] = status is not None
         unchanged = remembered & readable & (known_sizes == sizes) & (known_times == times)
         return KnownFiles(digests, remembered=remembered, readable=readable, unchanged=unchanged)
 
-    def add(self, name: str, status: os.stat_result, digest: bytes) -> None:
+    def add(self, name: str, status: "Status", digest: bytes) -> None:
         """Remember a file or member that was just read; `status`, of the file or archive, was taken before reading."""
         self._fresh[name] = (status.st_size, status.st_mtime_ns, digest)
 
@@ -122,8 +143,8 @@ class KeyIndex:
                 yield from zip(batch["path"].to_pylist(), batch["sha256"].to_pylist(), strict=True)
 
     def gone(self, keep: Collection[str]) -> list[str]:
-        """Names that are remembered though their file or archive is there no more, but for those to keep."""
-        names = dict.fromkeys(name for name, _ in self.remembered() if name not in keep)
+        """Names that are remembered though their file is there no more, but for those to keep and for objects."""
+        names = dict.fromkeys(name for name, _ in self.remembered() if name not in keep and not is_url(name))
         exists = functools.lru_cache(_STATS)(os.path.lexists)
         return [name for name in names if not exists(_file_of(name))]
 
@@ -221,7 +242,10 @@ def _file_of(name: str) -> str:
 
 
 def _look_at(names: Sequence[str]) -> tuple[NameHashes, Int[np.ndarray, " n"], Int[np.ndarray, " n"], Mask]:
-    """Hash of each name; size and mtime_ns of each file, -1 for what is no regular file; whether all may read it."""
+    """Hash of each name; size and mtime_ns of each file; whether all may read it.
+
+    The size is -1 for what is no regular file, _ELSEWHERE for an object.
+    """
     look_once = functools.lru_cache(_STATS)(_facts)
     hashes = np.empty((len(names), 2), np.uint64)
     sizes, times, modes = (np.empty(len(names), np.int64) for _ in range(3))
@@ -236,7 +260,9 @@ def _look_at(names: Sequence[str]) -> tuple[NameHashes, Int[np.ndarray, " n"], I
 
 
 def _facts(path: str) -> tuple[int, int, int]:
-    """Size, mtime_ns and mode of a regular file; -1, -1 and 0 of anything else."""
+    """Size, mtime_ns and mode of a regular file; -1, -1 and 0 of anything else, _ELSEWHERE and 0 of an object."""
+    if "://" in path and is_url(path):
+        return _ELSEWHERE, _ELSEWHERE, 0
     try:
         status = os.stat(path)  # noqa: PTH116  # a Path object a file costs more than the call itself
     except (OSError, ValueError):

@@ -28,12 +28,13 @@ import pandas as pd
 import probekit
 from probekit.errors import RunError
 from probekit.fingerprint import fingerprint, plain
+from probekit.remote import without_secrets
 
 SCHEMA = 1
 
 _LIBRARIES = (
-    "faiss-cpu", "faiss-gpu", "numpy", "open_clip_torch", "openTSNE", "pacmap", "pandas", "scikit-learn", "scipy",
-    "segment-anything", "timm", "torch", "torchvision", "transformers", "umap-learn", "zarr",
+    "faiss-cpu", "faiss-gpu", "numpy", "open_clip_torch", "openTSNE", "pacmap", "pandas", "ray", "scikit-learn",
+    "scipy", "segment-anything", "timm", "torch", "torchvision", "transformers", "umap-learn", "zarr",
 )  # fmt: skip
 
 
@@ -105,7 +106,7 @@ def start(verb: str, settings: object, *, runs: Path, folder: str | None = None)
     record = {
         "schema": SCHEMA,
         "verb": verb,
-        "command": ["probekit", *sys.argv[1:]],
+        "command": ["probekit", *map(without_secrets, sys.argv[1:])],
         "started": now.isoformat(timespec="seconds"),
         "settings": plain(settings),
         "versions": versions(),
@@ -175,6 +176,11 @@ def versions() -> Mapping[str, str]:
         with contextlib.suppress(metadata.PackageNotFoundError):
             found[library] = metadata.version(library)
     return found
+
+
+def public_version(version: str) -> str:
+    """The version without its build: `2.10.0+cpu` and `2.10.0+cu130` compute alike as far as their hardware does."""
+    return version.partition("+")[0]
 
 
 def _because(record: dict[str, Any]) -> str:

@@ -17,6 +17,7 @@ from probekit.arrays import Int, Keys, Mask, Shaped
 from probekit.keys import KeyIndex, entry_name, name_hashes, sample_key
 from probekit.manifest import Manifest
 from probekit.manifest.columns import BOX, IDENTITY, are_odd, normal_paths, release_unused
+from probekit.remote import full_path
 from probekit.sources import Sample
 
 _BATCH = 32_768  # samples that are Python objects at one time
@@ -88,19 +89,24 @@ class Samples(Sequence[Sample]):
         return self._absolute(found) if column == "path" else found
 
     @cached_property
+    def remote(self) -> bool:
+        """Whether any of them is in a bucket."""
+        return bool(pd.Series(self.columns["path"]).str.contains("://", regex=False).any())
+
+    @cached_property
     def _below_root(self) -> bool:
         """Whether every path is relative and as short as can be: then it only has to be put behind the root."""
         paths = pd.Series(self.columns["path"])
         return not (paths.str.startswith("/").any() or are_odd(paths).any() or os.sep != "/")
 
     def _absolute(self, paths: list[str]) -> list[str]:
-        join, normpath, root = os.path.join, os.path.normpath, self.root
+        root = self.root
         if self._below_root:
-            start = join(root, "")
+            start = os.path.join(root, "")  # noqa: PTH118  # joined as text: a Path object a row takes seconds
             return [start + path for path in paths]
         if len(self.columns) == 1:
-            return [normpath(join(root, path)) for path in paths]
-        known = {path: normpath(join(root, path)) for path in dict.fromkeys(paths)}  # many share an archive or video
+            return [full_path(root, path) for path in paths]
+        known = {path: full_path(root, path) for path in dict.fromkeys(paths)}  # many share an archive or video
         return [known[path] for path in paths]
 
     def _samples(self, cells: Mapping[str, list[Any]]) -> list[Sample]:
@@ -188,9 +194,15 @@ class KnownKeys:
     """There is a file to read now."""
 
 
-def known_keys(samples: Samples, index: KeyIndex) -> KnownKeys:
-    """What the index knows of these samples; no file is read, each is looked at for its size and time."""
-    files = index.look_up(samples.entries)
+def known_keys(samples: Samples, index: KeyIndex, *, ask: bool = False) -> KnownKeys:
+    """What the index knows of these samples; no file is read, each is looked at for its size and time.
+
+    Args:
+        samples: which.
+        index: what is remembered.
+        ask: look at objects in buckets, too, which takes a request each; otherwise what is remembered is believed.
+    """
+    files = index.look_up(samples.entries, ask=ask)
     keys = files.digests
     if samples.columns.keys() - {"path", "member"}:
         for row, part in _parts(samples):

@@ -8,6 +8,7 @@ import pytest
 from probekit import keys
 from probekit.errors import StoreError
 from probekit.keys import MAX_PARTS, KeyIndex, entry_name, file_digest, sample_key
+from probekit.remote import ObjectStatus
 
 
 def remember(index: KeyIndex, path, data: bytes) -> bytes:
@@ -133,6 +134,31 @@ def test_parts_of_earlier_versions_hold_no_hashes_and_are_read_merged_and_outdon
         assert known.unchanged.all()
         assert known.digests[0].tobytes() == digest
         assert known.digests[3].tobytes() == file_digest(paths[3].name.encode())
+        KeyIndex.open(tmp_path).forget(["nothing"])
+    assert len(list((tmp_path / "keys").iterdir())) == 1
+
+
+@pytest.mark.parametrize("hashed", [True, False])
+def test_objects_are_remembered_by_url_size_and_number_in_every_kind_of_part(tmp_path, monkeypatch, hashed):
+    import pyarrow.parquet as pq
+
+    index = KeyIndex.open(tmp_path)
+    url, twice = "s3://bucket/a//b.png", ObjectStatus(5, 1 << 62)
+    for status, data in ((ObjectStatus(3, 7), b"older"), (twice, b"newer")):
+        index.add(url, status, file_digest(data))
+        remember(index, tmp_path / "a.png", b"a file")
+        index.flush()
+    if not hashed:
+        for part in (tmp_path / "keys").glob("*.parquet"):
+            pq.write_table(pq.read_table(part).drop_columns("name_hash"), part, write_page_checksum=True)
+    for _ in range(2):  # as they lie, and merged
+        for answer, unchanged in ((twice, True), (ObjectStatus(5, 1), False), (None, False)):
+            monkeypatch.setattr(keys, "remote_statuses", lambda urls, answer=answer: iter([answer] * len(urls)))
+            known = index.look_up([str(tmp_path / "a.png"), url, "s3://bucket/a/b.png"], ask=True)
+            assert known.unchanged.tolist() == [True, unchanged, False]
+            assert known.readable.tolist() == [True, answer is not None, True]
+        assert index.look_up([url]).unchanged.all(), "believed where nobody is asked"
+        assert known.digests[1].tobytes() == file_digest(b"newer")
         KeyIndex.open(tmp_path).forget(["nothing"])
     assert len(list((tmp_path / "keys").iterdir())) == 1
 

@@ -175,6 +175,19 @@ def test_paths_and_masks_are_absolute_where_there_is_no_common_root(faces, tmp_p
     assert joined.manifest.absolute_paths()[0] == faces.root / "real" / "0.png"
 
 
+def test_objects_keep_their_urls_and_images_of_two_manifests_are_one_row(faces, tmp_path):
+    urls = [("s3://bucket/real//0.png", "real", "train", "p0"), ("s3://bucket/lama/0.png", "lama", "train", "p0")]
+    bucket = made(Path("/"), "bucket", urls, write=False, mask=["", "s3://bucket/masks/0.png"])
+    twice = made(tmp_path / "c", "twice", [*urls[:1], (f"file://{faces.root}/real/1.png", "real", "test", "p1")], False)
+    one_domain = dict.fromkeys(("faces", "bucket", "twice"), "one")
+    joined = join([faces, bucket, twice], "all", JoinSettings(domains=one_domain, contents=False))
+    table = joined.manifest.table
+    files = [str(faces.root / path) for path in faces.table["path"]]
+    assert table["path"].tolist() == [*files, *(row[0] for row in urls)]
+    assert sorted(table["mask"].unique()) == ["", "s3://bucket/masks/0.png"]
+    assert joined.merged == 2
+
+
 def test_the_new_manifest_can_be_written_read_and_joined_again(faces, rooms, tmp_path):
     made_file = join([faces, rooms], "both").manifest.write(tmp_path / "manifests")
     back = Manifest.read(made_file.path)

@@ -11,7 +11,7 @@ import torch
 from threadpoolctl import threadpool_info
 
 from probekit import parallel
-from probekit.parallel import AT_ONCE, side_by_side
+from probekit.parallel import AT_ONCE, side_by_side, threads
 
 
 def threads_of_libraries():
@@ -90,7 +90,7 @@ def test_no_more_run_at_once_than_memory_holds(bytes_each, at_once, monkeypatch)
         with lock:
             now[0] -= 1
 
-    monkeypatch.setattr(parallel, "processors", lambda: 4)
+    monkeypatch.setattr(threads, "processors", lambda: 4)
     assert len(list(side_by_side([task] * 4, workers=parallel.workers_for(bytes_each)))) == 4
     assert most[0] == at_once
 

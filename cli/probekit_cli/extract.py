@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from probekit_cli import checkpoints, options, output, questions, tables
+from probekit_cli import checkpoints, engines, options, output, questions, tables
 
 
 def extract(
@@ -80,16 +80,11 @@ def extract(
     rehash: Annotated[
         bool, typer.Option("--rehash", help="Read every file again, whatever its size and time say.")
     ] = False,
-    shard: Annotated[
-        str | None,
-        typer.Option(
-            metavar="K/N", help="Only the K-th of N disjoint parts, from 1/N to N/N: for job arrays (docs/scale.md)."
-        ),
-    ] = None,
-    mixed_versions: Annotated[
-        bool,
-        typer.Option("--mixed-versions", help="Add to a store that other versions of torch, timm … have written."),
-    ] = False,
+    engine: engines.Engine = "local",
+    address: engines.Address = None,
+    workers_per_node: engines.WorkersPerNode = None,
+    shard: engines.ShardOfAll = None,
+    mixed_versions: engines.MixedVersions = False,
     cache: options.Cache = options.DEFAULT_CACHE,
     runs: options.Runs = options.DEFAULT_RUNS,
     as_json: options.AsJson = False,
@@ -110,6 +105,7 @@ def extract(
     from probekit.registry import one_of
     from probekit.store.settings import NUMBER_FORMATS, PRECISIONS
 
+    cluster = engines.cluster_settings(engine, address, workers_per_node)
     names = _split(model)
     chosen = Manifest.read(manifest)
     settings = ExtractSettings(
@@ -141,6 +137,7 @@ def extract(
                     rehash=rehash,
                     shard=part,
                     mixed_versions=mixed_versions,
+                    cluster=cluster,
                     on_progress=lambda progress: show(progress.done, progress.total),
                     on_remark=output.remark,
                 )

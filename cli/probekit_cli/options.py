@@ -1,5 +1,6 @@
 """Options that several commands share, each with one name, one help text and one environment variable."""
 
+import re
 from pathlib import Path
 from typing import Annotated
 
@@ -14,15 +15,36 @@ Manifest = Annotated[
         "--manifest",
         "-m",
         envvar="PROBEKIT_MANIFEST",
-        metavar="NAME|FILE",
+        metavar="NAME|FILE|URL",
         help="Manifest; the only one in manifests/.",
         rich_help_panel=FEATURES,
     ),
 ]
+
+
+def _on_a_disk(folder: Path) -> Path:
+    """The folder, which is no URL: of one, a Path object keeps a slash less."""
+    from probekit.errors import UsageError
+    from probekit.remote import without_secrets
+
+    if re.match(r"[a-z][a-z0-9+.-]+:/", str(folder)):
+        url = without_secrets(re.sub(":/+", "://", str(folder), count=1))
+        raise UsageError(
+            f"--cache {url}: stores lie on a disk, local or shared: name a folder. Images and "
+            "manifests may be in buckets."
+        )
+    return folder
+
+
 Cache = Annotated[
     Path,
     typer.Option(
-        "--cache", envvar="PROBEKIT_CACHE", metavar="DIR", help="Folder of the feature stores.", rich_help_panel=FILES
+        "--cache",
+        envvar="PROBEKIT_CACHE",
+        metavar="DIR",
+        help="Folder of the feature stores.",
+        rich_help_panel=FILES,
+        callback=_on_a_disk,
     ),
 ]
 Runs = Annotated[

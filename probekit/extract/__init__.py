@@ -10,6 +10,8 @@
     lane.py      its way from crops to committed rows: batches, forward passes, commits by a thread of their own
     work.py      the loop that feeds the lanes, and gives claims back
     devices.py   one process for each of several devices
+    cluster.py   workers on the nodes of a Ray cluster, and the process that gives them units
+    worker.py    one of those workers
     results.py   what came of it
 
 An image is decoded once however many models look at it, and what is committed is never computed again.
@@ -21,6 +23,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from probekit.errors import ManifestError, UsageError
+from probekit.extract.cluster import ClusterSettings, extract_over
 from probekit.extract.devices import extract_on
 from probekit.extract.process import Job, extract_here
 from probekit.extract.results import ExtractResult, ModelExtraction, merged
@@ -30,8 +33,10 @@ from probekit.extract.sizes import SizeEstimate, estimate_size
 from probekit.extract.work import Progress
 from probekit.manifest import Manifest
 from probekit.models import compute
+from probekit.remote import is_url
 
 __all__ = [
+    "ClusterSettings",
     "ExtractResult",
     "ExtractSettings",
     "ModelExtraction",
@@ -57,6 +62,7 @@ def extract(
     rehash: bool = False,
     shard: Shard | None = None,
     mixed_versions: bool = False,
+    cluster: ClusterSettings | None = None,
     on_progress: Callable[[Progress], None] | None = None,
     on_remark: Callable[[str], None] | None = None,
 ) -> ExtractResult:
@@ -76,7 +82,9 @@ def extract(
         retry_failed: try images again that could not be read before.
         rehash: read every file again instead of trusting its size and time; of several devices, each reads all.
         shard: this part of the manifest alone, which no other shard has a sample of.
-        mixed_versions: add to a store that was written with other versions of the libraries that compute features.
+        mixed_versions: add to a store that was written with other versions of the libraries that compute features, or
+            on a cluster whose nodes have several.
+        cluster: compute on the nodes of a Ray cluster; `device` is then `cpu` or `cuda` on every node.
         on_progress: called several times a second.
         on_remark: told before the start what taps of many tokens, which are large, will take, and how many samples the
             shard has.
@@ -90,7 +98,7 @@ def extract(
             other versions; or the cache cannot be written. Earlier work is kept.
     """
     began = time.monotonic()
-    devices = compute.devices(device)
+    devices = (device or "",) if cluster else compute.devices(device)
     if settings.decoder and "cpu" in devices:
         raise UsageError(f"--decoder {settings.decoder} needs a GPU on every --device: leave it out.")
     _require_images(manifest)
@@ -115,6 +123,8 @@ def extract(
         rehash=rehash,
         mixed_versions=mixed_versions,
     )
+    if cluster:
+        return extract_over(job, cluster, device=device, on_progress=on_progress, on_remark=on_remark)
     if len(devices) == 1:
         return replace(extract_here(job, devices[0], on_progress=on_progress), seconds=time.monotonic() - began)
     shared = extract_on(devices, job, on_progress)
@@ -123,7 +133,9 @@ def extract(
 
 def _require_images(manifest: Manifest) -> None:
     """Nothing, unless the whole folder of images is gone: then a list of a million missing files helps nobody."""
-    if not manifest.root.is_dir() and any(not Path(path).is_absolute() for path in manifest.table["path"]):
+    if not manifest.root.is_dir() and any(
+        not Path(path).is_absolute() and not is_url(path) for path in manifest.table["path"]
+    ):
         raise ManifestError(
             f"{manifest.root} is gone, where the images of {manifest.name} were: import them from their new place with "
             "--force. Features that were extracted are kept and found again by content."

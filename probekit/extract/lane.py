@@ -101,12 +101,17 @@ class Lane:
 
     def flush(self) -> None:
         """Run and commit whatever is left; all is safe when this returns."""
+        self.run_out()
+        self.settle(waiting=0)
+
+    def run_out(self) -> list[Future[None]]:
+        """Run whatever is left and hand it to the writer; all is safe when what this returns has ended."""
         while self._queue:
             self._launch()
         while self._launched:
             self._collect()
         self.commit(at_least=1)
-        self.settle(waiting=0)
+        return [future for future, _ in self._writing]
 
     def commit(self, at_least: int) -> None:
         """Hand complete images to the writer, if there are so many or if they have waited for long."""

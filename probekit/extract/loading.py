@@ -1,17 +1,19 @@
 """Loading: threads read, hash, decode and crop ahead of the models."""
 
 import itertools
-import os
 import threading
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from probekit import sources
+from probekit.arrays import Mask
 from probekit.errors import ImageError
-from probekit.extract.plan import Plan, Unit
+from probekit.extract.plan import Unit
+from probekit.extract.target import Target
+from probekit.keys import Status
 from probekit.parallel import import_now
 from probekit.views import LIBRARIES, View
 
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 AHEAD_BYTES = 512 << 20  # of crops that wait for the models, about
+REMOTE_READS = 32  # objects that are read from a bucket at one time, where an answer takes long
 CHUNK = 64  # samples handed over together: one look into the stores for all of them
 
 
@@ -28,8 +31,8 @@ class Loaded:
 
     row: int
     digest: bytes | None = None
-    stat: os.stat_result | None = None
-    """Of its file, taken before it was read."""
+    stat: Status | None = None
+    """Of its file or object, taken before it was read."""
     key: bytes | None = None
     crops: "Mapping[View, list[Tensor]]" = field(default_factory=dict)
     refused: Mapping[View, str] = field(default_factory=dict)
@@ -47,7 +50,34 @@ class Loaded:
         return sum(crop.numel() for crops in self.crops.values() for crop in crops)
 
 
-def stream(units: Iterable[Unit], plan: Plan, workers: int) -> Iterator[tuple[Unit, list[Loaded]]]:
+class Wanted(Protocol):
+    """What loading has to know of the samples that units are made of."""
+
+    @property
+    def samples(self) -> Sequence[sources.Sample]:
+        """All of them; units name them by their numbers."""
+
+    @property
+    def known(self) -> Mask:
+        """Samples whose key is known, so that it is known too which targets lack them."""
+
+    @property
+    def unit_size(self) -> int:
+        """Samples in a unit, at most."""
+
+    @property
+    def remote(self) -> bool:
+        """Whether any of them is in a bucket."""
+
+    @property
+    def device(self) -> str:
+        """Where they will be computed."""
+
+    def has(self, target: Target, key: bytes) -> bool:
+        """Whether a store is known to have an image of which only now the key is known."""
+
+
+def stream(units: Iterable[Unit], plan: Wanted, workers: int) -> Iterator[tuple[Unit, list[Loaded]]]:
     """Samples of the units in order, some of one unit at a time, while threads load what follows.
 
     How far they load ahead is bounded: by two units, so that other processes find units to claim, and by
@@ -59,13 +89,15 @@ def stream(units: Iterable[Unit], plan: Plan, workers: int) -> Iterator[tuple[Un
     samples = itertools.chain([first], each)
     waiting: deque[tuple[Unit, Future[Loaded]]] = deque()
     room, submitted = _Room(AHEAD_BYTES), 0
+    decoding = threading.BoundedSemaphore(workers)
     import_now(LIBRARIES)
-    with ThreadPoolExecutor(workers, thread_name_prefix="load") as pool:
+    readers = max(workers, REMOTE_READS) if plan.remote else workers
+    with ThreadPoolExecutor(readers, thread_name_prefix="load") as pool:
         try:
             while True:
-                while len(waiting) < max(workers + 1, 2 * plan.unit_size) and (following := next(samples, None)):
+                while len(waiting) < max(readers + 1, 2 * plan.unit_size) and (following := next(samples, None)):
                     unit, at = following
-                    waiting.append((unit, pool.submit(_load_in, room, submitted, unit, at, plan)))
+                    waiting.append((unit, pool.submit(_load_in, room, decoding, submitted, unit, at, plan)))
                     submitted += 1
                 if not waiting:
                     return
@@ -121,20 +153,24 @@ def _ready(waiting: "deque[tuple[Unit, Future[Loaded]]]") -> tuple[Unit, list[Lo
     return unit, chunk
 
 
-def _load_in(room: _Room, number: int, unit: Unit, at: int, plan: Plan) -> Loaded:
-    if not room.enter(number):
-        return Loaded(int(unit.rows[at]))
-    loaded = _load(unit, at, plan)
-    room.fill(loaded.size)
-    return loaded
-
-
-def _load(unit: Unit, at: int, plan: Plan) -> Loaded:
+def _load_in(
+    room: _Room, decoding: threading.BoundedSemaphore, number: int, unit: Unit, at: int, plan: Wanted
+) -> Loaded:
     row = int(unit.rows[at])
+    if not room.enter(number):
+        return Loaded(row)
     try:
         content = sources.read(plan.samples[row])
     except ImageError as error:
         return Loaded(row, reason=str(error))
+    with decoding:  # of many threads that wait for a bucket, as many compute as there are processors
+        loaded = _load(content, unit, at, plan)
+    room.fill(loaded.size)
+    return loaded
+
+
+def _load(content: sources.Content, unit: Unit, at: int, plan: Wanted) -> Loaded:
+    row = int(unit.rows[at])
     digest, stat, key = content.digest, content.stat, content.key
     targets = [target for target in unit.targets_of(at) if plan.known[row] or not plan.has(target, key)]
     if not targets:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from probekit.arrays import Int, Mask, UInt8
+from probekit.arrays import Int, Keys, Mask, UInt8
 from probekit.extract.target import Target
 from probekit.fingerprint import hash_bytes
 from probekit.keys import KeyIndex
@@ -65,7 +65,7 @@ class Plan:
             self._again[np.arange(len(samples)) // unit_size % shard[1] == shard[0]] = True
         self._rehash = rehash
         self._index = index
-        found = known_keys(samples, index)
+        found = known_keys(samples, index, ask=not rehash)
         self.known = np.zeros(len(samples), bool) if rehash else found.known.copy()
         """Samples whose key is known."""
         self.keys = found.keys
@@ -76,6 +76,11 @@ class Plan:
         self._status = {target: np.full(len(samples), ABSENT, np.uint8) for target in self.targets}
         for target in self.targets:
             self._look(target, np.arange(len(samples)))
+
+    @property
+    def remote(self) -> bool:
+        """Whether any sample is in a bucket."""
+        return self.samples.remote
 
     def learn(self, row: int, key: bytes) -> None:
         """Take in the key of a sample that was just read."""
@@ -188,9 +193,14 @@ class Plan:
         rows = rows[self.known[rows]]
         if not len(rows):
             return
-        found = target.store.look_up(self.keys[rows], np.zeros(len(rows), np.int16), target.taps)
-        status = np.where((found == ABSENT).any(axis=1), ABSENT, FAILED)
-        self._status[target][rows] = np.where((found == DONE).all(axis=1), DONE, status)
+        self._status[target][rows] = status_in(target, self.keys[rows])
 
     def _name(self, rows: Int[np.ndarray, " n"]) -> str:
         return "unit-" + hash_bytes("\n".join(self.samples.name(int(row)) for row in rows).encode())[:32]
+
+
+def status_in(target: Target, keys: Keys) -> UInt8[np.ndarray, " n"]:
+    """DONE, FAILED or ABSENT for each image: DONE when all taps of the target are."""
+    found = target.store.look_up(keys, np.zeros(len(keys), np.int16), target.taps)
+    status = np.where((found == ABSENT).any(axis=1), ABSENT, FAILED)
+    return np.where((found == DONE).all(axis=1), DONE, status).astype(np.uint8)

@@ -3,7 +3,7 @@
 import contextlib
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -55,7 +55,7 @@ def extract_here(
     """
     began = time.monotonic()
     samples = Samples.distinct(job.manifest)
-    targets = _open_targets(job, device)
+    targets = open_targets(job, device)
     sizes = {target: target.batch_size for target in targets}
     index = KeyIndex.open(job.cache)
     plan = Plan(
@@ -67,29 +67,21 @@ def extract_here(
         rehash=job.rehash,
         shard=shard,
     )
-    mixed = _check_versions(plan, mixed=job.mixed_versions)
+    mixed = check_versions(plan, mixed=job.mixed_versions)
     with contextlib.closing(Work(plan, index, job.workers or os.cpu_count() or 1, on_progress)) as work:
         work.until_complete()
     for target in targets:
         target.store.fold()
     return ExtractResult(
-        models=tuple(_summary(target, plan) for target in targets),
-        failed=_failures(plan),
+        models=tuple(summarise(target, plan) for target in targets),
+        failed=list_failures(plan),
         seconds=time.monotonic() - began,
         images=work.images,
-        notes=(
-            *mixed,
-            *(
-                f"{target.model.card.name}: no memory for batches of {size} on {target.device}, so they were halved to "
-                f"{target.batch_size}; features agree with those of other sizes within rounding."
-                for target, size in sizes.items()
-                if target.batch_size < size
-            ),
-        ),
+        notes=(*mixed, *note_halved(sizes)),
     )
 
 
-def _open_targets(job: Job, device: str) -> list[Target]:
+def open_targets(job: Job, device: str) -> list[Target]:
     """Every model under every perturbation; those of one model share its weights."""
     settings = job.settings
     targets: list[Target] = []
@@ -116,7 +108,7 @@ def _open_targets(job: Job, device: str) -> list[Target]:
     return targets
 
 
-def _check_versions(plan: Plan, *, mixed: bool) -> list[str]:
+def check_versions(plan: Plan, *, mixed: bool) -> list[str]:
     """A line for each target into whose store other versions have written than are at work here.
 
     Where nothing is lacking nothing is written, so that nobody needs to reinstall anything to look at a finished store.
@@ -134,7 +126,18 @@ def _check_versions(plan: Plan, *, mixed: bool) -> list[str]:
     return notes
 
 
-def _summary(target: Target, plan: Plan) -> ModelExtraction:
+def note_halved(sizes: Mapping[Target, int]) -> Iterator[str]:
+    """A line for each target whose batches are smaller now than they were at first."""
+    for target, size in sizes.items():
+        if target.batch_size < size:
+            yield (
+                f"{target.model.card.name}: no memory for batches of {size} on {target.device}, so they were halved to "
+                f"{target.batch_size}; features agree with those of other sizes within rounding."
+            )
+
+
+def summarise(target: Target, plan: Plan) -> ModelExtraction:
+    """What an extraction did for one target."""
     status = plan.status(target)
     return ModelExtraction(
         model=target.model.card.name,
@@ -155,7 +158,8 @@ def _summary(target: Target, plan: Plan) -> ModelExtraction:
     )
 
 
-def _failures(plan: Plan) -> pd.DataFrame:
+def list_failures(plan: Plan) -> pd.DataFrame:
+    """path, model, view and reason of every sample without features."""
     failures = []
     for target in plan.targets:
         reasons = target.store.reasons()

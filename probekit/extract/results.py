@@ -1,6 +1,6 @@
 """What an extraction did, of one process or of several together."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -37,6 +37,23 @@ class ModelExtraction:
 
 
 @dataclass(frozen=True)
+class WorkerRecord:
+    """What one worker of a cluster was and did."""
+
+    name: str
+    """HOST:PROCESS."""
+    device: str
+    hardware: str
+    threads: int
+    precision: Mapping[str, str]
+    """Model → the number format that it computed in."""
+    versions: Mapping[str, str]
+    units: int
+    images: int
+    """Samples that it brought through models."""
+
+
+@dataclass(frozen=True)
 class ExtractResult:
     """What an extraction did."""
 
@@ -48,6 +65,9 @@ class ExtractResult:
     """Samples that went through models in this run."""
     notes: tuple[str, ...] = ()
     """What a user should know beside it."""
+
+    workers: tuple[WorkerRecord, ...] = ()
+    """Of a cluster; those that died, too."""
 
     @property
     def images_per_second(self) -> float | None:
@@ -62,7 +82,7 @@ class ExtractResult:
             "seconds": round(self.seconds, 3),
             "images_per_second": self.images_per_second and round(self.images_per_second, 2),
             "notes": list(self.notes),
-        }
+        } | ({"workers": [plain(worker) for worker in self.workers]} if self.workers else {})
 
 
 def merged(results: Sequence[ExtractResult], notes: Sequence[str], seconds: float) -> ExtractResult:

@@ -64,6 +64,12 @@ class Target:
         """Forward passes to start before the first of them is waited for."""
         return 0 if self.device == "cpu" else 1
 
+    @property
+    def libraries(self) -> tuple[str, ...]:
+        """Those whose versions can change a feature of the target."""
+        own = self.model.card.library
+        return (*COMPUTING, own) if own else COMPUTING
+
     def require_same_versions(self, *, mixed: bool) -> str:
         """Nothing, if this process computes with what the store was written with; else what is different.
 
@@ -73,8 +79,7 @@ class Target:
         Raises:
             StoreError: something is different and not accepted.
         """
-        library = self.model.card.library
-        return self.store.admit([*COMPUTING, *([library] if library else [])], mixed=mixed)
+        return self.store.admit(self.libraries, mixed=mixed)
 
     def launch(self, crops: "Sequence[Tensor]") -> compute.Launched:
         """The forward pass of at most `batch_size` crops, under way.

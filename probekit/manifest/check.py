@@ -11,7 +11,7 @@ from probekit import images, sources
 from probekit.errors import ImageError
 from probekit.manifest.columns import BOX, SPLITS
 from probekit.manifest.files import Manifest
-from probekit.manifest.masks import read_mask
+from probekit.manifest.masks import mask_source, read_mask
 from probekit.manifest.splits import FEWEST_GROUPS
 from probekit.sources import Sample
 
@@ -182,7 +182,7 @@ def _masks(manifest: Manifest, names: Sequence[str], rows: Sequence[_File], pixe
         if not mask:
             continue
         try:
-            header = images.inspect(manifest.root / mask)
+            header = images.inspect(mask_source(manifest, mask))
             marked = read_mask(manifest, row) if pixels and manifest.table["label"].iloc[row] else None
         except ImageError as error:
             yield path, "no mask", str(error)

@@ -7,6 +7,7 @@ import pandas as pd
 
 from probekit.arrays import Mask
 from probekit.errors import ManifestError
+from probekit.remote import is_url, refusal
 
 REQUIRED = ("path", "label", "generator")
 FILLED_IN = ("domain", "split", "group")
@@ -43,6 +44,7 @@ def validate(table: pd.DataFrame, source: Path | str) -> pd.DataFrame:
         if column in table:
             table[column] = _texts(table[column])
     _check_names(table, source)
+    _check_urls(table, source)
     _check_labels(table, source)
     _check_frames(table, source)
     _check_boxes(table, source)
@@ -67,6 +69,15 @@ def _check_names(table: pd.DataFrame, source: Path | str) -> None:
                 raise ManifestError(
                     f"{source} row {row}: {column} is {found!r}, expected one of {expected}. Correct it."
                 )
+
+
+def _check_urls(table: pd.DataFrame, source: Path | str) -> None:
+    """Nothing, if all URLs are read; a refused one is not quoted, because it may hold a secret."""
+    for column in ("path", "mask"):
+        if column in table:
+            for row, url in table.loc[table[column].str.contains("://", regex=False), column].items():
+                if is_url(url) and (reason := refusal(url)):
+                    raise ManifestError(f"{source} row {row}: {column} is a URL that is not read: {reason}")
 
 
 def _check_labels(table: pd.DataFrame, source: Path | str) -> None:
@@ -155,14 +166,14 @@ def release_unused() -> None:
 
 
 def normal_paths(paths: pd.Series) -> pd.Series:
-    """The paths without `//`, `/./` and `/../`, so that equal files have equal paths.
+    """The paths without `//`, `/./` and `/../`, so that equal files have equal paths; URLs as they are.
 
     Only those that need it are looked at one by one: of a million it is seldom one.
     """
     odd = are_odd(paths)
     if odd.any():
         paths = paths.copy()
-        paths[odd] = [os.path.normpath(path) for path in paths[odd]]
+        paths[odd] = [path if is_url(path) else os.path.normpath(path) for path in paths[odd]]
     return paths
 
 

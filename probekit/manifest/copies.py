@@ -27,7 +27,8 @@ def content_codes(
     """A number for every row, equal where bytes, frame and box are; and how many files could not be compared.
 
     Only files that may have a copy in another manifest are read: those that are as large as another one there. How
-    large a member of an archive is, is not known before it is read: where there are any, all files are.
+    large a member of an archive is, is not known before it is read: where there are any, all files are. Objects in
+    buckets are read, too.
 
     Args:
         samples: of the rows, paths absolute.

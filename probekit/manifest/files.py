@@ -16,6 +16,8 @@ import pandas as pd
 from probekit.errors import ManifestError
 from probekit.manifest.columns import validate
 from probekit.manifest.splits import assign_splits, default_folds, split_report
+from probekit.manifest.urls import below, fetched, joined
+from probekit.remote import is_url, local_path
 
 FOLDER = Path("manifests")
 SUFFIXES = (".csv", ".parquet")
@@ -44,13 +46,38 @@ class Manifest:
     def read(cls, choice: str | Path | None = None, folder: Path = FOLDER) -> "Manifest":
         """The manifest that `find` finds, its images relative to the recorded root or else to its own folder.
 
+        A manifest may lie in a bucket, and so may the root: then paths become URLs.
+
         Raises:
             ManifestError: there is none, or it breaks the contract: file, row, column and remedy.
+            RemoteError: a bucket cannot be reached.
         """
-        path = find(choice, folder)
-        table = validate(read_table(path), path)
+        choice = local_path(str(choice or os.environ.get("PROBEKIT_MANIFEST", "")))
+        if not is_url(choice):
+            path = find(choice, folder)
+            return cls._read(path, str(path), str(path.parent))
+        with fetched(choice) as path:
+            return replace(cls._read(path, choice, choice.rpartition("/")[0]), path=None)
+
+    @classmethod
+    def _read(cls, path: Path, called: str, home: str) -> "Manifest":
+        """The manifest in a file.
+
+        Args:
+            path: the file.
+            called: what messages call it.
+            home: the folder or URL where its root starts.
+        """
+        try:
+            table = read_table(path)
+        except ManifestError as error:
+            raise ManifestError(str(error).replace(str(path), called)) from error
+        table = validate(table, called)
         facts = _read_facts(path.with_suffix(".json"))
-        root = Path(os.path.normpath(path.parent / facts.pop("root", ".")))
+        place = joined(home, facts.pop("root", "."))
+        if is_url(place):
+            table, place = below(table, place), os.sep
+        root = Path(os.path.normpath(place))
         folds = facts.pop("folds", 0)
         if "split" not in table:
             table.insert(table.columns.get_loc("group"), "split", assign_splits(table))  # type: ignore[arg-type]  # one column `group`

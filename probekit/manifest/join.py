@@ -19,6 +19,7 @@ from probekit.manifest.groups import linked_groups
 from probekit.manifest.shared_names import Alike, alike_names, shared_generators
 from probekit.manifest.splits import assign_splits, default_folds, split_report
 from probekit.registry import unknown_name
+from probekit.remote import full_path
 
 Owners = Int[np.ndarray, " n"]
 """The number of the manifest of each row."""
@@ -162,10 +163,9 @@ def _rows(manifests: Sequence[Manifest], settings: JoinSettings, on_file: Progre
 def _absolute(manifest: Manifest, domain: str | None) -> pd.DataFrame:
     """The rows of one manifest as they can stand beside those of others."""
     table, root = manifest.table.copy(), str(manifest.root.absolute())
-    join_paths, normpath = os.path.join, os.path.normpath  # of text: a Path object a row takes seconds
     for column in PLACES:
         if column in table:
-            table[column] = [normpath(join_paths(root, path)) if path else "" for path in table[column]]
+            table[column] = [full_path(root, path) if path else "" for path in table[column]]
     table["domain"] = table["domain"].replace("", manifest.name) if domain is None else domain
     return table
 

@@ -1,6 +1,7 @@
 """Running a frozen model: where, in which precision, a batch at a time. The part of extraction that is PyTorch's."""
 
 import contextlib
+import platform
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -46,6 +47,15 @@ def default_precision(device: str) -> str:
         return "bfloat16"
     fast = torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported()
     return "bfloat16" if fast else "float32"
+
+
+def hardware(device: str) -> str:
+    """What the device is: the name of a GPU, or the architecture of the processor."""
+    if not device.startswith("cuda"):
+        return platform.machine()
+    import torch
+
+    return torch.cuda.get_device_name(device)
 
 
 def limit_threads(n: int) -> None:

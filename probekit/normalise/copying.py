@@ -19,7 +19,7 @@ from pathlib import Path
 import pandas as pd
 
 from probekit import sources
-from probekit.errors import ImageError, UsageError
+from probekit.errors import ImageError, ManifestError, UsageError
 from probekit.files import whole
 from probekit.fingerprint import JSONValue
 from probekit.manifest import Manifest
@@ -29,6 +29,7 @@ from probekit.normalise.names import mask_names, names_of
 from probekit.normalise.pictures import Box, Window, copy_of, mask_of
 from probekit.normalise.settings import NormaliseSettings
 from probekit.parallel import processors
+from probekit.remote import is_url
 from probekit.samples import Samples, full_names
 from probekit.sources import Sample
 
@@ -126,7 +127,12 @@ def normalise(
 
 
 def _tasks(manifest: Manifest, settings: NormaliseSettings) -> list[_Task]:
-    samples = list(Samples.of_rows(manifest))
+    every = Samples.of_rows(manifest)
+    if every.remote or any(map(is_url, manifest.table.get("mask", ()))):
+        raise ManifestError(
+            f"{manifest.name} has images or masks in buckets: copy them to a disk, then normalise them."
+        )
+    samples = list(every)
     wholes = [sample._replace(box=None) for sample in samples] if settings.boxes == "keep" else samples
     names = names_of(wholes, manifest.root.absolute(), settings.suffix)
     root = manifest.root.absolute()
@@ -185,6 +191,7 @@ def _copy(task: _Task, to: Path, drafts: Path, ledger: Ledger, settings: Normali
         if task.box is None and finished:
             return _Done()
         content = sources.read(task.sample)
+        assert isinstance(content.stat, os.stat_result)  # of a file: `_tasks` refuses objects
         pixels = content.decode().permute(1, 2, 0).numpy()
         height, width = pixels.shape[:2]
         window = Window.of(width, height, settings)
@@ -208,6 +215,7 @@ def _mask(task: _Task, size: tuple[int, int], window: Window) -> tuple[bytes, os
     assert task.mask is not None
     try:
         content = sources.read(Sample(str(task.mask)))
+        assert isinstance(content.stat, os.stat_result)  # as above
         mask = content.decode()[0].numpy()
     except ImageError as error:
         raise ImageError(f"{task.mask}: {error}") from error

@@ -20,9 +20,10 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, NamedTuple
 
-from probekit import images
+from probekit import images, remote
 from probekit.errors import ImageError
-from probekit.keys import entry_name, file_digest, sample_key
+from probekit.keys import Status, entry_name, file_digest, sample_key
+from probekit.remote import is_url
 from probekit.sources import archives, videos
 
 if TYPE_CHECKING:
@@ -73,8 +74,8 @@ class Content:
     sample: Sample
     digest: bytes
     """SHA-256 of the file's bytes, or of the member's."""
-    stat: os.stat_result
-    """Of the file or archive, taken before it was read."""
+    stat: Status
+    """Of the file, archive or object, taken before it was read."""
     data: bytes | None
     """The bytes of the image; None for a frame of a video."""
     damage: str = ""
@@ -96,6 +97,7 @@ class Content:
         if self.data is not None:
             return images.decode(self.data, gpu=gpu)
         assert self.sample.frame is not None  # else there are bytes
+        assert isinstance(self.stat, os.stat_result)  # objects are no videos
         frame = _video(self.sample, self.stat).frame(self.sample.frame)
         return frame.to(gpu) if gpu else frame
 
@@ -120,8 +122,11 @@ def read(sample: Sample) -> Content:
 
     Raises:
         ImageError: there is nothing to read, or not an image's place; the message reads well after a path.
-        UsageError: a frame is meant, and PyAV is not installed.
+        RemoteError: a bucket cannot be reached.
+        UsageError: a frame is meant, and PyAV is not installed; or an object, and obstore is not.
     """
+    if is_url(sample.path):
+        return _read_object(sample)
     if sample.frame is not None:
         status = _archive_or_file(sample)
         return Content(sample, _digests.of(sample, status), status, None)
@@ -135,16 +140,26 @@ def read(sample: Sample) -> Content:
     return Content(sample, file_digest(data), status, data)
 
 
+def _read_object(sample: Sample) -> Content:
+    if sample.member or sample.frame is not None:
+        raise ImageError("archives and videos are read from disks alone: copy it to one.")
+    _require_no_part(sample)
+    data, status = remote.read(sample.path)
+    return Content(sample, file_digest(data), status, data)
+
+
 def why_never_readable(sample: Sample) -> str:
     """Why the sample has no key, as far as names and lists of members tell; empty if they do not. No image is read.
 
     Its file exists, so that only the manifest, or the archive, can be wrong.
     """
     try:
-        if sample.member:
+        if sample.member and not is_url(sample.path):
             archives.open_archive(sample.path).find(sample.member)
         elif sample.frame is None:
             _require_no_part(sample)
+        elif is_url(sample.path):
+            return "videos are read from disks alone: copy it to one."
     except ImageError as error:
         return str(error)
     return ""

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from probekit.errors import StoreCorruptError, StoreError
 from probekit.fingerprint import canonical_json, hash_bytes
-from probekit.records import versions
+from probekit.records import public_version, versions
 from probekit.store.files import write_whole
 
 FILES = "journal/writer-*.json"
@@ -75,11 +75,7 @@ def differences(writers: Iterable[Mapping[str, str]], ours: Mapping[str, str], l
     """
     found = []
     for library in libraries:
-        theirs = [_public(writer[library]) for writer in writers if library in writer]
-        if theirs and library in ours and _public(ours[library]) not in theirs:
-            found.append(f"{library} {', '.join(dict.fromkeys(theirs))} there, {_public(ours[library])} here")
+        theirs = [public_version(writer[library]) for writer in writers if library in writer]
+        if theirs and library in ours and public_version(ours[library]) not in theirs:
+            found.append(f"{library} {', '.join(dict.fromkeys(theirs))} there, {public_version(ours[library])} here")
     return found
-
-
-def _public(version: str) -> str:
-    return version.partition("+")[0]

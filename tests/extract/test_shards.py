@@ -18,7 +18,7 @@ from probekit.extract import ExtractSettings, Shard, extract
 from probekit.features import load_features
 from probekit.fingerprint import hash_bytes
 from probekit.manifest import Manifest, validate
-from probekit.samples import full_names
+from probekit.samples import full_names, place_hashes
 from probekit.store import list_stores, writers
 from tests.extract.conftest import manifest_of, write_image
 
@@ -56,6 +56,13 @@ def test_two_spellings_of_one_path_are_in_one_shard():
     untidy_rows = [set(shard) for shard in names_in(untidy, 4)]
     for rows, shard in zip(untidy_rows, names_in(tidy, 4), strict=True):
         assert {os.path.normpath(name) for name in rows} == set(shard)
+
+
+def test_keys_of_a_bucket_are_taken_as_they_stand():
+    urls = [f"s3://bucket/a{slash}{row}.png" for row in range(50) for slash in ("/", "//", "/./")]
+    manifest = manifest_of(Path("/"), urls)
+    assert sorted(name for shard in names_in(manifest, 4) for name in shard) == sorted(urls)
+    assert len(np.unique(place_hashes(manifest))) == len(urls)
 
 
 def test_members_frames_and_boxes_of_one_file_are_divided_too():

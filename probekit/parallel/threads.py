@@ -1,4 +1,4 @@
-"""Independent computations side by side: each on one core, which small matrices use better than many cores do."""
+"""Small computations side by side: each on one core, which small matrices use better than many cores do."""
 
 import importlib
 import os
