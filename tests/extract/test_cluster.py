@@ -32,6 +32,7 @@ pytestmark = [
 ROOT = Path(__file__).parents[2]
 IMAGES = 160
 SRM = ExtractSettings(("srm",))
+OURS = b"PROBEKIT_TEST_CLUSTER=two nodes"
 NODE = {"num_cpus": 1, "object_store_memory": 80 << 20}
 
 
@@ -42,6 +43,7 @@ def cluster():
         patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
         patch.setenv("PYTHONPATH", str(ROOT))
         patch.setenv("OMP_NUM_THREADS", "1")
+        patch.setenv(*OURS.decode().split("="))  # nodes inherit it, and their workers from them
         from ray.cluster_utils import Cluster
 
         nodes = Cluster(initialize_head=True, head_node_args={**NODE, "include_dashboard": False})
@@ -79,14 +81,14 @@ def run(manifest, cluster, cache, **options):
 
 
 def workers():
-    """Process numbers of the workers on all nodes."""
+    """Process numbers of the workers on all nodes of our cluster; others may be on this machine."""
     found = []
     for process in Path("/proc").glob("[0-9]*"):
         try:
-            name = (process / "cmdline").read_bytes()
-        except OSError:  # ended a moment ago
+            name, environment = (process / "cmdline").read_bytes(), (process / "environ").read_bytes()
+        except OSError:  # ended a moment ago, or nobody's of ours
             continue
-        if name.startswith(b"ray::_Seat"):
+        if name.startswith(b"ray::_Seat") and OURS in environment.split(b"\0"):
             found.append(int(process.name))
     return found
 
