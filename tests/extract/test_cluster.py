@@ -1,11 +1,13 @@
 """Extraction on a Ray cluster of two nodes: the features of a local run, whatever becomes of workers and nodes."""
 
+import itertools
 import os
 import signal
 import subprocess
 import sys
 import threading
 import time
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
@@ -30,6 +32,7 @@ pytestmark = [
 ROOT = Path(__file__).parents[2]
 IMAGES = 160
 SRM = ExtractSettings(("srm",))
+OURS = b"PROBEKIT_TEST_CLUSTER=two nodes"
 NODE = {"num_cpus": 1, "object_store_memory": 80 << 20}
 
 
@@ -40,6 +43,7 @@ def cluster():
         patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
         patch.setenv("PYTHONPATH", str(ROOT))
         patch.setenv("OMP_NUM_THREADS", "1")
+        patch.setenv(*OURS.decode().split("="))  # nodes inherit it, and their workers from them
         from ray.cluster_utils import Cluster
 
         nodes = Cluster(initialize_head=True, head_node_args={**NODE, "include_dashboard": False})
@@ -77,14 +81,14 @@ def run(manifest, cluster, cache, **options):
 
 
 def workers():
-    """Process numbers of the workers on all nodes."""
+    """Process numbers of the workers on all nodes of our cluster; others may be on this machine."""
     found = []
     for process in Path("/proc").glob("[0-9]*"):
         try:
-            name = (process / "cmdline").read_bytes()
-        except OSError:  # ended a moment ago
+            name, environment = (process / "cmdline").read_bytes(), (process / "environ").read_bytes()
+        except OSError:  # ended a moment ago, or nobody's of ours
             continue
-        if name.startswith(b"ray::_Seat"):
+        if name.startswith(b"ray::_Seat") and OURS in environment.split(b"\0"):
             found.append(int(process.name))
     return found
 
@@ -225,13 +229,6 @@ def test_a_node_that_sees_another_cache_is_refused(manifest, cluster, tmp_path, 
         run(manifest, cluster, tmp_path)
 
 
-def test_workers_of_one_node_share_its_processors(manifest, cluster, local, tmp_path):
-    result = run(manifest, cluster, tmp_path, unit_size=8, on={"workers_per_node": 2})
-    assert_whole(manifest, tmp_path, local, result)
-    assert 1 <= len(result.workers) <= 4
-    assert {worker.threads for worker in result.workers} == {1}
-
-
 def test_gpus_that_are_not_there_are_one_line(manifest, cluster, tmp_path):
     with pytest.raises(ModelError, match="the Ray cluster has no GPUs to compute on: use --device cpu, or add nodes"):
         run(manifest, cluster, tmp_path, device="cuda")
@@ -275,6 +272,20 @@ def test_every_unit_is_computed_once_and_no_place_has_two_workers(cluster):
     assert found == {unit: 2 * unit for unit in range(100)}
     assert 1 <= len({place.node for place in hired}) == len(hired) <= 2  # the second may come when all is done
     assert notes == []
+
+
+def test_workers_of_one_node_share_its_processors(cluster):
+    hired, until = [], time.monotonic() + 60
+    with (
+        connected(cluster.address) as there,
+        there.workers(
+            echoes, on_worker=lambda place, pid: hired.append(place), gpus=False, workers_per_node=2
+        ) as workers,
+    ):
+        units = itertools.takewhile(lambda _: len(hired) < 4 and time.monotonic() < until, itertools.count())
+        workers.map_units(units, lambda unit, result: None)
+    assert sorted(Counter(place.node for place in hired).values()) == [2, 2]
+    assert {(place.cpus, place.threads) for place in hired} == {(0.5, 1)}
 
 
 def test_without_units_nobody_is_hired(cluster):
