@@ -18,7 +18,7 @@ printed beside it.
 """
 
 from probekit.studies.estimates import Estimate, estimate
-from probekit.studies.library import find, known
+from probekit.studies.library import find, known, sound
 from probekit.studies.plan import Place, Plan, PlannedStep, plan
 from probekit.studies.protocol import Protocol, Published, read
 from probekit.studies.published import Checked, check, sentence
@@ -46,4 +46,5 @@ __all__ = [
     "read",
     "run_steps",
     "sentence",
+    "sound",
 ]

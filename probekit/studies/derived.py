@@ -2,6 +2,7 @@
 
     <generators>                  all that have fakes
     <generators of DOMAIN>        those with fakes in a domain
+    <generators of A and B>       those with fakes in both domains; <generators joined of A and B> with + between
     <generators not of DOMAIN>    all the others
     <shared generators>           those with fakes in two domains or more
     <shared generators joined>    the same with + between: one training set
@@ -62,6 +63,10 @@ def _part(table: pd.DataFrame, number: int, count: int) -> list[str]:
 
 RULES: dict[str, Rule] = {
     "<generators>": lambda table, _: generators(table),
+    "<generators of (.+) and (.+)>": lambda table, found: sorted({*_of(table, found[1])} & {*_of(table, found[2])}),
+    "<generators joined of (.+) and (.+)>": lambda table, found: [
+        "+".join(sorted({*_of(table, found[1])} & {*_of(table, found[2])}))
+    ],
     "<generators of (.+)>": lambda table, found: _of(table, found[1]),
     "<generators not of (.+)>": lambda table, found: sorted(set(generators(table)) - set(_of(table, found[1]))),
     "<shared generators>": lambda table, _: _shared(table),

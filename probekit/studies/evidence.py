@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from probekit.arrays import Float, Int, Labels
-from probekit.errors import RunError
+from probekit.errors import RunError, UnknownNameError
 from probekit.protocols import members, parse_pools
 from probekit.protocols.pools import AT, fakes
 from probekit.studies.protocol import Statistic, names_in
@@ -47,6 +47,8 @@ def cells_of(run: Path, statistic: Statistic, where: Mapping[str, str]) -> list[
         RunError: the run has no such table, or no such rows.
     """
     if statistic.metric in SOURCES:
+        if statistic.cells != "all":
+            raise RunError(f"queries are of no kind {statistic.cells!r}: leave `cells` out.")
         return _queries(run, statistic, where)
     tables = run / "tables"
     if (tables / "predictions.parquet").exists() and statistic.metric in ("acc", "balanced_acc"):
@@ -58,34 +60,41 @@ def _scores(run: Path, statistic: Statistic, where: Mapping[str, str]) -> list[C
     """A cell for each pair (train, test) that is asked for."""
     pairs, scores = _rows(run, "pairs", where), _table(run, "scores")
     context = [name for name in CONTEXT if name in pairs and name in scores]
+    several = scores["seed"].unique() if "seed" in scores and "seed" not in pairs else [None]
     found = []
     for row in ({str(name): value for name, value in row.items()} for row in pairs.to_dict("records")):
         if not _wanted(row, statistic.cells, pairs, scores):
             continue
-        own = scores[np.logical_and.reduce([scores[name] == row[name] for name in [*context, "train"]])]
-        own = own.reset_index(drop=True)
-        rows = own[members(own, parse_pools(str(row["test"]), own)[0], np.ones(len(own), dtype=bool))]
-        if rows.empty:
-            continue
-        threshold = rows["threshold"].to_numpy() if "threshold" in rows else 0.0
-        found.append(
-            Cell(
-                f"{row['train']} → {row['test']}",
-                rows["group"].astype(str).tolist(),
-                rows["part"].to_numpy(dtype=np.int64) if "part" in rows else np.zeros(len(rows), dtype=np.int64),
-                rows["label"].to_numpy(dtype=np.int64),
-                rows["score"].to_numpy(dtype=np.float64) - threshold,
-                scored=True,
-            )
-        )
+        asked = scores[np.logical_and.reduce([scores[name] == row[name] for name in [*context, "train"]])]
+        for seed in several:
+            own = (asked if seed is None else asked[asked["seed"] == seed]).reset_index(drop=True)
+            rows = own[members(own, parse_pools(str(row["test"]), own)[0], np.ones(len(own), dtype=bool))]
+            if not rows.empty:
+                found.append(_scored(f"{row['train']} → {row['test']}", rows))
     if not found:
         raise RunError(f"{run}: there is no pair of the kind {statistic.cells!r} to compare.")
     return found
 
 
+def _scored(name: str, rows: pd.DataFrame) -> Cell:
+    threshold = rows["threshold"].to_numpy() if "threshold" in rows else 0.0
+    return Cell(
+        name,
+        rows["group"].astype(str).tolist(),
+        rows["part"].to_numpy(dtype=np.int64) if "part" in rows else np.zeros(len(rows), dtype=np.int64),
+        rows["label"].to_numpy(dtype=np.int64),
+        rows["score"].to_numpy(dtype=np.float64) - threshold,
+        scored=True,
+    )
+
+
 def _predictions(run: Path, cells: str, where: Mapping[str, str]) -> list[Cell]:
     """One cell for each answer: which of the samples were called by their own class."""
     table = _rows(run, "predictions", where)
+    if cells in ("seen", "unseen"):
+        raise RunError(
+            f"attribution is of generators that were learned from, and has no answers of the kind {cells!r}."
+        )
     if cells in ("same-domain", "other-domain"):
         if "train_domain" not in table:
             raise RunError(f"{run} did not ask across domains.")
@@ -111,6 +120,9 @@ def _queries(run: Path, statistic: Statistic, where: Mapping[str, str]) -> list[
     table = _rows(run, SOURCES[statistic.metric], where)
     if lacking := [name for name in (statistic.metric, "generator", "group") if name not in table]:
         raise RunError(f"table {SOURCES[statistic.metric]} of {run} has no column {lacking[0]}.")
+    features = [name for name in ("model", "tap", "view", "precision") if name in table]
+    if len(table[features].drop_duplicates()) > 1:
+        raise RunError(f"{run} has the queries of several features: name one with `where`.")
     rows = table[table[statistic.metric].notna()]
     if rows.empty:
         raise RunError(f"{run}: no query has an image of its own generator in the gallery.")
@@ -153,6 +165,10 @@ def _wanted(row: Mapping[str, object], cells: str, pairs: pd.DataFrame, scores: 
         return False
     if cells in ("seen", "unseen"):
         return bool(row["seen"]) == (cells == "seen")
+    if cells in ("seen", "unseen"):
+        raise RunError(
+            f"attribution is of generators that were learned from, and has no answers of the kind {cells!r}."
+        )
     if cells in ("same-domain", "other-domain"):
         train, test = _domains(row, "train", pairs, scores), _domains(row, "test", pairs, scores)
         return train == test if cells == "same-domain" else train.isdisjoint(test)
@@ -163,7 +179,10 @@ def _domains(row: Mapping[str, object], side: str, pairs: pd.DataFrame, scores: 
     """The domains of a side's fakes: as the tables say, as `lama@celeba` says, else where its generators occur."""
     if f"{side}_domain" in pairs:
         return frozenset([str(row[f"{side}_domain"])])
-    (pool,) = parse_pools(str(row[side]), scores)
+    try:
+        (pool,) = parse_pools(str(row[side]), scores)
+    except UnknownNameError:
+        raise RunError(f"which domains {row[side]} was learned from does not show in the table of scores.") from None
     named = [maker.rpartition(AT)[2] for maker in pool.makers if AT in maker]
     if len(named) == len(pool.makers):
         return frozenset(named)

@@ -26,6 +26,17 @@ def known() -> dict[str, Path]:
     return dict(sorted(found.items()))
 
 
+def sound() -> tuple[list[Protocol], list[str]]:
+    """Every protocol, sorted by name, and one line for each file that is none."""
+    found, problems = [], []
+    for path in known().values():
+        try:
+            found.append(read(path))
+        except UsageError as error:
+            problems.append(str(error))
+    return found, problems
+
+
 def find(name: str) -> Protocol:
     """The protocol of that name, or in that file.
 

@@ -9,7 +9,7 @@ import pandas as pd
 
 from probekit import models
 from probekit.errors import ProbekitError
-from probekit.registry import nearest
+from probekit.registry import nearest, unknown_name
 from probekit.store import find_stores
 from probekit.studies.protocol import Needs, filled, names_in
 
@@ -40,7 +40,7 @@ def lacking_data(table: pd.DataFrame, manifest: str, needs: Needs) -> list[str]:
     fakes = table[table["label"] == 1]
     generators, domains = sorted(fakes["generator"].unique()), sorted(fakes["domain"].unique())
     return [
-        *_absent("generator", needs.generators, generators, manifest),
+        *_absent("generator", needs.generators.replace("+", ","), generators, manifest),
         *_absent("domain", needs.domains, sorted(table["domain"].unique()), manifest),
         *_absent("split", needs.splits, sorted(table["split"].unique()), manifest),
         *(
@@ -56,7 +56,11 @@ def lacking_data(table: pd.DataFrame, manifest: str, needs: Needs) -> list[str]:
 
 def lacking_parts(needs: Needs) -> list[str]:
     """Optional parts of probekit that are needed and not installed."""
-    if not needs.extra or importlib.util.find_spec(EXTRAS.get(needs.extra, needs.extra)):
+    if not needs.extra:
+        return []
+    if needs.extra not in EXTRAS:
+        raise unknown_name("extra", needs.extra, EXTRAS)
+    if importlib.util.find_spec(EXTRAS[needs.extra]):
         return []
     return [f"the extra {needs.extra} is not installed: pip install 'probekit[{needs.extra}]'."]
 

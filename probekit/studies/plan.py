@@ -6,21 +6,21 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
-from string import Formatter
 
 from probekit.fingerprint import fingerprint
 from probekit.manifest import Manifest
 from probekit.registry import unknown_name
 from probekit.studies.derived import derived
 from probekit.studies.needs import Supply, fill_needs, lacking_data, lacking_parts
-from probekit.studies.protocol import Needs, Protocol, Step, filled
+from probekit.studies.protocol import RUN, Needs, Protocol, Step, filled, parameters_in
 
 WEIGHTED = ("extract", "saliency")
 """Commands that run a model over images, and take its weights."""
 TRAINED = "tuned:"
 """Models that `finetune` makes."""
-RUN = "run:"
-"""Before the name of a step: the run folder that answers it, known once it is done."""
+SEEDED = ("audit", "compare", "finetune", "map", "probe", "retrieve", "saliency")
+RESAMPLED = ("audit", "compare", "finetune", "probe", "retrieve", "saliency")
+"""Commands that take --seed and --bootstrap."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +36,8 @@ class Place:
     """Model → local checkpoint."""
     options: tuple[str, ...] = ()
     """That every step gets, where they are not the defaults: `--cache`."""
+    seed: int = 0
+    bootstrap: int = 1000
 
 
 @dataclass(frozen=True)
@@ -108,7 +110,8 @@ def plan(protocol: Protocol, given: Mapping[str, str], manifest: Manifest, place
         if name not in protocol.parameters:
             raise unknown_name(f"parameter of study {protocol.name}", name, protocol.parameters)
     parameters = derived({**protocol.parameters, **given}, manifest.table)
-    drafts = [_planned(step, parameters, place) for step in protocol.steps]
+    data = {"data": f"{manifest.name}-{manifest.sha256[:6]}"}
+    drafts = [_planned(step, {**parameters, **data}, place) for step in protocol.steps]
     made = frozenset(name for draft in drafts for name in _networks(draft.words))
     supply = Supply(place.cache, place.weights, made)
     general = _lacking(protocol.needs, parameters, manifest, supply, f"study {protocol.name}")
@@ -141,10 +144,16 @@ def _planned(step: Step, parameters: Mapping[str, str], place: Place) -> Planned
         weights = [
             part for name in _starting(words) & place.weights.keys() for part in ("--weights", str(place.weights[name]))
         ]
-    words += [*weights, "--manifest", place.manifest, *place.options, "--runs", str(folder)]
-    empty = [name for _, name, _, _ in Formatter().parse(step.run) if name and not parameters[name]]
+    words += [*weights, *_draws(words[0], place), "--manifest", place.manifest, *place.options, "--runs", str(folder)]
+    empty = [name for name in parameters_in(step.run) if not parameters[name]]
     missing = tuple(f"parameter {name} is empty: --set {name}=…" for name in dict.fromkeys(empty))
     return PlannedStep(step, tuple(words), folder, missing)
+
+
+def _draws(verb: str, place: Place) -> list[str]:
+    """Seed and replicates, where they are not the defaults."""
+    seed = ["--seed", str(place.seed)] if verb in SEEDED and place.seed else []
+    return seed + (["--bootstrap", str(place.bootstrap)] if verb in RESAMPLED and place.bootstrap != 1000 else [])
 
 
 def _starting(words: Sequence[str]) -> set[str]:

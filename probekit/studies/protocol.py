@@ -6,10 +6,12 @@
     [[question]]                  name, asks, and [[question.compare]]: claim, left and right, each a statistic
     [[published]]                 title, source, numbers that somebody published of a step
 
-A protocol only asks: its steps may extract, train, test and draw, and can neither delete nor write anywhere but into
-the cache and the study's own run folder.
+A protocol only asks: its steps may extract, train, test and draw, with the options of `FLAGS` alone. It can neither
+delete anything nor write anywhere but into the cache and the study's own run folder, whoever wrote it.
 """
 
+import re
+import shlex
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
@@ -22,6 +24,27 @@ from probekit.registry import nearest, unknown_name
 
 VERBS = ("audit", "compare", "extract", "finetune", "map", "probe", "retrieve", "saliency")
 """Commands that a step may be."""
+# fmt: off
+FLAGS = frozenset((
+    "--C", "--accuracy", "--across", "--aggregate", "--alike", "--allow-missing", "--amp", "--augment",
+    "--balanced", "--batch-size", "--calibrate", "--choose-features", "--class-rank", "--color", "--colour",
+    "--condition", "--criterion", "--crops", "--curves", "--decoder", "--dimension", "--distance", "--dtype",
+    "--epochs", "--folds", "--format", "--fuse", "--gallery", "--gallery-domain", "--gallery-generators",
+    "--generators", "--index", "--input", "--k", "--kernel-sample", "--leave-one-out", "--limit", "--lora",
+    "--loss", "--lr", "--measure", "--method", "--mix", "--model", "--name", "--no-amp", "--no-save", "--no-sheets",
+    "--of", "--optimizer", "--oracle", "--overlays", "--parts", "--patience", "--perplexity", "--perturb",
+    "--perturbed", "--pool", "--precision", "--probe", "--project", "--query", "--query-domain",
+    "--query-generators", "--sample", "--scratch", "--selection", "--sheets", "--shots", "--size", "--strict",
+    "--taps", "--task", "--test", "--threshold", "--train", "--unit", "--unknown", "--view", "--vote",
+    "--weight-decay",
+))
+# fmt: on
+"""Options that a step may have. None names a place to write to, replaces what is there, or is the study's own to give:
+manifest, folders, weights, seeds."""
+RUN = "run:"
+"""Before the name of a step: the run folder that answers it, known once it is done."""
+OWN = {"data": "demo-0a1b2c"}
+"""Parameters that every protocol has, with an example: `{data}` is the manifest's name and its hash's beginning."""
 METRICS = ("acc", "ap", "auc", "balanced_acc", "eer", "rank1")
 REDUCTIONS = ("max", "mean", "min", "sd")
 CELLS = ("all", "seen", "unseen", "same-domain", "other-domain")
@@ -34,7 +57,7 @@ class Needs:
     """What a study or a step can only be done with; texts are comma lists, after the parameters are filled in."""
 
     generators: str = ""
-    """The manifest has fakes of each."""
+    """The manifest has fakes of each; `a+b` are two."""
     domains: str = ""
     columns: str = ""
     """Columns of the manifest that are not empty: `mask`."""
@@ -159,6 +182,10 @@ class Protocol:
         raise unknown_name(f"step of {self.name}", name, [step.name for step in self.steps])
 
 
+_PARAMETER = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}")
+_STEP_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
+_TAKEN = ("study",)
+"""Names of folders beside those of the steps."""
 PREPARING = ("demo --data-only",)
 """Commands that a protocol may have its manifest made by."""
 
@@ -207,13 +234,15 @@ def filled(text: str, parameters: Mapping[str, str], where: str) -> str:
     Raises:
         UsageError: it names one that there is not.
     """
-    try:
-        return text.format_map(dict(parameters))
-    except KeyError as error:
-        name = str(error.args[0])
-        raise unknown_name(f"parameter in {where}", name, parameters) from error
-    except (ValueError, IndexError, AttributeError) as error:
-        raise UsageError(f"{where}: {text!r} cannot be filled in ({error}): write parameters as {{name}}.") from error
+    for name in parameters_in(text):
+        if name not in parameters:
+            raise unknown_name(f"parameter in {where}", name, parameters)
+    return _PARAMETER.sub(lambda found: parameters[found[1]], text)
+
+
+def parameters_in(text: str) -> list[str]:
+    """The names of the parameters in a text, in their order."""
+    return _PARAMETER.findall(text)
 
 
 def each_of(question: Question, parameters: Mapping[str, str]) -> list[dict[str, str]]:
@@ -241,17 +270,43 @@ def _check(protocol: Protocol) -> None:
     if protocol.prepare and protocol.prepare not in PREPARING:
         raise UsageError(f"{path}: prepare is {protocol.prepare!r}, it may be {' or '.join(PREPARING)}.")
     for number, step in enumerate(protocol.steps):
-        for before in step.after:
-            if before not in names[:number]:
-                raise unknown_name(f"step in `after` of {step.name} ({path})", before, names[:number])
-        verb = step.run.split(" ", 1)[0]
-        if verb not in VERBS:
-            raise unknown_name(f"command of step {step.name} ({path})", verb, VERBS)
-        filled(step.run, protocol.parameters, f"step {step.name} ({path})")
+        _check_step(protocol, step, names[:number])
     for question in protocol.questions:
         _check_question(protocol, question)
     for published in protocol.published:
         protocol.step(published.step)
+
+
+def _check_step(protocol: Protocol, step: Step, before: Sequence[str]) -> None:
+    """Nothing, if a step has a name for a folder, a command that only asks, and steps before it that there are."""
+    where = f"step {step.name} ({protocol.path})"
+    if not _STEP_NAME.fullmatch(step.name) or step.name in _TAKEN:
+        raise UsageError(f"{where}: a step's name has letters, digits, - and _ only, and is not {_TAKEN[0]!r}.")
+    try:
+        words = shlex.split(step.run)
+    except ValueError as error:
+        raise UsageError(f"{where}: run cannot be split into words ({error}).") from error
+    verb = words[0] if words else ""
+    if verb not in VERBS:
+        raise unknown_name(f"command of {where}", verb, VERBS)
+    for word in words[1:]:
+        if word.startswith("-") and word not in FLAGS and not re.fullmatch(r"-[0-9.]+(e-?[0-9]+)?", word):
+            raise UsageError(
+                f"{where}: a step may not have {word!r}. Options stand apart from their values, --model srm."
+            )
+        if word.startswith(RUN) and word.removeprefix(RUN) not in step.after:
+            raise UsageError(f"{where}: {word} needs after = [{word.removeprefix(RUN)!r}].")
+    if verb in ("extract", "finetune") and "--model" not in words:
+        raise UsageError(f"{where}: {verb} needs --model.")
+    for name in step.after:
+        if name not in before:
+            raise unknown_name(f"step in `after` of {where}", name, before)
+    for text in (step.run, step.title, *_texts(step.needs)):
+        filled(text, {**protocol.parameters, **OWN}, where)
+
+
+def _texts(needs: Needs) -> tuple[str, ...]:
+    return needs.generators, needs.domains, needs.columns, needs.splits, needs.models
 
 
 def _check_question(protocol: Protocol, question: Question) -> None:
@@ -259,10 +314,12 @@ def _check_question(protocol: Protocol, question: Question) -> None:
     if bool(question.compare) == bool(question.untestable):
         raise UsageError(f"{where}: it has either [[question.compare]] or `untestable`, the reason why it has none.")
     if question.each:
-        _, of, listed = question.each.partition(" in ")
-        if not of or listed not in protocol.parameters:
+        variable, of, listed = question.each.partition(" in ")
+        if not of or not _PARAMETER.fullmatch(f"{{{variable}}}") or listed not in protocol.parameters:
             raise UsageError(f"{where}: each = {question.each!r} must be like 'model in models', models a parameter.")
-    parameters = each_of(question, protocol.parameters)[0]
+    parameters = {**protocol.parameters, question.each.partition(" in ")[0]: ""}
+    for text in (question.asks, question.note, *(one.claim for one in question.compare)):
+        filled(text, parameters, where)
     for comparison in question.compare:
         for side in (comparison.left, comparison.right):
             if side.value is None:
@@ -274,8 +331,8 @@ def _check_question(protocol: Protocol, question: Question) -> None:
 def _step(path: Path, data: Mapping[str, Any]) -> Step:
     where = f"[[step]] {data.get('name', '')}".strip()
     needs = _build(path, f"{where}, needs", Needs, data.get("needs", {}))
-    after = data.get("after", [])
-    kept = {**data, "needs": needs, "after": tuple([after] if isinstance(after, str) else after)}
+    after = [data["after"]] if isinstance(data.get("after"), str) else data.get("after", [])
+    kept = {**data, "needs": needs, "after": _strings(path, where, "after", after)}
     return _build(path, where, Step, kept)
 
 
@@ -308,16 +365,20 @@ def _statistic(path: Path, where: str, data: Mapping[str, Any]) -> Statistic:
 def _published(path: Path, data: Mapping[str, Any]) -> Published:
     where = f"[[published]] {data.get('title', '')}".strip()
     values = data.get("values", [])
-    rows = values if values and isinstance(values[0], list) else [values]
+    rows = values if isinstance(values, list) and values and isinstance(values[0], list) else [values]
+    if not all(isinstance(row, list) and all(type(value) in (int, float) for value in row) for row in rows):
+        raise UsageError(f"{path}: {where}: values must be a list of numbers, or of lists of numbers.")
     kept = {
         **data,
         "values": tuple(tuple(map(float, row)) for row in rows),
-        "columns": tuple(data.get("columns", ())),
-        "rows": tuple(data.get("rows", ())),
+        "columns": _strings(path, where, "columns", data.get("columns", [])),
+        "rows": _strings(path, where, "rows", data.get("rows", [])),
     }
     found = _build(path, where, Published, kept)
     if len(found.values) != max(1, len(found.rows)) or {len(row) for row in found.values} != {len(found.columns)}:
         raise UsageError(f"{path}: {where}: values must have a row for each of rows and a column for each of columns.")
+    if found.transposable and found.rows != found.columns:
+        raise UsageError(f"{path}: {where}: only a table whose rows and columns are alike is transposable.")
     return found
 
 
@@ -332,13 +393,33 @@ def _build(path: Path, where: str, kind: type[T], data: object) -> T:
     known = {one.name: one for one in fields(kind)}  # type: ignore[arg-type]  # every kind built here is a dataclass
     _check_keys(path, where, data, known)
     for name, value in data.items():
-        wanted = known[name].type
-        if wanted in (str, int, bool) and type(value) is not wanted:
-            raise UsageError(f"{path}: {where}: {name} is {value!r}, expected {wanted.__name__}.")
+        expected = _EXPECTED.get(str(known[name].type), _EXPECTED.get(getattr(known[name].type, "__name__", "")))
+        if expected and (not isinstance(value, expected[1]) or (isinstance(value, bool) and bool not in expected[1])):
+            raise UsageError(f"{path}: {where}: {name} is {value!r}, expected {expected[0]}.")
+        if isinstance(value, dict) and not all(isinstance(text, str) for text in value.values()):
+            raise UsageError(f"{path}: {where}: {name} must name texts only.")
     try:
         return kind(**data)
     except TypeError as error:
         raise UsageError(f"{path}: {where}: {str(error).partition('__init__() ')[2] or error}.") from error
+
+
+_EXPECTED: dict[str, tuple[str, tuple[type, ...]]] = {
+    "str": ("str", (str,)),
+    "int": ("int", (int,)),
+    "bool": ("bool", (bool,)),
+    "float": ("a number", (int, float)),
+    "float | None": ("a number", (int, float)),
+    "Mapping": ("a table", (dict,)),
+    "collections.abc.Mapping[str, str]": ("a table", (dict,)),
+}
+"""Annotation → what it is called and the types that TOML gives for it."""
+
+
+def _strings(path: Path, where: str, name: str, values: object) -> tuple[str, ...]:
+    if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
+        raise UsageError(f"{path}: {where}: {name} must be a list of texts.")
+    return tuple(values)
 
 
 def _check_keys(path: Path, where: str, data: Mapping[str, Any], known: Sequence[str] | Mapping[str, Any]) -> None:
@@ -356,7 +437,7 @@ def _table(path: Path, data: Mapping[str, Any], name: str) -> Mapping[str, Any]:
 
 def _list(path: Path, data: Mapping[str, Any], name: str) -> list[Mapping[str, Any]]:
     found = data.get(name, [])
-    if not isinstance(found, list):
+    if not isinstance(found, list) or not all(isinstance(one, Mapping) for one in found):
         raise UsageError(f"{path}: write {name} as [[{name}]], once for each.")
     return found
 

@@ -78,7 +78,9 @@ def check(
     changed = tuple(
         f"{name}={value}"
         for name, value in parameters.items()
-        if value != protocol.parameters[name] and not protocol.parameters[name].startswith("<")
+        if name in protocol.parameters
+        and value != protocol.parameters[name]
+        and not protocol.parameters[name].startswith("<")
     )
     found = []
     for one in protocol.published:

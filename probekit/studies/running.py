@@ -5,8 +5,9 @@
         clip-matrix/<run>/      the run folders of a step, as any command leaves them
         study/run.json          the study's own record: steps, questions, what could not be done
 
-A step is done when the state names a finished run of the same command on the same manifest and the same features.
-Steps that fill the store always run: what is there they find there.
+A step is done when the state names a finished run of the same command on the same manifest, the same bytes of its
+images, the same weights, and what the steps before it left in stores and networks. Steps that fill a store or train a
+network always run: what is there they find there.
 """
 
 import contextlib
@@ -21,14 +22,17 @@ from typing import Any
 import probekit
 from probekit import records
 from probekit.errors import ProbekitError, RunError
-from probekit.fingerprint import fingerprint
+from probekit.fingerprint import fingerprint, hash_bytes
+from probekit.keys import KeyIndex
+from probekit.models import weights
+from probekit.samples import Samples, known_keys
 from probekit.studies.plan import Plan, PlannedStep
 
 Execute = Callable[[Sequence[str]], int]
 """Runs one command line of probekit, given without the program's name; returns its exit code."""
 
 STATE = "state.json"
-FILLING = ("extract",)
+FILLING = ("extract", "finetune")
 DONE, KEPT, FAILED, LEFT_OUT = "done", "done before", "failed", "left out"
 
 
@@ -63,14 +67,14 @@ def run_steps(plan: Plan, execute: Execute, announce: Callable[[int, PlannedStep
         RunError: the study's folder cannot be written.
     """
     state = _State(plan.place.runs)
-    features: list[str] = [plan.manifest.sha256]
+    rests_on, images = [plan.manifest.sha256, *_weights(plan)], _images(plan)
     outcomes: list[StepOutcome] = []
     for number, draft in enumerate(plan.steps):
         lost = {one.name for one in outcomes if one.run is None}
         broken = [f"step {name}, which it builds on, has no result." for name in draft.step.after if name in lost]
         reasons = draft.missing or tuple(broken)
         planned = draft.with_runs({one.name: one.run for one in outcomes if one.run is not None})
-        key = fingerprint([planned.words, features, probekit.__version__])
+        key = fingerprint([planned.words, rests_on, images, probekit.__version__])
         kept = None if reasons or planned.verb in FILLING else state.kept(planned, key)
         if reasons:
             announce(number, planned, reasons[0])
@@ -82,7 +86,8 @@ def run_steps(plan: Plan, execute: Execute, announce: Callable[[int, PlannedStep
             announce(number, planned, "")
             outcomes.append(_run(planned, execute))
             state.keep(planned, key, outcomes[-1])
-        features += _stores(outcomes[-1].run)
+        if planned.verb in FILLING and outcomes[-1].run:
+            rests_on, images = [*rests_on, *_left(outcomes[-1].run)], _images(plan)
     return outcomes
 
 
@@ -105,13 +110,23 @@ def _finished(folder: Path) -> list[Path]:
     return records.finished(folder)[0]
 
 
-def _stores(run: Path | None) -> list[str]:
-    """Addresses of the stores that an extraction filled, with how many rows: later answers depend on them."""
-    if run is None:
-        return []
-    record = records.read(run)
-    models = record.get("result", {}).get("models", []) if record["verb"] in FILLING else []
-    return [f"{model['address']} {model['done']} {model['taps']}" for model in models]
+def _images(plan: Plan) -> str:
+    """Digest of the bytes of the manifest's images, as far as the cache remembers them."""
+    found = known_keys(Samples.of_rows(plan.manifest), KeyIndex.open(plan.place.cache))
+    return hash_bytes(found.keys.tobytes() + found.remembered.tobytes())
+
+
+def _weights(plan: Plan) -> list[str]:
+    """Hashes of the local checkpoints."""
+    return [str(weights.measure(path).sha256) for _, path in sorted(plan.place.weights.items())]
+
+
+def _left(run: Path) -> list[str]:
+    """Stores that an extraction filled, with how many rows, and networks that a training left."""
+    result = records.read(run).get("result", {})
+    stores = [f"{model['address']} {model['done']} {model['taps']}" for model in result.get("models", [])]
+    networks = [f"{network['network']} {network['weights_sha256']}" for network in result.get("networks", [])]
+    return [*stores, *networks]
 
 
 class _State:

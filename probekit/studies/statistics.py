@@ -63,11 +63,12 @@ def replicated(
     return found
 
 
-def enough(cells: Sequence[Cell]) -> bool:
-    """Whether every cell has enough groups of each class of real and fake for an interval to mean something."""
+def enough(cells: Sequence[Cell], metric: str) -> bool:
+    """Whether every cell has enough groups for an interval to mean something; of each class, if classes are weighed."""
     for cell in cells:
         groups = np.array(cell.groups, dtype=object)
-        parts = [groups[cell.labels == label] for label in (0, 1)] if cell.scored else [groups]
+        classes = [0, 1] if cell.scored else list(np.unique(cell.labels)) if metric == "balanced_acc" else []
+        parts = [groups[cell.labels == label] for label in classes] or [groups]
         if min(len(set(part)) for part in parts) < FEWEST_GROUPS:
             return False
     return True

@@ -6,6 +6,9 @@ drawings of whole groups, shared by both sides:
     yes         lo > margin            all claims of a question are yes
     no          hi < margin            any of them is no
     undecided   otherwise              or there are too few groups for an interval
+
+The spread, least or greatest of several cells grows by resampling alone, which adds noise to each. There the interval
+is the basic one, [2D − hi, 2D − lo], in which that bias counts the other way.
 """
 
 import math
@@ -15,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from probekit.errors import RunError
+from probekit.errors import ProbekitError, RunError
 from probekit.metrics.bootstrap import LEVEL
 from probekit.studies.evidence import Cell, cells_of
 from probekit.studies.protocol import Comparison, Protocol, Statistic, each_of, filled
@@ -103,7 +106,8 @@ def answer(
                 claims = [_untestable(question.asks, question.untestable)]
             name = own[variable] if variable else ""
             asks = filled(question.asks, own, f"question {question.name}")
-            found.append(Verdict(question.name, asks, name, _together(claims), tuple(claims), question.note))
+            note = filled(question.note, own, f"question {question.name}")
+            found.append(Verdict(question.name, asks, name, _together(claims), tuple(claims), note))
     return found
 
 
@@ -126,11 +130,11 @@ def _claim(
     text = filled(asked.claim, parameters, "a claim")
     try:
         sides = [_cells(side, parameters, runs, lost) for side in (asked.left, asked.right)]
-    except RunError as error:
+    except ProbekitError as error:  # after hours of steps, one question must not cost the answers to the others
         return _untestable(text, str(error).rstrip("."))
     of = [_value(side, cells) for side, cells in zip((asked.left, asked.right), sides, strict=True)]
     difference = of[0] - of[1]
-    lo, hi = _interval(asked, sides, replicates, seed)
+    lo, hi = _interval(asked, sides, difference, replicates, seed)
     verdict = YES if lo > asked.margin else NO if hi < asked.margin else UNDECIDED
     reason = "too few groups for an interval" if math.isnan(lo) else ""
     if math.isnan(difference):
@@ -165,9 +169,12 @@ def _value(side: Statistic, cells: Sequence[Cell]) -> float:
     return side.value if side.value is not None else value(cells, side.metric, side.reduce)
 
 
-def _interval(asked: Comparison, sides: Sequence[Sequence[Cell]], replicates: int, seed: int) -> tuple[float, float]:
+def _interval(
+    asked: Comparison, sides: Sequence[Sequence[Cell]], difference: float, replicates: int, seed: int
+) -> tuple[float, float]:
     """The central 95 % of left − right over drawings of groups; NaN where a side has too few."""
-    if not replicates or not all(enough(cells) for cells in sides):
+    asked_of = zip((asked.left, asked.right), sides, strict=True)
+    if not replicates or not all(enough(cells, side.metric) for side, cells in asked_of):
         return float("nan"), float("nan")
     numbers, counts = names_of(sides), draws_of(sides, replicates, seed).counts
     both = [
@@ -181,4 +188,6 @@ def _interval(asked: Comparison, sides: Sequence[Sequence[Cell]], replicates: in
     if len(defined) == 0:
         return float("nan"), float("nan")
     lo, hi = np.quantile(defined, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    return float(lo), float(hi)
+    if {asked.left.reduce, asked.right.reduce} == {"mean"}:
+        return float(lo), float(hi)
+    return float(2 * difference - hi), float(2 * difference - lo)

@@ -82,6 +82,20 @@ def test_a_protocol_of_ones_own_comes_before_one_of_the_same_name(tmp_path, monk
         ('about = "What it is about."', 'about = "x"\nprepare = "cache rm --all"', "prepare is"),
         ("[[step]]", "[step]", "write step as [[step]]"),
         ("[study]", "[study", "is not TOML"),
+        ('"probe --model {models}"', '"probe --model {models} --cache elsewhere"', "may not have '--cache'"),
+        ('"probe --model {models}"', '"probe --model {models} --runs=elsewhere"', "may not have '--runs=elsewhere'"),
+        ('"probe --model {models}"', '"map --model {models} --export points.parquet"', "may not have '--export'"),
+        ('"probe --model {models}"', '"finetune --model {models} --force"', "may not have '--force'"),
+        ('"probe --model {models}"', '"saliency --probe run:features"', "needs after"),
+        ('"probe --model {models}"', '"extract --model=srm"', "may not have '--model=srm'"),
+        ('"probe --model {models}"', '"probe --model \'srm"', "cannot be split"),
+        ('name = "matrix"', 'name = "../../elsewhere"', "a step's name has letters"),
+        ('name = "matrix"', 'name = "study"', "a step's name has letters"),
+        ('asks = "Are fakes found by {model}?"', 'asks = "Are {nix} found?"', "unknown parameter"),
+        ("right = { value = 0.5 }", 'right = { value = "0.5" }', "expected a number"),
+        ("right = { value = 0.5 }", 'right = { value = 0.5 }\n  margin = "0.1"', "expected a number"),
+        ('where = { model = "{model}" }', "where = { model = 3 }", "must name texts only"),
+        ('title = "Real or fake?"', 'title = "Real or fake?"\nafter = 3', "after must be a list of texts"),
         ("[study]", "[stduy]", "Did you mean 'study'"),
     ],
 )
@@ -100,6 +114,21 @@ def test_published_numbers_need_a_row_and_a_column_each(tmp_path):
     path = write(tmp_path, SMALL + table + 'columns = ["a", "b"]\nvalues = [[1.0, 0.5]]\n')
     with pytest.raises(UsageError, match="a row for each of rows"):
         studies.read(path)
+
+
+def test_a_parameter_that_nobody_gave_a_format_stays_text(tmp_path):
+    path = write(tmp_path, SMALL.replace('title = "A title"', 'title = "{models:>300000000} {models.upper} {}"'))
+    assert studies.read(path).title == "{models:>300000000} {models.upper} {}"
+
+
+def test_a_file_that_is_no_protocol_costs_no_other_study(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "manifests" / "protocols").mkdir(parents=True)
+    (tmp_path / "manifests" / "protocols" / "broken.toml").write_text("oops = [")
+    found, problems = studies.sound()
+    assert "ufd" in [one.name for one in found]
+    assert len(problems) == 1
+    assert "broken.toml is not TOML" in problems[0]
 
 
 def test_an_unknown_study_is_told_its_nearest_name():

@@ -7,6 +7,7 @@ import pytest
 
 from probekit import records, studies
 from probekit.errors import ProbeError
+from probekit.keys import KeyIndex, file_digest
 from probekit.manifest import Manifest, validate
 from probekit.studies.running import DONE, FAILED, KEPT, LEFT_OUT
 from tests.studies.test_protocols import SMALL, write
@@ -91,12 +92,18 @@ def test_a_step_is_given_the_run_folder_of_the_step_that_it_names(plan):
     assert commands.typed[2][:3] == ["saliency", "--probe", str(found["first"].run)]
 
 
-@pytest.mark.parametrize("change", ["manifest", "store", "record", "state"])
+@pytest.mark.parametrize("change", ["manifest", "store", "record", "state", "images"])
 def test_what_an_answer_rests_on_makes_it_asked_again(plan, change):
     commands = Commands()
     first, _ = run(plan(), commands)
     if change == "store":
         commands.rows = 5
+    if change == "images":
+        index = KeyIndex.open(plan().place.cache)
+        path = plan().manifest.root / "0.png"
+        path.write_bytes(b"other bytes under the same name")
+        index.add(str(path), path.stat(), file_digest(path.read_bytes()))
+        index.flush()
     if change == "record":
         shutil.rmtree(first["first"].run)
     if change == "state":

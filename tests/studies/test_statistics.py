@@ -78,9 +78,9 @@ def test_a_mean_over_right_and_wrong_answers_is_balanced_over_classes():
 
 
 def test_few_groups_are_not_enough_for_an_interval():
-    assert enough([cell(0, n=200, groups=12)])
-    assert not enough([cell(0, n=200, groups=9)])
-    assert not enough([cell(0, n=200, groups=12), cell(0, n=200, groups=9)])
+    assert enough([cell(0, n=200, groups=12)], "auc")
+    assert not enough([cell(0, n=200, groups=9)], "auc")
+    assert not enough([cell(0, n=200, groups=12), cell(0, n=200, groups=9)], "auc")
 
 
 def test_the_same_samples_on_both_sides_differ_by_nothing_in_every_drawing():
@@ -88,3 +88,11 @@ def test_the_same_samples_on_both_sides_differ_by_nothing_in_every_drawing():
     counts, numbers = draws_of([[one], [one]], 100, seed=0).counts, names_of([[one], [one]])
     a, b = (replicated([one], "auc", "mean", counts, numbers) for _ in range(2))
     assert np.array_equal(a, b)
+
+
+def test_a_class_of_few_groups_is_not_weighed_like_the_others():
+    groups = [f"g{number}" for number in range(12)] + ["alone"]
+    classes = np.array([0] * 12 + [1])
+    one = Cell("two classes", groups, np.zeros(13, dtype=int), classes, np.ones(13), scored=False)
+    assert enough([one], "acc")
+    assert not enough([one], "balanced_acc")

@@ -170,9 +170,18 @@ class Asked:
         ]
 
     def _domains(self) -> list[tuple[str | None, str | None]]:
-        """Ordered pairs of the domains that have fakes; none at all where they are not told apart."""
+        """Ordered pairs of the domains that have fakes of all generators named; none where they are not told apart."""
+        from probekit.protocols import parse_pools
+
         if not self.across:
             return [(None, None)]
         table = self.where.manifest.table
-        domains = sorted(table.loc[table["label"] == 1, "domain"].unique())
+        fakes = table[table["label"] == 1]
+        named = (
+            set()
+            if self.train == "all"
+            else {maker for pool in parse_pools(self.train, table) for maker in pool.makers}
+        )
+        places = {str(domain): set(own) for domain, own in fakes.groupby("domain")["generator"]}
+        domains = sorted(domain for domain, own in places.items() if named <= own) or sorted(places)
         return [(train, test) for train in domains for test in domains]

@@ -1,6 +1,7 @@
 """`probekit study run`."""
 
 import contextlib
+import os
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
@@ -53,7 +54,9 @@ def run(
     from probekit.errors import UsageError
 
     protocol = studies.find(name)
-    place, found = _place(protocol, manifest, weights or [], cache, runs, as_json, make=not dry_run)
+    place, found = _place(
+        protocol, manifest, weights or [], cache, runs, as_json, seed=seed, bootstrap=bootstrap, make=not dry_run
+    )
     plan = studies.plan(protocol, _pairs("--set", given or []), found, place)
     if dry_run:
         estimates = studies.estimate(plan, runs)
@@ -65,9 +68,8 @@ def run(
         raise UsageError(
             f"study {protocol.name}: none of its {len(plan.steps)} steps can be done; see what is missing."
         )
-    result = _run(plan, seed, bootstrap, as_json)
-    folder = place.runs / "study"
-    page = _report(result, place.runs)
+    result, folder = _run(plan, as_json)
+    page = _report(result, folder)
     if as_json:
         output.print_json(result.to_json() | {"run": str(folder), "report": str(page)})
     else:
@@ -77,13 +79,14 @@ def run(
         raise typer.Exit(1)
 
 
-def _run(plan: "Plan", seed: int, bootstrap: int, as_json: bool) -> "StudyResult":
+def _run(plan: "Plan", as_json: bool) -> "tuple[StudyResult, Path]":
     """Its steps, one after the other, its answers, and the record of both."""
     from probekit import records, studies
     from probekit_cli.questions import describe_manifest
 
+    seed, bootstrap = plan.place.seed, plan.place.bootstrap
     identity = {"study": plan.identity, "seed": seed, "bootstrap": bootstrap}
-    with records.start("study", identity, runs=plan.place.runs, folder="study") as record:
+    with records.start("study", identity, runs=plan.place.runs / "study") as record:
         console = contextlib.redirect_stdout(sys.stderr) if as_json else contextlib.nullcontext()
         with console:
             outcomes = studies.run_steps(plan, commands.execute, _announce(len(plan.steps)))
@@ -97,7 +100,7 @@ def _run(plan: "Plan", seed: int, bootstrap: int, as_json: bool) -> "StudyResult
             record.table(table, frame)
         answer = {**result.to_json(), "notes": result.notes(), "run": str(record.path)}
         record.note(manifest=describe_manifest(plan.manifest), result=answer)
-    return result
+    return result, record.path
 
 
 def _report(result: "StudyResult", folder: Path) -> Path:
@@ -105,8 +108,8 @@ def _report(result: "StudyResult", folder: Path) -> Path:
     from probekit import reports
 
     answering = [one.run for one in result.outcomes if one.run is not None]
-    page = folder / "report.html"
-    page.write_text(reports.build([folder / "study", *answering], result.plan.protocol.title), encoding="utf-8")
+    page = result.plan.place.runs / "report.html"
+    page.write_text(reports.build([folder, *answering], result.plan.protocol.title), encoding="utf-8")
     return page
 
 
@@ -118,6 +121,8 @@ def _place(
     runs: Path,
     as_json: bool,
     *,
+    seed: int,
+    bootstrap: int,
     make: bool,
 ) -> "tuple[Place, Manifest]":
     """The data and the folders; the manifest is made where the study says how and it is missing."""
@@ -126,7 +131,7 @@ def _place(
     from probekit.studies import Place
 
     wanted = manifest or protocol.manifest or None
-    kept = () if cache == options.DEFAULT_CACHE else ("--cache", str(cache))
+    kept = () if cache == options.DEFAULT_CACHE and "PROBEKIT_CACHE" not in os.environ else ("--cache", str(cache))
     try:
         found = Manifest.read(wanted)
     except ManifestError:
@@ -144,7 +149,7 @@ def _place(
     if absent:
         raise UsageError(f"--weights {absent[0]}: no such file.")
     folder = runs / f"study-{protocol.name}-{found.name}"
-    return Place(manifest or found.name, cache, folder, files, kept), found
+    return Place(manifest or found.name, cache, folder, files, kept, seed, bootstrap), found
 
 
 def _pairs(flag: str, given: Sequence[str]) -> Mapping[str, str]:

@@ -20,7 +20,9 @@ def list_(as_json: options.AsJson = False) -> None:
     from probekit import studies
     from probekit.studies.library import folders
 
-    every = [studies.read(path) for path in studies.known().values()]
+    every, problems = studies.sound()
+    for problem in problems:
+        output.remark(f"left out: {problem}")
     if as_json:
         output.print_json({"studies": [_described(one) for one in every]})
         return
@@ -53,7 +55,7 @@ def check(
     """
     from probekit import studies
 
-    protocols = [studies.find(name) for name in names] if names else list(map(studies.read, studies.known().values()))
+    protocols = [studies.find(name) for name in names] if names else studies.sound()[0]
     found = {protocol.name: _checked(protocol, runs) for protocol in protocols if protocol.published or names}
     if as_json:
         from probekit.studies.report import published_json
@@ -79,8 +81,9 @@ def _checked(protocol: "Protocol", runs: Path) -> "list[Checked]":
     reasons = {step.name: lost for step in protocol.steps}
     if folders:
         result = records.read(folders[-1])["result"]
-        parameters |= result["parameters"]
-        done = {step["name"]: Path(step["run"]) for step in result["steps"] if step["run"]}
+        parameters |= {name: value for name, value in result["parameters"].items() if name in parameters}
+        place = folders[-1].parents[1]  # wherever the study's folder has been moved to
+        done = {step["name"]: place / step["name"] / Path(step["run"]).name for step in result["steps"] if step["run"]}
         reasons |= {step["name"]: " ".join(step["reasons"]) for step in result["steps"] if not step["run"]}
     return studies.check(protocol, parameters, done, reasons)
 
