@@ -403,6 +403,31 @@ def test_a_missing_or_damaged_network_is_told(learn):
         models.find("tuned:one", network.folder)
 
 
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"checkpoint_path": "/tmp/elsewhere.pth"},
+        {"pretrained": True},
+        {"pretrained_cfg": {"file": "elsewhere.pth"}},
+        {"img_size": 32, "pretrained_cfg_overlay": {"url": "https://example.org/weights.pth"}},
+        {"img_size": "32"},
+        {"img_size": True},
+        {"img_size": 0},
+    ],
+)
+def test_a_description_from_elsewhere_gives_timm_no_options_but_our_own(options, learn):
+    network = learn(arch="test_vit").network
+    description = network.folder / "network.json"
+    record = json.loads(description.read_text())
+    assert set(record["options"]) == set(tuned.OPTIONS)
+    description.write_text(json.dumps(record | {"options": options}))
+    with pytest.raises(
+        WeightsError, match=rf"network\.json: option '{list(options)[-1]}' is .*none but img_size"
+    ) as told:
+        models.find("tuned:one", network.folder)
+    assert "\n" not in str(told.value)
+
+
 def test_the_weights_are_part_of_the_address_and_the_taps_are_timms(learn):
     first, second = (learn(name=name, seed=seed).network for name, seed in (("a", 0), ("b", 1)))
     cards = [models.find(network.model, network.folder) for network in (first, second)]
