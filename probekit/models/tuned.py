@@ -31,6 +31,8 @@ FOLDER = "networks"
 """In a cache."""
 TENSORS, DESCRIPTION = "network.safetensors", "network.json"
 KIND, FORMAT = "probekit network", 1
+OPTIONS = ("img_size",)
+"""For `timm.create_model`: all that a training writes."""
 
 Input = Literal["rgb", "npr"]
 INPUTS: tuple[Input, ...] = ("rgb", "npr")
@@ -134,26 +136,7 @@ def read(folder: Path, name: str | None = None) -> Network:
     """
     path, name = folder / DESCRIPTION, name or FAMILY + folder.name
     try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-        if record["kind"] != KIND or record["format"] > FORMAT:
-            raise WeightsError(f"{path}: format {record['format']} of {record['kind']!r}: update probekit.")
-        view = dict(record["view"])
-        channels = view.pop("normalize")
-        normalize = Normalize(tuple(channels["mean"]), tuple(channels["std"]))
-        head = record["head"]
-        return Network(
-            folder=folder,
-            arch=record["arch"],
-            options=record["options"],
-            task=one_of("task", record["task"], ("binary", "attribution")),
-            classes=tuple(record["classes"]),
-            input=one_of("input", record["input"], INPUTS),
-            view=View(**view, normalize=normalize),
-            head=(head["weight"], head["bias"]) if head else None,
-            sha256=record["sha256"],
-            settings=record["settings"],
-            training=record["training"],
-        )
+        return _described(folder, json.loads(path.read_text(encoding="utf-8")))
     except (FileNotFoundError, NotADirectoryError):
         known = names_in(folder.parent)
         there = f" There are {', '.join(known)}." if known else ""
@@ -165,6 +148,49 @@ def read(folder: Path, name: str | None = None) -> Network:
         raise WeightsError(f"{path}: cannot be read ({error.strerror or error}).") from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise WeightsError(f"{path}: damaged ({type(error).__name__}: {error}): copy the folder again.") from error
+
+
+def _described(folder: Path, record: Mapping[str, Any]) -> Network:
+    """The network that a description is of; ValueError, KeyError, TypeError and AttributeError tell a damaged one.
+
+    Raises:
+        WeightsError: it is of another kind, or asks for more than a trained network needs.
+    """
+    path = folder / DESCRIPTION
+    if record["kind"] != KIND or record["format"] > FORMAT:
+        raise WeightsError(f"{path}: format {record['format']} of {record['kind']!r}: update probekit.")
+    view = dict(record["view"])
+    channels = view.pop("normalize")
+    head = record["head"]
+    return Network(
+        folder=folder,
+        arch=record["arch"],
+        options=_checked(path, record["options"]),
+        task=one_of("task", record["task"], ("binary", "attribution")),
+        classes=tuple(record["classes"]),
+        input=one_of("input", record["input"], INPUTS),
+        view=View(**view, normalize=Normalize(tuple(channels["mean"]), tuple(channels["std"]))),
+        head=(head["weight"], head["bias"]) if head else None,
+        sha256=record["sha256"],
+        settings=record["settings"],
+        training=record["training"],
+    )
+
+
+def _checked(path: Path, options: Mapping[str, Any]) -> dict[str, int]:
+    """The options, if they are of those that a training writes.
+
+    Timm takes others as well, `checkpoint_path` and `pretrained_cfg` among them, which open files and fetch weights: a
+    description that came from elsewhere must not reach them.
+
+    Raises:
+        WeightsError: they are not.
+    """
+    for name, value in options.items():
+        if name not in OPTIONS or type(value) is not int or value < 1:
+            known = ", ".join(f"{option}, a whole number" for option in OPTIONS)
+            raise WeightsError(f"{path}: option {name!r} is {value!r}; a network has none but {known}: do not use it.")
+    return dict(options)
 
 
 def names_in(folder: Path) -> list[str]:

@@ -4,6 +4,7 @@
 """
 
 import json
+import math
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -38,9 +39,11 @@ class State:
     epoch: int = 0
     """Epochs done."""
     step: int = 0
-    """Steps done of the epoch under way."""
+    """Batches of the epoch under way that were gone through, those without a readable image among them."""
     losses: list[float] = field(default_factory=list)
-    """Of every step."""
+    """Of every step that learned."""
+    losses_before: int = 0
+    """So many of them are of epochs before the one under way."""
     epochs: list[Epoch] = field(default_factory=list)
     best: int = 0
     """Number of the epoch with the lowest val loss, from 1; 0 before there is any."""
@@ -50,6 +53,12 @@ class State:
     """Row → why it cannot be read."""
     seconds: float = 0.0
     """Of training, over all lives."""
+
+    @property
+    def lowest(self) -> float:
+        """Val loss of the best epoch; infinite before there is one."""
+        found = self.epochs[self.best - 1].val_loss if self.best else None
+        return math.inf if found is None else found
 
 
 def save(

@@ -142,3 +142,30 @@ def stream(wanted: Iterable[Rows], load: Callable[[int], Crop], workers: int) ->
                 yield [crop.result() for crop in waiting.popleft()]
         finally:
             pool.shutdown(cancel_futures=True)
+
+
+@dataclass(frozen=True)
+class Minibatch:
+    """What one step learns from."""
+
+    crops: list[Crop]
+    """Two or more, all with pixels."""
+    batches: int
+    """So many batches of the epoch's order it takes the place of."""
+
+
+def minibatches(loaded: Iterable[list[Crop]]) -> Iterator[Minibatch]:
+    """The readable crops of batches, a step at a time: one alone joins those after it, and the last those before it.
+
+    One image has no batch statistics and nothing to be contrasted with. Whatever comes after a step depends on the
+    batches after it alone, so that an interrupted epoch goes on at any of them.
+    """
+    ready, crops, spanned = None, list[Crop](), 0
+    for batch in loaded:
+        crops, spanned = crops + [crop for crop in batch if crop.pixels is not None], spanned + 1
+        if len(crops) >= 2:
+            if ready:
+                yield ready
+            ready, crops, spanned = Minibatch(crops, spanned), [], 0
+    if ready:
+        yield Minibatch(ready.crops + crops, ready.batches + spanned)

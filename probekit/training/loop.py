@@ -1,7 +1,7 @@
 """The loop: epochs of steps, a look at the val split after each, and a checkpoint now and then."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -14,7 +14,7 @@ from probekit.models import compute
 from probekit.samples import Samples
 from probekit.training import checkpoints, lora
 from probekit.training.checkpoints import Epoch, State
-from probekit.training.data import Crop, Lesson, batches, plain_crop, stream, training_crop
+from probekit.training.data import Crop, Lesson, batches, minibatches, plain_crop, stream, training_crop
 from probekit.training.draws import generator_for, number_for
 from probekit.training.network import Trainee, seeded
 from probekit.training.settings import TrainSettings
@@ -78,15 +78,15 @@ class Loop:
 
     def _epoch(self, settings: TrainSettings, optimiser: "torch.optim.Optimizer") -> None:
         """What is left of the epoch under way, and what the val split says of it."""
-        epoch, began = self.state.epoch, len(self.state.losses) - self.state.step
+        epoch = self.state.epoch
         every = batches(self.lesson.order(settings, epoch), settings.batch_size)
         load = partial(training_crop, self.samples, self.trainee.design.view, settings, epoch)
         clock = saved = time.monotonic()
         self.trainee.module.train()
         self._tell(every)
-        for crops in stream(every[self.state.step :], load, self.workers):
-            self._step(settings, optimiser, epoch, self._readable(crops))
-            self.state.step += 1
+        for minibatch in minibatches(self._noted(stream(every[self.state.step :], load, self.workers))):
+            self._step(settings, optimiser, epoch, minibatch.crops)
+            self.state.step += minibatch.batches
             self._look(every)
             now = time.monotonic()
             self.state.seconds += now - clock
@@ -95,9 +95,9 @@ class Loop:
                 self._save(optimiser)
                 saved = time.monotonic()
         self._settle()
-        own = self.state.losses[began:]
+        own = self.state.losses[self.state.losses_before :]
         if not own:
-            raise ProbeError(f"{self.lesson.name}: none of its training images can be read: run `manifest check`.")
+            raise self._nothing_read()
         self._judge(settings, float(np.mean(own)))
         self.state.seconds += time.monotonic() - clock
         self._save(optimiser)
@@ -105,9 +105,6 @@ class Loop:
     def _step(self, settings: TrainSettings, optimiser: "torch.optim.Optimizer", epoch: int, crops: list[Crop]) -> None:
         import torch
 
-        if len(crops) < 2:  # one image has no batch statistics; it happens where others of its batch are unreadable
-            self._pending.append(torch.full((), self._last_loss()))
-            return
         step = self.state.step
         torch.manual_seed(number_for("step", settings.seed, epoch, step, bits=32))  # of dropout
         draw = generator_for("mix", settings.seed, epoch, step)
@@ -125,10 +122,8 @@ class Loop:
         found = self._val(settings)
         self.state.epochs.append(Epoch(loss, *found))
         self.state.epoch, self.state.step = self.state.epoch + 1, 0
-        if found[0] is None:
-            return
-        lowest = min(epoch.val_loss for epoch in self.state.epochs if epoch.val_loss is not None)
-        if found[0] <= lowest and settings.epochs > 1:
+        self.state.losses_before = len(self.state.losses)
+        if found[0] is not None and found[0] < self.state.lowest and settings.epochs > 1:
             self.state.best = self.state.epoch
             self._best = {name: values.detach().clone() for name, values in self.trainee.module.state_dict().items()}
 
@@ -136,9 +131,8 @@ class Loop:
         self.trainee.module.eval()
         load = partial(plain_crop, self.samples, self.trainee.design.view)
         losses, sizes, right = [], [], 0
-        for crops in stream(batches(self.lesson.val, settings.batch_size), load, self.workers):
-            readable = self._readable(crops)
-            if readable:
+        for crops in self._noted(stream(batches(self.lesson.val, settings.batch_size), load, self.workers)):
+            if readable := [crop for crop in crops if crop.pixels is not None]:
                 loss, rightly = self.trainee.judge(*self._batch(readable))
                 losses.append(loss)
                 sizes.append(len(readable))
@@ -147,10 +141,18 @@ class Loop:
             return None, None
         return float(np.average(losses, weights=sizes)), right / sum(sizes) if settings.has_head else None
 
-    def _readable(self, crops: list[Crop]) -> list[Crop]:
-        """Those with pixels; why the others have none is noted."""
-        self.state.failed |= {crop.row: crop.reason for crop in crops if crop.pixels is None}
-        return [crop for crop in crops if crop.pixels is not None]
+    def _noted(self, loaded: Iterable[list[Crop]]) -> Iterator[list[Crop]]:
+        """The same batches; why crops have no pixels is noted."""
+        for crops in loaded:
+            self.state.failed |= {crop.row: crop.reason for crop in crops if crop.pixels is None}
+            yield crops
+
+    def _nothing_read(self) -> ProbeError:
+        reason = next(iter(self.state.failed.values()), "it is the only one")
+        return ProbeError(
+            f"{self.lesson.name}: fewer than two of its training images can be read ({reason}): run `probekit manifest "
+            "check`."
+        )
 
     def _batch(self, crops: list[Crop]) -> "tuple[Tensor, np.ndarray, np.ndarray]":
         import torch
@@ -194,10 +196,6 @@ class Loop:
                     f"{self.lesson.name}: the loss is {loss} at step {len(self.state.losses)} with learning rate "
                     f"{rate:g}: choose a lower --lr."
                 )
-
-    def _last_loss(self) -> float:
-        self._settle()
-        return self.state.losses[-1] if self.state.losses else 0.0
 
     def _save(self, optimiser: "torch.optim.Optimizer") -> None:
         self._settle()

@@ -117,6 +117,27 @@ def test_the_same_command_takes_the_network_that_is_there_and_another_is_refused
     assert len(forced["runs"]) == 1
 
 
+@pytest.mark.parametrize(
+    ("names", "train", "told"),
+    [
+        (("sd 1.5", "sd-1.5"), "all", "sd 1.5 and sd-1.5 would both be network test_resnet-scratch-sd-1.5"),
+        (("ldm", "lama-ldm"), "lama-ldm,lama+ldm", "lama-ldm and lama+ldm would both be network"),
+    ],
+)
+def test_two_training_sets_that_would_be_one_network_are_refused(names, train, told, type_, pictures):
+    file = pictures / "manifests" / "tiny.csv"
+    table = pd.read_csv(file)
+    ours = np.flatnonzero(table["generator"] == "ldm")
+    table.loc[ours[::2], "generator"], table.loc[ours[1::2], "generator"] = names
+    table.to_csv(file, index=False)
+    found = type_(f"probekit finetune {NETWORK} --train {train}")
+    assert found.code == 2
+    assert found.err.count("\n") == 1
+    assert told in found.err
+    assert "--name" in found.err
+    assert not (pictures / "cache" / "networks").exists()
+
+
 def test_an_image_that_cannot_be_read_is_listed_and_the_exit_code_is_1(type_, pictures):
     broken = pictures / "pictures" / "lama" / "02.png"
     broken.write_bytes(broken.read_bytes()[:100])

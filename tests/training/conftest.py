@@ -1,6 +1,6 @@
 """Tiny trainings on real image files."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -25,6 +25,22 @@ def lesson_of(manifest: Manifest, train: str = "lama", task: str = "binary") -> 
         return Lesson.of(manifest.table, asked, ("real", "fake"))
     question = Attribution.of(manifest.table, AttributionSettings(generators=train))
     return Lesson.of(manifest.table, question.training_sets()[0], question.names)
+
+
+@pytest.fixture
+def damaged(manifest: Manifest) -> Iterator[Callable[[Sequence[int]], None]]:
+    """Damages the pictures of rows of the manifest, until the end of the test."""
+    kept: dict[Path, bytes] = {}
+
+    def damage(rows: Sequence[int]) -> None:
+        for path in manifest.table["path"].iloc[list(rows)]:
+            file = manifest.root / path
+            kept[file] = file.read_bytes()
+            file.write_bytes(kept[file][:100])
+
+    yield damage
+    for file, content in kept.items():
+        file.write_bytes(content)
 
 
 @pytest.fixture

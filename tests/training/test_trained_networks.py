@@ -1,5 +1,6 @@
 """Trained networks: their heads are their logits, they resume to the same bits, and nothing is mistaken for another."""
 
+import itertools
 import json
 
 import numpy as np
@@ -16,6 +17,7 @@ from probekit.extract import ExtractSettings, extract
 from probekit.features import load_features
 from probekit.models import tuned
 from probekit.training import TrainSettings, check_name, head_of, loop
+from probekit.training.data import Crop, batches, minibatches
 from tests.training.conftest import lesson_of
 
 
@@ -237,6 +239,12 @@ def test_training_ends_when_the_val_loss_has_not_fallen_and_the_best_epoch_is_ke
     assert f"the best by val loss: {training['epoch_kept']}" in training["stopped"]
 
 
+def test_a_val_loss_that_does_not_fall_ends_the_training_though_it_does_not_rise(learn):
+    training = learn(arch="test_vit", epochs=6, lr=1e-30, patience=2).network.training
+    assert len({epoch["val_loss"] for epoch in training["epochs"]}) == 1
+    assert (training["epoch_kept"], training["epochs_done"]) == (1, 3)
+
+
 def test_images_that_cannot_be_read_are_named_and_left_out(learn, manifest):
     broken = manifest.root / "lama" / "01.png"
     kept = broken.read_bytes()
@@ -248,6 +256,71 @@ def test_images_that_cannot_be_read_are_named_and_left_out(learn, manifest):
     assert list(trained.failed) == ["lama/01.png"]
     assert "truncated or damaged" in trained.failed["lama/01.png"]
     assert learn().failed == trained.failed  # said again when the network is taken as it is
+
+
+def test_a_training_without_a_readable_image_is_an_error_and_leaves_no_network(learn, manifest, damaged, tmp_path):
+    damaged(lesson_of(manifest).train)
+    with pytest.raises(ProbeError, match=r"lama: fewer than two of its training images can be read \(.*manifest check"):
+        learn(epochs=2)
+    assert not (tmp_path / "cache" / "networks" / "one").exists()
+
+
+def test_one_readable_image_is_not_learned_from_and_no_success(learn, manifest, damaged):
+    damaged(lesson_of(manifest).train[1:])
+    with pytest.raises(ProbeError, match="fewer than two of its training images"):
+        learn()
+
+
+@pytest.mark.parametrize(
+    ("readable", "expected"),
+    [
+        ([2, 2, 2], [(2, 1), (2, 1), (2, 1)]),
+        ([0, 2, 0, 1, 2, 0, 1], [(2, 2), (4, 5)]),  # one alone joins those after it, the last those before
+        ([1, 1, 3, 0], [(2, 2), (3, 2)]),
+        ([0, 1, 0], []),
+        ([], []),
+    ],
+)
+def test_an_image_that_is_alone_in_its_batch_joins_others(readable, expected):
+    there, count = torch.zeros(3, 1, 1, dtype=torch.uint8), itertools.count()
+    loaded = [[Crop(next(count), there if i < n else None) for i in range(3)] for n in readable]
+    found = list(minibatches(loaded))
+    assert [(len(one.crops), one.batches) for one in found] == expected
+    rows = [crop.row for one in found for crop in one.crops]
+    assert rows == [crop.row for batch in loaded for crop in batch if crop.pixels is not None][: len(rows)]
+    assert not expected or len(rows) == sum(readable)
+    ends = list(itertools.accumulate(one.batches for one in found))
+    for number, end in enumerate(ends):  # what is left after any of them is divided as it was
+        assert list(minibatches(loaded[end:])) == found[number + 1 :]
+
+
+def test_batches_without_a_readable_image_are_no_losses_and_an_interruption_goes_on_after_them(
+    learn, manifest, damaged, monkeypatch
+):
+    monkeypatch.setattr(loop, "CHECKPOINT_SECONDS", 0.0)
+    options = {"epochs": 2, "batch_size": 2}
+    settings = TrainSettings("test_resnet", scratch=True, size=32, **options)
+    order = batches(lesson_of(manifest).order(settings, 0), 2)
+    damaged([*order[0], *order[2], order[3][0]])
+    whole = learn(name="whole", **options).network.training
+    assert len(whole["failed"]) == 5
+    losses = [row["loss"] for row in whole["losses"]]
+    first = losses[:3]  # of batches 1, 3 and 4 together, and 5
+    assert min(losses) > 0
+    assert [epoch["loss"] for epoch in whole["epochs"]] == pytest.approx([np.mean(first), np.mean(losses[3:])])
+
+    for stop in (10, 18):  # in the first epoch, in the second
+
+        def interrupt(progress, stop=stop):
+            if progress.done >= stop:
+                raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            learn(name="resumed", on_progress=interrupt, **options)
+    seen = []
+    resumed = learn(name="resumed", on_progress=lambda progress: seen.append(progress.done), **options).network.training
+    assert seen[0] > 12
+    assert (resumed["losses"], resumed["epochs"]) == (whole["losses"], whole["epochs"])
 
 
 def test_a_loss_that_is_no_number_names_the_step_and_the_learning_rate(learn):
@@ -328,6 +401,31 @@ def test_a_missing_or_damaged_network_is_told(learn):
     description.write_text(json.dumps(record | {"format": 99}))
     with pytest.raises(WeightsError, match="update probekit"):
         models.find("tuned:one", network.folder)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"checkpoint_path": "/tmp/elsewhere.pth"},
+        {"pretrained": True},
+        {"pretrained_cfg": {"file": "elsewhere.pth"}},
+        {"img_size": 32, "pretrained_cfg_overlay": {"url": "https://example.org/weights.pth"}},
+        {"img_size": "32"},
+        {"img_size": True},
+        {"img_size": 0},
+    ],
+)
+def test_a_description_from_elsewhere_gives_timm_no_options_but_our_own(options, learn):
+    network = learn(arch="test_vit").network
+    description = network.folder / "network.json"
+    record = json.loads(description.read_text())
+    assert set(record["options"]) == set(tuned.OPTIONS)
+    description.write_text(json.dumps(record | {"options": options}))
+    with pytest.raises(
+        WeightsError, match=rf"network\.json: option '{list(options)[-1]}' is .*none but img_size"
+    ) as told:
+        models.find("tuned:one", network.folder)
+    assert "\n" not in str(told.value)
 
 
 def test_the_weights_are_part_of_the_address_and_the_taps_are_timms(learn):

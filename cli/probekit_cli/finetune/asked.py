@@ -72,6 +72,7 @@ class Asked:
         """What each network learns, by the name that it gets; one whose classes are not all there is left out."""
         from probekit import attribution, pairs
         from probekit.attribution import AttributionSettings
+        from probekit.errors import UsageError
         from probekit.training import Lesson
 
         samples = self.where.manifest.table
@@ -81,8 +82,16 @@ class Asked:
             lesson = Lesson.of(samples, training_set, question.names)
             return {self._name("attribution" if self.train == "all" else f"attribution-{lesson.name}", 1): lesson}
         sets = pairs.Question.of(samples, self.question).training_sets()
-        found = [Lesson.of(samples, training_set, ("real", "fake")) for training_set in sets]
-        return {self._name(lesson.name, len(found)): lesson for lesson in found}
+        found: dict[str, Lesson] = {}
+        for training_set in sets:
+            name = self._name(training_set.name, len(sets))
+            if name in found:
+                raise UsageError(
+                    f"--train: {found[name].name} and {training_set.name} would both be network {name}: train one of "
+                    "them by a command of its own, with --name."
+                )
+            found[name] = Lesson.of(samples, training_set, ("real", "fake"))
+        return found
 
     def folder(self, name: str) -> Path:
         """Of a network of that name."""
