@@ -25,7 +25,7 @@ from typing import Any
 import pandas as pd
 
 from probekit import records
-from probekit.errors import UsageError
+from probekit.errors import StoreError, UsageError
 from probekit.fingerprint import fingerprint
 from probekit.manifest import Manifest
 from probekit.models.tuned import Network
@@ -101,7 +101,7 @@ def train(
         weights: what to start from; a hub's unless given or from scratch.
         device: `cpu`, `cuda:0` ….
         workers: threads that read and decode; one per processor unless given.
-        force: train anew, whatever is there.
+        force: train anew, whatever is there; an interrupted training that was forced goes on all the same.
         on_progress: called after steps.
 
     Raises:
@@ -118,33 +118,20 @@ def train(
     if not force and (found := folder.trained_already(place, identity)):
         return Trained(found, True, dict(found.training["failed"]))
     state = _resumed(place, identity, force)
-    began_at = state.learned
-    trainee = Trainee(design, device)
-    samples = Samples.of_rows(manifest)
-    began = time.monotonic()
+    trainee, samples = Trainee(design, device), Samples.of_rows(manifest)
+    before, began = state.learned, time.monotonic()
     Loop(
-        trainee,
-        lesson,
-        samples,
-        state,
-        folder.checkpoint_of(place),
-        workers or os.cpu_count() or 1,
-        on_progress,
+        trainee, lesson, samples, state, folder.checkpoint_of(place), workers or os.cpu_count() or 1, on_progress
     ).run()
+    speed = (state.learned - before) / max(time.monotonic() - began, 1e-9)
     tensors = trainee.finished()
-    failed = {str(manifest.table["path"].iloc[row]): reason for row, reason in sorted(state.failed.items())}
-    training = _training(manifest, lesson, design, state, identity, device) | {"failed": failed}
-    speed = (state.learned - began_at) / max(time.monotonic() - began, 1e-9)
-    training["images_per_second"] = round(speed, 3)
-    return Trained(
-        folder.write(place, tensors, design, trainee.network, lesson, task, training),
-        False,
-        failed,
-    )
+    training = _training(manifest, lesson, design, state, device) | {"images_per_second": round(speed, 3)}
+    network = folder.write(place, tensors, design, trainee.network, lesson, task, training)
+    return Trained(network, False, training["failed"])
 
 
 def _identity(manifest: Manifest, lesson: Lesson, task: str, design: Design) -> str:
-    """Fingerprint of all that decides the weights."""
+    """Fingerprint of all that decides the weights, but for the content of the images, which is not read for it."""
     return fingerprint(
         {
             "settings": design.settings.record(),
@@ -161,34 +148,37 @@ def _resumed(place: Path, identity: str, force: bool) -> State:
     """Where an interrupted training of the same network stands, or the beginning.
 
     Raises:
-        UsageError: an unfinished training of another network has that name.
+        UsageError: an unfinished training of another network has that name, and nothing is forced.
+        StoreError: the checkpoint is damaged, and nothing is forced.
     """
     checkpoint = folder.checkpoint_of(place)
-    state = None if force else checkpoints.read_state(checkpoint)
+    try:
+        state = checkpoints.read_state(checkpoint)
+    except StoreError:
+        if not force:
+            raise
+        state = None
+    if force and state and (state.identity != identity or not folder.newer_than_network(checkpoint, place)):
+        state = None
     if state is None:
         checkpoint.unlink(missing_ok=True)
         return State(identity)
     if state.identity != identity:
         raise UsageError(
-            f"{checkpoint} is of an unfinished training with other settings, images or starting weights: finish it by "
-            "its own command, choose another --name, or --force to begin anew."
+            f"{checkpoint} is of an unfinished training with other settings, another manifest or other starting "
+            "weights: finish it by its own command, choose another --name, or --force to begin anew."
         )
     return state
 
 
-def _training(
-    manifest: Manifest, lesson: Lesson, design: Design, state: State, identity: str, device: str
-) -> dict[str, Any]:
-    """The record of a training."""
+def _training(manifest: Manifest, lesson: Lesson, design: Design, state: State, device: str) -> dict[str, Any]:
+    """The record of a training, but for its speed."""
     import torch
 
-    last = state.best or state.epoch
-    epochs = [{"epoch": number, **vars(epoch)} for number, epoch in enumerate(state.epochs, start=1)]
-    stopped = f"{state.epoch} of {design.settings.epochs} epochs" + (
-        f", the best by val loss: {last}" if state.best else ""
-    )
+    best = f", the best by val loss: {state.best}" if state.best else ""
+    paths = manifest.table["path"]
     return {
-        "identity": identity,
+        "identity": state.identity,
         "train": lesson.name,
         "manifest": {"name": manifest.name, "sha256": manifest.sha256},
         "start": {"source": design.source, "sha256": design.start.sha256 if design.start else None},
@@ -197,13 +187,14 @@ def _training(
         "n_train_by_class": lesson.counts(lesson.train),
         "n_val_by_class": lesson.counts(lesson.val),
         "epochs_done": state.epoch,
-        "epoch_kept": last,
-        "stopped": stopped,
-        "epochs": epochs,
+        "epoch_kept": state.best or state.epoch,
+        "stopped": f"{state.epoch} of {design.settings.epochs} epochs{best}",
+        "epochs": [{"epoch": number, **vars(epoch)} for number, epoch in enumerate(state.epochs, start=1)],
         "losses": folder.curve(state),
         "steps": len(state.losses),
         "seconds": round(state.seconds, 1),
         "device": device,
         "threads": torch.get_num_threads(),
         "versions": dict(records.versions()),
+        "failed": {str(paths.iloc[row]): reason for row, reason in sorted(state.failed.items())},
     }

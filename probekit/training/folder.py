@@ -47,6 +47,12 @@ def checkpoint_of(folder: Path) -> Path:
     return folder.with_name(f".{folder.name}.checkpoint.safetensors")
 
 
+def newer_than_network(checkpoint: Path, folder: Path) -> bool:
+    """Whether a checkpoint was written after the network that is there, if one is: it is not what became of it."""
+    description = folder / tuned.DESCRIPTION
+    return not description.exists() or checkpoint.stat().st_mtime_ns > description.stat().st_mtime_ns
+
+
 def trained_already(folder: Path, identity: str) -> Network | None:
     """The network in a folder, if it is the one that would be trained; None where there is no folder.
 
@@ -59,8 +65,8 @@ def trained_already(folder: Path, identity: str) -> Network | None:
     network = tuned.read(folder)
     if network.training["identity"] != identity:
         raise UsageError(
-            f"{folder} was trained with other settings, images or starting weights ({_words(network)}): choose another "
-            "--name, or --force to train it anew."
+            f"{folder} was trained with other settings, another manifest or other starting weights "
+            f"({_words(network)}): choose another --name, or --force to train it anew."
         )
     return network
 

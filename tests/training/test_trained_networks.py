@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import os
 
 import numpy as np
 import pytest
@@ -114,7 +115,8 @@ def test_a_network_of_the_same_name_and_settings_is_taken_as_it_is(learn):
 def test_a_network_of_the_same_name_and_other_settings_is_refused_unless_forced(learn):
     first = learn()
     with pytest.raises(
-        UsageError, match=r"one was trained with other settings.*test_resnet scratch, lama of tiny.*--f"
+        UsageError,
+        match=r"one was trained with other settings, another manifest or .*test_resnet scratch, lama of tiny.*--f",
     ):
         learn(lr=1e-3)
     with pytest.raises(UsageError, match="other settings"):
@@ -136,6 +138,45 @@ def test_an_unfinished_training_of_other_settings_is_not_gone_on_with(learn, mon
     with pytest.raises(UsageError, match="unfinished training with other settings"):
         learn(seed=5)
     assert learn(seed=5, force=True).network.settings["seed"] == 5
+
+
+def interrupted_at(images):
+    def interrupt(progress):
+        if progress.done >= images:
+            raise KeyboardInterrupt
+
+    return interrupt
+
+
+@pytest.mark.parametrize("before", [{}, {"seed": 5}, None])
+def test_a_forced_training_that_was_interrupted_goes_on(before, learn, monkeypatch):
+    monkeypatch.setattr(loop, "CHECKPOINT_SECONDS", 0.0)
+    if before is not None:
+        learn(**before)  # a network of the same settings, of others, or none
+    with pytest.raises(KeyboardInterrupt):
+        learn(force=True, on_progress=interrupted_at(8))
+    seen = []
+    trained = learn(force=True, on_progress=lambda progress: seen.append(progress.done))
+    assert seen[0] == 4
+    assert not trained.reused
+    assert trained.network.sha256 == learn(name="whole").network.sha256
+
+
+@pytest.mark.parametrize("remains", ["older than the network", "of other settings", "damaged"])
+def test_a_forced_training_does_not_go_on_from_what_is_not_its_own(remains, learn, monkeypatch):
+    monkeypatch.setattr(loop, "CHECKPOINT_SECONDS", 0.0)
+    network = learn(seed=1).network
+    with pytest.raises(KeyboardInterrupt):
+        learn(seed=2 if "other" in remains else 1, force=True, on_progress=interrupted_at(8))
+    (checkpoint,) = network.folder.parent.glob(".one.checkpoint*")
+    if remains == "damaged":
+        checkpoint.write_bytes(b"no tensors")
+    elif "older" in remains:
+        os.utime(checkpoint, ns=(0, 0))
+    seen = []
+    learn(seed=1, force=True, on_progress=lambda progress: seen.append(progress.done))
+    assert seen[0] == 0
+    assert not checkpoint.exists()
 
 
 def test_merged_low_rank_updates_give_what_they_gave_beside_the_weights(learn, manifest, tmp_path, monkeypatch):

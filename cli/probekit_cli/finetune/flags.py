@@ -45,7 +45,12 @@ Name = Annotated[
     ),
 ]
 Force = Annotated[
-    bool, typer.Option("--force", help="Train anew, in place of a network of that name.", rich_help_panel=NETWORK)
+    bool,
+    typer.Option(
+        "--force",
+        help="Train anew, in place of a network of that name; typed again after an interruption, it goes on.",
+        rich_help_panel=NETWORK,
+    ),
 ]
 Train = Annotated[
     str,
