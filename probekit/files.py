@@ -38,8 +38,8 @@ def whole(path: Path) -> Iterator[Path]:
 
 
 def spell_size(size: float) -> str:
-    """A number of bytes for people: `512 KiB`, `48.8 GiB`."""
-    unit = "bytes"
+    """A number of bytes for people: `1 byte`, `512 KiB`, `48.8 GiB`."""
+    unit = "byte" if size == 1 else "bytes"
     for larger in ("KiB", "MiB", "GiB", "TiB"):
         if size < 1024:
             break

@@ -27,6 +27,7 @@ import pandas as pd
 from probekit.arrays import Bool, UInt8
 from probekit.errors import UsageError
 from probekit.fingerprint import fingerprint, hash_bytes, plain
+from probekit.parallel import processors
 
 Pixels = UInt8[np.ndarray, "h w 3"]
 Hole = Bool[np.ndarray, "h w"]
@@ -130,7 +131,7 @@ def build(
             (root / "recipe.json").unlink(missing_ok=True)
             for folder in ("real", "masks", *INPAINTERS):
                 (root / folder).mkdir(parents=True, exist_ok=True)
-            with ThreadPoolExecutor(workers or os.cpu_count()) as pool:
+            with ThreadPoolExecutor(workers or processors()) as pool:
                 for done, _ in enumerate(pool.map(lambda crop: _write_crop(root, crop), crops), start=1):
                     if progress is not None:
                         progress(done, len(crops))

@@ -6,7 +6,8 @@
         figures/auc.png
 
 Reports read these folders and nothing else. `run.json` is written first with status `running` and replaced, in one
-step, when the run ends; a folder whose status stays `running` was killed.
+step, when the run ends; a folder whose status stays `running` was killed. A command that is refused before it has
+written anything else (`REFUSALS`) leaves no folder: there is nothing to report.
 """
 
 import contextlib
@@ -26,11 +27,21 @@ from typing import Any
 import pandas as pd
 
 import probekit
-from probekit.errors import RunError
+from probekit.errors import (
+    BlacklistError,
+    ManifestError,
+    MissingFeaturesError,
+    RunError,
+    UsageError,
+    WeightsError,
+)
 from probekit.fingerprint import fingerprint, plain
 from probekit.remote import without_secrets
 
 SCHEMA = 1
+RECORD = "run.json"
+REFUSALS = (UsageError, ManifestError, MissingFeaturesError, WeightsError, BlacklistError)
+"""What says that a command cannot be carried out as it was typed, not that it failed at work."""
 
 _LIBRARIES = (
     "faiss-cpu", "faiss-gpu", "numpy", "open_clip_torch", "openTSNE", "pacmap", "pandas", "ray", "scikit-learn",
@@ -70,6 +81,17 @@ class Recorder:
         """Add facts to `run.json`, such as `manifest`, `stores` and `result`."""
         self.record.update({name: plain(fact) for name, fact in facts.items()})
 
+    def _withdrawn(self) -> bool:
+        """Whether the folder, which held nothing but the record, is gone now."""
+        try:
+            if any(file.name != RECORD for file in self.path.iterdir()):
+                return False
+            (self.path / RECORD).unlink()
+            self.path.rmdir()
+        except OSError:  # what cannot be removed is recorded as failed
+            return False
+        return True
+
     def _write(self, status: str) -> None:
         self.record |= {"status": status, "tables": self._tables, "figures": self._figures}
         if status != "running":
@@ -79,7 +101,7 @@ class Recorder:
         with _errors(self.path):
             try:
                 draft.write_text(text, encoding="utf-8")
-                draft.replace(self.path / "run.json")
+                draft.replace(self.path / RECORD)
             finally:
                 draft.unlink(missing_ok=True)
 
@@ -87,6 +109,8 @@ class Recorder:
 @contextlib.contextmanager
 def start(verb: str, settings: object, *, runs: Path, folder: str | None = None) -> Iterator[Recorder]:
     """Open a run folder for a command; an exception is recorded as `failed` with its message and goes on.
+
+    The folder of a command that is refused (`REFUSALS`) is removed, unless tables, figures or other files are in it.
 
     Args:
         verb: the command, `probe`.
@@ -117,6 +141,8 @@ def start(verb: str, settings: object, *, runs: Path, folder: str | None = None)
     try:
         yield run
     except BaseException as error:
+        if isinstance(error, REFUSALS) and folder is None and run._withdrawn():
+            raise
         run.note(error=f"{type(error).__name__}: {error}")
         with contextlib.suppress(RunError):  # the disk that is full, perhaps: the first error is the one to tell
             run._write("interrupted" if isinstance(error, KeyboardInterrupt) else "failed")

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import pandas as pd
 
@@ -11,6 +10,7 @@ from probekit.errors import StoreError, UsageError
 from probekit.identities import Identities, distinct, identify, names_of
 from probekit.keys import KeyIndex
 from probekit.manifest import Manifest
+from probekit.paths import AnyPath
 from probekit.store import Pruned, Store, Surplus
 
 
@@ -27,7 +27,7 @@ class Collection:
 
     def __init__(
         self,
-        cache: Path,
+        cache: AnyPath,
         stores: Sequence[Store],
         manifests: Sequence[Manifest],
         *,
@@ -91,7 +91,7 @@ class Collection:
         return done
 
 
-def failures(cache: Path, stores: Sequence[Store], manifests: Sequence[Manifest]) -> pd.DataFrame:
+def failures(cache: AnyPath, stores: Sequence[Store], manifests: Sequence[Manifest]) -> pd.DataFrame:
     """Images that could not be read: model, view, store, path, key, reason and manifest, a row a store and image.
 
     The path is the one that a manifest has, else the one that the index of keys remembers, else empty; the manifest is

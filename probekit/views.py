@@ -89,7 +89,7 @@ class View:
         if self.perturb and self.decoder:
             raise UsageError(
                 f"perturbation {self.perturb!r} is done on the CPU, but {self.decoder} decodes on the GPU: "
-                "leave one of them out."
+                "leave --perturb or --decoder out."
             )
 
     @property

@@ -35,6 +35,7 @@ PROMISED = {
     "map",
     "memory-flat",
     "multinomial-sweep",
+    "ray-overhead",
     "rerun-million",
     "taps-all-blocks",
     "three-models",

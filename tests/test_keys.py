@@ -1,14 +1,16 @@
 """Keys: remembered as long as a file is what it was."""
 
 import os
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from probekit import keys
 from probekit.errors import StoreError
-from probekit.keys import MAX_PARTS, KeyIndex, entry_name, file_digest, sample_key
-from probekit.remote import ObjectStatus
+from probekit.keys import KeyIndex, entry_name, file_digest, parts, sample_key
+from probekit.keys import index as indexing
+from probekit.paths import path_of
+from probekit.remote import ObjectStatus, buckets
 
 
 def remember(index: KeyIndex, path, data: bytes) -> bytes:
@@ -44,7 +46,7 @@ def test_a_nanosecond_counts(tmp_path):
 
 def test_many_parts_are_merged_and_nothing_is_forgotten(tmp_path):
     index = KeyIndex.open(tmp_path)
-    paths = [tmp_path / f"{number}.png" for number in range(MAX_PARTS + 5)]
+    paths = [tmp_path / f"{number}.png" for number in range(parts.MAX_PARTS + 5)]
     for path in paths:
         remember(index, path, path.name.encode())
         index.flush()
@@ -59,7 +61,7 @@ def test_a_draft_of_a_killed_process_is_passed_over_and_swept_away_after_a_day(t
     for draft in (old, young):
         draft.write_bytes(b"PAR1 half")
     os.utime(old, (1, 1))
-    for number in range(MAX_PARTS + 1):
+    for number in range(parts.MAX_PARTS + 1):
         remember(index, tmp_path / f"{number}.png", b"x")
         index.flush()
     assert KeyIndex.open(tmp_path).look_up([str(tmp_path / "0.png")]).unchanged.all()
@@ -103,7 +105,7 @@ def test_members_are_known_by_their_archive_and_names_asked_for_twice_are_answer
 def test_merging_keeps_the_newest_digest_of_every_name(tmp_path):
     path = tmp_path / "a.png"
     index = KeyIndex.open(tmp_path)
-    for number in range(MAX_PARTS + 3):
+    for number in range(parts.MAX_PARTS + 3):
         digest = remember(index, path, b"%d" % number)
         remember(index, tmp_path / f"{number}.png", b"x")
         index.flush()
@@ -153,7 +155,7 @@ def test_objects_are_remembered_by_url_size_and_number_in_every_kind_of_part(tmp
             pq.write_table(pq.read_table(part).drop_columns("name_hash"), part, write_page_checksum=True)
     for _ in range(2):  # as they lie, and merged
         for answer, unchanged in ((twice, True), (ObjectStatus(5, 1), False), (None, False)):
-            monkeypatch.setattr(keys, "remote_statuses", lambda urls, answer=answer: iter([answer] * len(urls)))
+            monkeypatch.setattr(indexing, "remote_statuses", lambda urls, answer=answer: iter([answer] * len(urls)))
             known = index.look_up([str(tmp_path / "a.png"), url, "s3://bucket/a/b.png"], ask=True)
             assert known.unchanged.tolist() == [True, unchanged, False]
             assert known.readable.tolist() == [True, answer is not None, True]
@@ -164,15 +166,15 @@ def test_objects_are_remembered_by_url_size_and_number_in_every_kind_of_part(tmp
 
 
 def test_an_index_that_grows_for_ever_is_written_again_a_few_times_only(tmp_path, monkeypatch):
-    monkeypatch.setattr(keys, "MAX_PARTS", 4)
-    write, written = keys._write, []
+    monkeypatch.setattr(parts, "MAX_PARTS", 4)
+    write, written = parts._write, []
 
     def counted(batches, *arguments):
         batches = list(batches)
         written.append(sum(len(batch) for batch, _ in batches))
         write(batches, *arguments)
 
-    monkeypatch.setattr(keys, "_write", counted)
+    monkeypatch.setattr(parts, "_write", counted)
     paths = indexed(tmp_path, 128)
     assert len(list((tmp_path / "keys").iterdir())) <= 12
     assert sum(written) < 128 * 10, "whole again at every merge, it would be thousands"
@@ -181,7 +183,7 @@ def test_an_index_that_grows_for_ever_is_written_again_a_few_times_only(tmp_path
 
 def test_a_look_up_while_another_process_merges_forgets_nothing(tmp_path, monkeypatch):
     paths = indexed(tmp_path, 3)
-    open_part, opened = keys._Part.__init__, []
+    open_part, opened = parts.Part.__init__, []
 
     def overtaken(self, path):
         open_part(self, path)
@@ -189,14 +191,14 @@ def test_a_look_up_while_another_process_merges_forgets_nothing(tmp_path, monkey
         if len(opened) == 1:  # the others are listed, and not open yet
             KeyIndex.open(tmp_path).forget(["nothing"])
 
-    monkeypatch.setattr(keys._Part, "__init__", overtaken)
+    monkeypatch.setattr(parts.Part, "__init__", overtaken)
     assert KeyIndex.open(tmp_path).look_up([str(path) for path in paths]).unchanged.all()
     assert len(list((tmp_path / "keys").iterdir())) == 1
 
 
 def test_what_is_added_while_parts_are_merged_is_newer_than_they(tmp_path, monkeypatch):
     (path, _) = indexed(tmp_path, 2)
-    write, digests = keys._write, []
+    write, digests = parts._write, []
 
     def late(*arguments):
         monkeypatch.undo()
@@ -204,7 +206,7 @@ def test_what_is_added_while_parts_are_merged_is_newer_than_they(tmp_path, monke
         index.flush()
         write(*arguments)
 
-    monkeypatch.setattr(keys, "_write", late)
+    monkeypatch.setattr(parts, "_write", late)
     KeyIndex.open(tmp_path).forget(["nothing"])
     assert len(list((tmp_path / "keys").iterdir())) == 2
     known = KeyIndex.open(tmp_path).look_up([str(path)])
@@ -218,3 +220,153 @@ def test_a_part_reaches_the_disk_before_it_gets_its_name(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "replace", lambda *paths: (calls.append("named"), replace(*paths)))
     indexed(tmp_path, 1)
     assert calls == ["synced", "named", "synced"]  # the file, its name, the folder
+
+
+@pytest.mark.parametrize("at_once", [1, 2, 5, 1 << 20])
+def test_a_look_up_does_not_depend_on_how_much_is_looked_at_together(tmp_path, monkeypatch, at_once):
+    index, files = KeyIndex.open(tmp_path), [tmp_path / f"{number}.zip" for number in range(4)]
+    for number, file in enumerate(files):
+        file.write_bytes(b"x" * (number + 1))
+        for part in ("", "a.png", "b.png"):
+            index.add(entry_name(str(file), part), file.stat(), file_digest(f"{number} {part}".encode()))
+    index.flush()
+    asked = [(number, part) for part in ("b.png", "", "a.png", "", "c.png") for number in (3, 0, 2, 1, 3)]
+    for module, name in ((parts, "BATCH"), (parts, "ENTRIES"), (indexing, "_NAMES"), (indexing, "_STATS")):
+        monkeypatch.setattr(module, name, at_once)
+    known = KeyIndex.open(tmp_path).look_up([entry_name(str(files[number]), part) for number, part in asked])
+    assert known.unchanged.tolist() == [part != "c.png" for _, part in asked]
+    for (number, part), digest in zip(asked[:20], known.digests, strict=False):
+        assert digest.tobytes() == file_digest(f"{number} {part}".encode())
+
+
+NAMES = [f"s3://bucket/{number}.png" for number in range(20)]
+
+
+def digest_of(name: str, version: int) -> bytes:
+    return file_digest(f"{version} {name}".encode())
+
+
+def learn(cache, version, names):
+    index = KeyIndex.open(cache)
+    for name in names:
+        index.add(name, ObjectStatus(5, version), digest_of(name, version))
+    index.flush()
+
+
+@pytest.fixture(params=["disk", "bucket"])
+def cache(request, tmp_path, monkeypatch):
+    """One with an index of five parts: one of many row groups, and four that name most of its names again."""
+    if request.param == "bucket":
+        pytest.importorskip("obstore", reason="the extra remote is not installed")
+        buckets._store.cache_clear()
+        monkeypatch.setattr("probekit.remote.paths.BUFFER", 64)  # what is read ahead is not missed when it is gone
+    cache = tmp_path if request.param == "disk" else path_of("memory://bucket/cache")
+    for name in ("BATCH", "ENTRIES"):
+        monkeypatch.setattr(parts, name, 4)
+    learn(cache, 1, NAMES)
+    KeyIndex.open(cache).forget(["nothing"])
+    for start in range(4):
+        learn(cache, 2 + start, NAMES[start:16:4])
+    monkeypatch.setattr(parts, "MAX_PARTS", 2)
+    yield cache
+    buckets._store.cache_clear()
+
+
+def newest():
+    return {name: digest_of(name, 2 + number % 4 if number < 16 else 1) for number, name in enumerate(NAMES)}
+
+
+@pytest.fixture
+def overtaken(cache, monkeypatch):
+    """Let others merge all parts, the newest, or the first two and the last, just before the batch of that number."""
+    read, count, folder = parts.Part.read, [0], cache / "keys"
+
+    def merge(how):
+        if how == "all":
+            parts.merge_all(folder, ())
+        elif how == "newest":
+            parts.merge_newest(folder)
+        else:
+            opened = parts._open_parts(folder)
+            parts._merge(folder, opened[:2])
+            parts._merge(folder, opened[2:][-1:])
+
+    def overtake(at, how):
+        def late(self, columns):
+            batches = read(self, columns)
+            while True:
+                count[0] += 1
+                if count[0] == at:
+                    merge(how)
+                if (batch := next(batches, None)) is None:
+                    return
+                yield batch
+
+        monkeypatch.setattr(parts.Part, "read", late)
+
+    return overtake
+
+
+MERGES = pytest.mark.parametrize(
+    ("at", "how"), [(at, how) for at in (1, 4, 7, 9, 12) for how in ("all", "newest", "apart")]
+)
+
+
+@MERGES
+def test_a_look_up_finds_what_is_newest_wherever_a_merge_overtakes_it(cache, overtaken, at, how):
+    overtaken(at, how)
+    known = KeyIndex.open(cache).look_up(NAMES)
+    assert [row.tobytes() for row in known.digests] == list(newest().values())
+    assert known.remembered.all()
+
+
+@MERGES
+def test_of_what_is_remembered_nothing_older_follows_something_newer_wherever_a_merge_overtakes_it(
+    cache, overtaken, at, how
+):
+    overtaken(at, how)
+    versions = {digest_of(name, version): version for name in NAMES for version in range(1, 6)}
+    found = list(KeyIndex.open(cache).remembered())
+    assert dict(found) == newest()
+    for name in NAMES:
+        seen = [versions[digest] for other, digest in found if other == name]
+        assert seen == sorted(seen)
+
+
+@MERGES
+def test_of_two_merges_at_once_one_gives_up_and_nothing_is_lost(cache, overtaken, at, how):
+    overtaken(at, how)
+    learn(cache, 9, NAMES[:1])
+    assert dict(KeyIndex.open(cache).remembered()) == newest() | {NAMES[0]: digest_of(NAMES[0], 9)}
+
+
+@MERGES
+def test_names_are_forgotten_and_no_others_wherever_a_merge_overtakes_it(cache, overtaken, at, how):
+    overtaken(at, how)
+    KeyIndex.open(cache).forget(NAMES[::2])
+    kept = {name: newest()[name] for name in NAMES[1::2]}
+    if not isinstance(cache, Path):  # on a disk the other process still has the parts open, and writes them anew
+        assert dict(KeyIndex.open(cache).remembered()) == kept
+    KeyIndex.open(cache).forget(NAMES[::2])
+    assert dict(KeyIndex.open(cache).remembered()) == kept
+
+
+def test_an_index_that_is_merged_without_end_is_named_and_still_added_to(cache, monkeypatch):
+    def gone(path):
+        raise FileNotFoundError(path)
+
+    monkeypatch.setattr(parts, "for_library", gone)
+    index = KeyIndex.open(cache)
+    for act in (lambda: index.look_up(NAMES), lambda: list(index.remembered()), lambda: index.forget(NAMES)):
+        with pytest.raises(StoreError, match=r"keys is being merged by other processes without end: try again"):
+            act()
+    learn(cache, 9, NAMES[:1])
+    monkeypatch.undo()
+    assert dict(index.remembered())[NAMES[0]] == digest_of(NAMES[0], 9)
+
+
+@pytest.mark.parametrize("at", [6, 9])
+def test_a_pass_that_is_overtaken_reads_on_behind_the_parts_that_it_has_read(cache, overtaken, at):
+    overtaken(at, "newest")
+    found = [name for name, _ in KeyIndex.open(cache).remembered()]
+    assert [found.count(name) for name in NAMES[16:]] == [1] * 4, "the first part, which stays, is read again"

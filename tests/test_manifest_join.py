@@ -176,7 +176,7 @@ def test_paths_and_masks_are_absolute_where_there_is_no_common_root(faces, tmp_p
 
 
 def test_objects_keep_their_urls_and_images_of_two_manifests_are_one_row(faces, tmp_path):
-    urls = [("s3://bucket/real//0.png", "real", "train", "p0"), ("s3://bucket/lama/0.png", "lama", "train", "p0")]
+    urls = [("s3://bucket/real/0.png", "real", "train", "p0"), ("s3://bucket/lama/0.png", "lama", "train", "p0")]
     bucket = made(Path("/"), "bucket", urls, write=False, mask=["", "s3://bucket/masks/0.png"])
     twice = made(tmp_path / "c", "twice", [*urls[:1], (f"file://{faces.root}/real/1.png", "real", "test", "p1")], False)
     one_domain = dict.fromkeys(("faces", "bucket", "twice"), "one")

@@ -3,8 +3,13 @@
 Exit codes: 0 done; 1 done, but some samples had failed; 2 bad input or usage; 3 a bug; 130 interrupted.
 """
 
+import contextlib
 import os
+import shutil
+import signal
 import sys
+import threading
+from collections.abc import Iterator
 
 import typer
 from typer.core import TyperGroup
@@ -28,19 +33,39 @@ from probekit_cli import (
     study,
 )
 
+FRAMED = 80  # columns from which help in frames has room for every name
+
 
 class Verbs(TyperGroup):
-    """The verbs; one that is interrupted says in one line what is kept, with exit code 130."""
+    """The verbs; one that is interrupted, or told no, says in one line what is kept, with exit code 130."""
 
     def invoke(self, ctx: typer.Context) -> object:  # type: ignore[override]  # typer's classes are its click's
         """What the verb returns."""
         try:
-            found: object = super().invoke(ctx)
+            with _terminable():
+                found: object = super().invoke(ctx)
             return found
-        except KeyboardInterrupt as stop:
+        except (KeyboardInterrupt, typer.Abort) as stop:
             kept = getattr(stop, "__notes__", None) or ["what was recorded before is kept"]
             sys.stderr.write(f"\nprobekit: stopped: {kept[-1]}.\n")
             raise typer.Exit(130) from stop
+
+
+@contextlib.contextmanager
+def _terminable() -> Iterator[None]:
+    """SIGTERM, which the scheduler of a cluster sends before it kills, ends what is done here as ctrl-C does."""
+
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    if threading.current_thread() is not threading.main_thread():
+        yield  # where no signal can be taken
+        return
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before or signal.SIG_DFL)  # None: not of Python's making
 
 
 app = typer.Typer(
@@ -86,6 +111,7 @@ def version(
 
 def main() -> None:
     """Run the command line; what the user can mend is one line, without a traceback."""
+    app.rich_markup_mode = "rich" if shutil.get_terminal_size().columns >= FRAMED else None  # frames cut long names
     try:
         app()
     except ProbekitError as error:

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from probekit.paths import AnyPath, on_disk
 from probekit_cli import commands, options, output
+from probekit_cli.manifest import written
 
 if TYPE_CHECKING:
     from probekit.manifest import Manifest
@@ -19,10 +21,16 @@ UNREGISTERED = "shiftmap"  # it copies real texture: the generator that is harde
 
 def demo(
     cache: options.Cache = options.DEFAULT_CACHE,
-    runs: Annotated[Path, typer.Option("--runs", metavar="DIR", help="Made anew by every demo.")] = Path("runs/demo"),
-    manifests: Annotated[Path, typer.Option("--manifests", metavar="DIR", help="Where demo.csv goes.")] = Path(
-        "manifests"
-    ),
+    runs: Annotated[
+        Path,
+        typer.Option(
+            "--runs",
+            metavar="DIR",
+            help="Made anew by every demo.",
+            callback=options.on_a_disk("run records", "name a folder"),
+        ),
+    ] = Path("runs/demo"),
+    manifests: written.Folder = written.MANIFESTS,
     data_only: Annotated[
         bool, typer.Option("--data-only", help="Make the images and their manifest, and ask nothing.")
     ] = False,
@@ -68,11 +76,11 @@ def demo(
     )
 
 
-def _make_data(cache: Path, manifests: Path, seed: int) -> "Manifest":
+def _make_data(cache: AnyPath, manifests: Path, seed: int) -> "Manifest":
     from probekit import inpainting
     from probekit.manifest import Manifest, assign_splits, default_folds, split_report, validate
 
-    root = cache / "demo-images"
+    root = on_disk(cache, "the demo's images") / "demo-images"
     _say(None, "Real photographs, and crops of them with a hole refilled by four inpainters.")
     with output.progress("inpainting") as show:
         table = inpainting.build(root, inpainting.InpaintingSettings(seed=seed), progress=show)

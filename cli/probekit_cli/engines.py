@@ -1,11 +1,12 @@
-"""On what an extraction runs: the options of clusters, with Ray and without."""
+"""On what a command runs: the options of clusters, with Ray and without."""
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 if TYPE_CHECKING:
-    from probekit.extract import ClusterSettings
+    from probekit.parallel.connecting import ClusterSettings
 
 CLUSTER = "On a cluster"
 """A panel of the help page."""
@@ -40,7 +41,8 @@ ShardOfAll = Annotated[
     typer.Option(
         "--shard",
         metavar="K/N",
-        help="Only the K-th of N disjoint parts, from 1/N to N/N: for job arrays (docs/scale.md).",
+        help="Only the K-th of N disjoint parts, from 1/N to N/N: for job arrays. When all have ended, run it "
+        "once more without --shard (docs/scale.md).",
         rich_help_panel=CLUSTER,
     ),
 ]
@@ -61,7 +63,7 @@ def cluster_settings(engine: str, address: str | None, workers_per_node: int | N
         UsageError: an unknown engine, or an option of a cluster without one.
     """
     from probekit.errors import UsageError
-    from probekit.extract import ClusterSettings
+    from probekit.parallel.connecting import ClusterSettings
     from probekit.registry import one_of
 
     if one_of("--engine", engine, ("local", "ray")) == "ray":
@@ -70,3 +72,43 @@ def cluster_settings(engine: str, address: str | None, workers_per_node: int | N
         if value:
             raise UsageError(f"{option} is about a cluster: add --engine ray, or leave it out.")
     return None
+
+
+def refuse_on_cluster(given: Mapping[str, object]) -> None:
+    """Nothing, if none of these options was given, which the workers of a cluster cannot follow.
+
+    Raises:
+        UsageError: one was.
+    """
+    from probekit.errors import UsageError
+
+    for option in (option for option, value in given.items() if value):
+        raise UsageError(
+            f"{option} is for this machine alone, --engine ray asks workers of a cluster: leave {option} or "
+            "--engine ray out."
+        )
+
+
+def words(engine: str, address: str | None, workers_per_node: int | None) -> tuple[str, ...]:
+    """The same options as they are typed after another command; none for this machine.
+
+    Raises:
+        UsageError: as `cluster_settings`.
+    """
+    if cluster_settings(engine, address, workers_per_node) is None:
+        return ()
+    given = {"--engine": engine, "--address": address, "--workers-per-node": workers_per_node}
+    return tuple(word for option, value in given.items() if value is not None for word in (option, str(value)))
+
+
+def device_there(device: str | None) -> str:
+    """The device of every worker of a cluster: `cpu`, or `cuda:0`, the GPU that is its own.
+
+    Raises:
+        UsageError: another device.
+    """
+    from probekit.errors import UsageError
+
+    if device not in (None, "cpu", "cuda"):
+        raise UsageError(f"--device {device}: with --engine ray it is cpu or cuda, on every node.")
+    return "cuda:0" if device == "cuda" else "cpu"

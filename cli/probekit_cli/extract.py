@@ -1,11 +1,14 @@
 """`probekit extract`."""
 
-from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from probekit.paths import AnyPath
 from probekit_cli import checkpoints, engines, options, output, questions, tables
+
+if TYPE_CHECKING:
+    from probekit.extract.results import ModelExtraction
 
 
 def extract(
@@ -46,7 +49,12 @@ def extract(
         ),
     ] = None,
     weights: Annotated[
-        list[str] | None, typer.Option(metavar="[MODEL=]FILE", help="Local checkpoint, in place of a hub's.")
+        list[str] | None,
+        typer.Option(
+            metavar="[MODEL=]FILE",
+            help="Local checkpoint, in place of a hub's.",
+            callback=options.on_a_disk("checkpoints"),
+        ),
     ] = None,
     decoder: Annotated[
         str | None,
@@ -96,6 +104,10 @@ def extract(
     ones, and of blurred and then compressed ones.
 
     Example: probekit extract --model srm,npr --manifest demo
+
+    Example: probekit extract --model srm --manifest demo --engine ray --address local
+
+    Example: probekit extract --model srm --manifest demo --shard $SLURM_ARRAY_TASK_ID/16
     """
     from probekit import records
     from probekit.extract import ExtractSettings, Shard
@@ -128,7 +140,7 @@ def extract(
                     chosen,
                     settings,
                     cache=cache,
-                    weights=checkpoints.with_networks(_weights(weights or [], names), names, cache),
+                    weights=checkpoints.with_networks(checkpoints.named(weights or [], names), names, cache),
                     device=device,
                     batch_size=batch_size,
                     workers=workers,
@@ -151,7 +163,7 @@ def extract(
             run.table("failed", result.failed)
     if as_json:
         output.print_json(result.to_json() | {"run": str(run.path)})
-    else:
+    elif any(one.rows for one in result.models):  # else the shard has no samples, which was said
         _show(result.models, result.images_per_second, cache)
     for note in result.notes:
         output.remark(f"note: {note}")
@@ -162,45 +174,28 @@ def extract(
         raise typer.Exit(1)
 
 
-def _show(models: "tuple[object, ...]", rate: float | None, cache: Path) -> None:
+def _show(models: "tuple[ModelExtraction, ...]", rate: float | None, cache: AnyPath) -> None:
     import pandas as pd
 
     from probekit.models.requests import compact
 
     columns = {
         "model": "model",
-        "taps": "taps",
-        "rows": "samples",
+        "view": "view",
         "done": "done",
         "failed": "failed",
         "computed": "computed",
+        "taps": "taps",
         "name": "store",
     }
     frame = pd.DataFrame([{shown: getattr(model, name) for name, shown in columns.items()} for model in models])
     frame["taps"] = [",".join(compact(taps)) for taps in frame["taps"]]
-    tables.print_table(frame, title=f"Features in {cache}" + (f" ({rate:,.1f} images/s)" if rate else ""))
-
-
-def _weights(given: list[str], models: tuple[str, ...]) -> dict[str, Path]:
-    """MODEL=FILE pairs; a lone FILE belongs to the only model."""
-    from probekit.errors import UsageError
-    from probekit.registry import unknown_name
-
-    found = {}
-    for text in given:
-        name, equals, file = text.rpartition("=")
-        if not equals or name not in models:
-            if equals and not Path(text).exists():
-                raise unknown_name("model of --weights", name, models)
-            if len(models) > 1:
-                raise UsageError(
-                    f"--weights {text}: with several models write MODEL=FILE, MODEL one of {', '.join(models)}."
-                )
-            name, file = models[0], text
-        if not Path(file).exists():
-            raise UsageError(f"--weights {file}: no such file.")
-        found[name] = Path(file)
-    return found
+    title = f"Features of {output.count(models[0].rows, 'sample')} in {cache}" + (
+        f" ({rate:,.1f} images/s)" if rate else ""
+    )
+    if output.stdout().width < tables.WIDE:  # model and view tell stores apart, and `cache info` names them
+        frame = frame.drop(columns="store")
+    tables.print_table(frame, title=title, whole=("view", "store"))
 
 
 def _split(text: str) -> tuple[str, ...]:

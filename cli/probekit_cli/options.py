@@ -1,10 +1,14 @@
 """Options that several commands share, each with one name, one help text and one environment variable."""
 
-import re
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import typer
+
+from probekit.paths import AnyPath, path_of, require_no_url
+
+Given = TypeVar("Given")
 
 FEATURES, EVALUATION, FILES = "Which features", "How numbers are made", "Files"
 """Panels of the help pages."""
@@ -22,35 +26,49 @@ Manifest = Annotated[
 ]
 
 
-def _on_a_disk(folder: Path) -> Path:
-    """The folder, which is no URL: of one, a Path object keeps a slash less."""
-    from probekit.errors import UsageError
-    from probekit.remote import without_secrets
-
-    if re.match(r"[a-z][a-z0-9+.-]+:/", str(folder)):
-        url = without_secrets(re.sub(":/+", "://", str(folder), count=1))
-        raise UsageError(
-            f"--cache {url}: stores lie on a disk, local or shared: name a folder. Images and "
-            "manifests may be in buckets."
-        )
-    return folder
-
-
 Cache = Annotated[
-    Path,
+    AnyPath,
     typer.Option(
         "--cache",
         envvar="PROBEKIT_CACHE",
-        metavar="DIR",
+        metavar="DIR|URL",
         help="Folder of the feature stores.",
         rich_help_panel=FILES,
-        callback=_on_a_disk,
+        parser=lambda text: path_of(str(text)),
     ),
 ]
+
+
+def on_a_disk(what: str, instead: str = "name a file") -> Callable[[typer.CallbackParam, Given], Given]:
+    """The callback of an option or argument that names what cannot lie in a bucket: a URL is refused.
+
+    As every Path has one, no folder `s3:` is ever made. `MODEL=FILE` names a file, too.
+
+    Args:
+        what: is named, in the plural.
+        instead: is to be done.
+    """
+
+    def check(parameter: typer.CallbackParam, given: Given) -> Given:
+        option = "".join(f" with {name}" for name in parameter.opts if name.startswith("--"))
+        every = given if isinstance(given, list | tuple) else () if given is None else (given,)
+        for one in map(str, every):
+            for text in (one, one.rpartition("=")[2]):
+                require_no_url(Path(text), f"{what} lie on a disk: {instead}{option}.")
+        return given
+
+    return check
+
+
 Runs = Annotated[
     Path,
     typer.Option(
-        "--runs", envvar="PROBEKIT_RUNS", metavar="DIR", help="Folder of the run records.", rich_help_panel=FILES
+        "--runs",
+        envvar="PROBEKIT_RUNS",
+        metavar="DIR",
+        help="Folder of the run records.",
+        rich_help_panel=FILES,
+        callback=on_a_disk("run records", "name a folder"),
     ),
 ]
 AsJson = Annotated[

@@ -4,15 +4,14 @@ import contextlib
 import json
 import os
 import sys
-import time
-from collections.abc import Iterator, Sequence
+import textwrap
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol
+
+from probekit_cli.pace import Log, Pace
 
 if TYPE_CHECKING:
     from rich.console import Console
-
-QUICK = 3.0  # seconds of work that no progress is shown of
-SURE, FEW, SHARE = 2.0, 5, 0.03  # seconds, items and share of all from which a speed means something
 
 
 def stdout() -> "Console":
@@ -41,6 +40,35 @@ def print_json(result: object) -> None:
     sys.stdout.flush()
 
 
+def print_facts(facts: Mapping[str, object], indent: int = 0) -> None:
+    """A record in lines of `name: value`, what a value consists of beneath it, folded to the terminal's width."""
+    width, beneath = stdout().width, " " * (indent + 4)
+    for name, value in facts.items():
+        label = " " * indent + printable(name)
+        if isinstance(value, Mapping) and value:
+            sys.stdout.write(f"{label}:\n")
+            print_facts(value, indent + 2)
+            continue
+        line = f"{label}: {printable(_in_words(value))}"
+        folded = textwrap.wrap(line, width, subsequent_indent=beneath, break_long_words=False, break_on_hyphens=False)
+        sys.stdout.write("\n".join(folded) + "\n")
+    sys.stdout.flush()
+
+
+def _in_words(value: object) -> str:
+    """`none`, `yes`, `0.5, 0.5`; parts of parts in brackets."""
+    if value is None or value in ("", [], (), {}):
+        return "none"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {_in_words(part)}" for name, part in value.items())
+    if isinstance(value, list | tuple):
+        nested = any(isinstance(part, list | tuple | Mapping) for part in value) and len(value) > 1
+        return ", ".join(f"({_in_words(part)})" if nested else _in_words(part) for part in value)
+    return f"{value:,}" if isinstance(value, int) else str(value)
+
+
 def blank_line() -> None:
     """Room between two tables."""
     sys.stdout.write("\n")
@@ -59,6 +87,21 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
+def confirm_removal(question: str) -> None:
+    """Ask on standard error; nothing happens if the answer is yes.
+
+    Raises:
+        typer.Abort: it is no, or there is none.
+    """
+    import typer
+
+    try:
+        typer.confirm(question, abort=True, err=True)
+    except typer.Abort as stop:
+        stop.add_note("nothing was removed")
+        raise
+
+
 def count(number: int, noun: str) -> str:
     """`1 sample`, `1,200 samples`."""
     return f"{number:,} {noun}" + ("" if number == 1 else "s")
@@ -73,7 +116,7 @@ class Show(Protocol):
 
 @contextlib.contextmanager
 def progress(what: str, *, told: bool = True) -> "Iterator[Show]":
-    """A bar with rate and time left on standard error, fed with (done, total); plain lines without a terminal.
+    """A bar with rate and time left on standard error, fed with (done, total); lines of a log without a terminal.
 
     Args:
         what: is going on.
@@ -89,7 +132,8 @@ def progress(what: str, *, told: bool = True) -> "Iterator[Show]":
     )
 
     if not sys.stderr.isatty():
-        yield _plain_progress(what)
+        with Log(what) as pace:
+            yield pace.take
         return
     if not told:
         with Progress(SpinnerColumn(), TextColumn(what), TimeElapsedColumn(), console=stderr()) as bar:
@@ -99,61 +143,13 @@ def progress(what: str, *, told: bool = True) -> "Iterator[Show]":
     columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[pace]}"))
     with Progress(*columns, console=stderr(), transient=False) as bar:
         task = bar.add_task(what, total=None, pace="")
-        began, first = time.monotonic(), -1
+        pace = Pace()
 
         def show(done: int, total: int, said: str = "") -> None:
-            nonlocal began, first
-            if first < 0:
-                began, first = time.monotonic(), done
-            pace = spell_pace(done - first, total - done, time.monotonic() - began)
-            words = ", ".join(filter(None, (pace.removeprefix(", "), said)))
-            bar.update(task, completed=done, total=total, pace=words)
+            pace.take(done, total, said)
+            bar.update(task, completed=done, total=total, pace=str(pace))
 
         yield show
-
-
-def _plain_progress(what: str) -> Show:
-    """A line in ten seconds and one at the end, for logs."""
-    began = last = time.monotonic()
-    first, ended = -1, False
-
-    def show(done: int, total: int, said: str = "") -> None:
-        nonlocal began, last, first, ended
-        now = time.monotonic()
-        if first < 0:
-            began, last, first = now, now, done
-        if ended or (done < total and now - last < 10):
-            return
-        if done >= total and now - began < QUICK:
-            return
-        last, ended = now, done >= total
-        words = spell_pace(done - first, total - done, now - began) + (f", {said}" if said else "")
-        sys.stderr.write(f"{what}: {done} of {total}{words}\n")
-
-    return show
-
-
-def spell_pace(done: int, left: int, seconds: float) -> str:
-    """`, 1.2/s, 5 min left`; empty before there is enough to judge by, the first item apart, which loads and compiles.
-
-    Args:
-        done: items since the first was.
-        left: items that are not done.
-        seconds: that they took.
-    """
-    if seconds < SURE or not (done >= FEW or done >= SHARE * (done + left) > 0):
-        return ""
-    rate = done / seconds
-    spelled = f"{rate:,.0f}" if rate >= 10 else f"{rate:.1f}" if rate >= 1 else f"{rate:.1g}"
-    return f", {spelled}/s" + (f", {_spell_time(left / rate)} left" if left else "")
-
-
-def _spell_time(seconds: float) -> str:
-    """About how long, in the largest unit of which there are two or more."""
-    for unit, length in (("h", 3600), ("min", 60)):
-        if seconds >= 2 * length:
-            return f"{seconds / length:.0f} {unit}"
-    return f"{seconds:.0f} s"
 
 
 def listing(lines: "Sequence[tuple[str, str]]", rest: str, limit: int = 5) -> None:

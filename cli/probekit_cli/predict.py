@@ -21,7 +21,12 @@ def predict(
     context: typer.Context,
     inputs: Annotated[
         list[Path] | None,
-        typer.Argument(metavar="IMAGE", help="Images, videos, and folders of them.", show_default=False),
+        typer.Argument(
+            metavar="IMAGE",
+            help="Images, videos, and folders of them.",
+            show_default=False,
+            callback=options.on_a_disk("images that are not of a manifest", "name a file, or give --manifest"),
+        ),
     ] = None,
     *,
     probe: Annotated[
@@ -29,6 +34,7 @@ def predict(
         typer.Option(
             metavar="FILE",
             help="A saved probe, or the folder of its run; or the weights of UniversalFakeDetect, RINE or grip.",
+            callback=options.on_a_disk("probes"),
         ),
     ],
     manifest: options.Manifest = None,
@@ -40,7 +46,12 @@ def predict(
     ] = 3,
     frames: Annotated[int, typer.Option(min=0, help="Frames of each video; 0 leaves videos out.")] = 8,
     weights: Annotated[
-        str | None, typer.Option(metavar="[MODEL=]FILE", help="Local checkpoint of the probe's model, not a hub's.")
+        str | None,
+        typer.Option(
+            metavar="[MODEL=]FILE",
+            help="Local checkpoint of the probe's model, not a hub's.",
+            callback=options.on_a_disk("checkpoints"),
+        ),
     ] = None,
     precision: Annotated[
         str | None,

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import typer
 
@@ -14,9 +14,12 @@ from probekit_cli.where import Where
 if TYPE_CHECKING:
     import pandas as pd
 
-    from probekit.features import FeatureSet, Join, Selector
+    from probekit.features import FeatureSet, FeatureStream, Join, Selector
     from probekit.manifest import Manifest
     from probekit.records import Recorder
+    from probekit_cli.memory import Limit
+
+    Features = TypeVar("Features", FeatureSet, FeatureStream, FeatureSet | FeatureStream)
 
 
 @dataclass
@@ -25,8 +28,9 @@ class Session:
 
     where: Where
     run: "Recorder"
-    _join: "Join"
-    _asked: "list[tuple[str, Selector]]"
+    join: "Join"
+    asked: "list[tuple[str, Selector]]"
+    """The feature references, and which stores they mean."""
     answers: list[dict[str, Any]] = field(default_factory=list)
     together: dict[str, Any] = field(default_factory=dict)
     """Answers about all features together, by name: they stand beside `runs`."""
@@ -49,10 +53,19 @@ class Session:
 
     def loads(self) -> "list[Callable[[], FeatureSet]]":
         """What gives the features of each reference, whenever it is called: for questions that cannot hold all."""
-        return [partial(self._load, *asked) for asked in self._asked]
+        return [partial(self._load, *asked) for asked in self.asked]
 
     def _load(self, reference: str, selector: "Selector") -> "FeatureSet":
-        features = self._join.load(reference, selector, allow_missing=self.where.allow_missing)
+        return self.take_in(self.join.load(reference, selector, allow_missing=self.where.allow_missing))
+
+    def opened(self, limit: "Limit") -> "Iterator[FeatureSet | FeatureStream]":
+        """As `feature_sets`, but streams where features would take more memory than the limit."""
+        allow, fits, size = self.where.allow_missing, limit.fits, limit.size
+        for asked in self.asked:
+            yield self.take_in(self.join.open(*asked, fits=fits, memory=size, allow_missing=allow))
+
+    def take_in(self, features: "Features") -> "Features":
+        """The features, noted: where they came from, whoever read them, and which samples have none."""
         self._used(features)
         self.excluded |= dict(zip(features.excluded["path"], features.excluded["reason"], strict=True))
         return features
@@ -60,7 +73,7 @@ class Session:
     @property
     def count(self) -> int:
         """How many feature references are asked."""
-        return len(self._asked)
+        return len(self.asked)
 
     def perturbed(self, features: "FeatureSet", chains: str) -> "dict[str, FeatureSet]":
         """The same features of perturbed images, by the perturbation's name.
@@ -72,17 +85,21 @@ class Session:
         Raises:
             UsageError: no such features.
         """
-        known = self._join.perturbed(features)
-        wanted = self.where.perturbations(features, chains, list(known))
-        found = {name: self._join.load(features.reference, known[name], allow_missing=True) for name in wanted}
+        wanted = self.perturbations(features, chains)
+        found = {name: self.join.load(features.reference, wanted[name], allow_missing=True) for name in wanted}
         self._used(*found.values())
         return found
 
-    def _used(self, *every: "FeatureSet") -> None:
+    def perturbations(self, features: "FeatureSet", chains: str) -> "dict[str, Selector]":
+        """The perturbations that are meant, and the stores of the same features under them; as `perturbed`."""
+        known = self.join.perturbed(features)
+        return {name: known[name] for name in self.where.perturbations(features, chains, list(known))}
+
+    def _used(self, *every: "FeatureSet | FeatureStream") -> None:
         """Record where these features came from."""
         from probekit.fingerprint import plain
 
-        weights = {store.settings.address: store.settings.weights_sha256 for store in self._join.stores}
+        weights = {store.settings.address: store.settings.weights_sha256 for store in self.join.stores}
         for features in every:
             used = [{**vars(source), "weights_sha256": weights.get(source.address)} for source in features.sources]
             self._stores += [source for source in map(plain, used) if source not in self._stores]
@@ -173,7 +190,7 @@ def session(verb: str, settings: object, where: Where, *, features_needed: bool 
         output.remark(f"note: a store is left out: {problem}")
     if where.selector.crops == "all":
         output.remark("note: every crop counts as a sample; those of one image share its group, and are alike.")
-    asked = where.references(join) if features_needed or where.model is not None else _what_there_is(where, join)
+    asked = where.references(join) if features_needed or where.model is not None else where.what_there_is(join)
     identity = {
         "question": plain(settings),
         "features": [plain(part) for part in asked],
@@ -183,17 +200,6 @@ def session(verb: str, settings: object, where: Where, *, features_needed: bool 
         opened = Session(where, run, join, asked)
         yield opened
         opened.record()
-
-
-def _what_there_is(where: Where, join: "Join") -> "list[tuple[str, Selector]]":
-    """Every store that covers the manifest; without any, why, and nothing."""
-    from probekit.errors import MissingFeaturesError, UsageError
-
-    try:
-        return where.references(join)
-    except (MissingFeaturesError, UsageError) as error:
-        output.remark(f"note: asked without features: {error}")
-        return []
 
 
 def describe_manifest(manifest: "Manifest") -> dict[str, Any]:

@@ -11,14 +11,29 @@ from probekit_cli import options, output
 
 def report(
     folders: Annotated[
-        list[Path] | None, typer.Argument(metavar="[RUN]…", help="Run folders; every finished run without them.")
+        list[Path] | None,
+        typer.Argument(
+            metavar="[RUN]…",
+            help="Run folders; every finished run without them.",
+            callback=options.on_a_disk("run records", "name their folders"),
+        ),
     ] = None,
     out: Annotated[
-        Path | None, typer.Option("--out", "-o", help="The HTML file. Default: report.html in --runs.")
+        Path | None,
+        typer.Option(
+            "--out",
+            "-o",
+            help="The HTML file. Default: report.html in --runs.",
+            callback=options.on_a_disk("reports"),
+        ),
     ] = None,
     tables: Annotated[
         Path | None,
-        typer.Option(metavar="FOLDER", help="Write the tables as Markdown and LaTeX instead; with --out, too."),
+        typer.Option(
+            metavar="FOLDER",
+            help="Write the tables as Markdown and LaTeX instead; with --out, too.",
+            callback=options.on_a_disk("tables", "name a folder"),
+        ),
     ] = None,
     title: Annotated[str | None, typer.Option(help="Heading of the page.")] = None,
     runs: options.Runs = options.DEFAULT_RUNS,

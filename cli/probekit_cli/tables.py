@@ -3,8 +3,8 @@
 import math
 import re
 import textwrap
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from probekit_cli.output import printable, stdout
@@ -14,12 +14,17 @@ if TYPE_CHECKING:
 
 NARROWEST, GAP = 5, 2  # characters: of a column of a matrix, and between two
 PIECES = re.compile(r"[^_+ -]*[_+ -]?")  # of a name, between which it may be folded
+WIDE = 120  # columns of a terminal that has room for names of stores, and the like
 READABLE = 12  # characters to which a word is shortened where room is short
 WORD = re.compile(r"[^\W\d_]{2}")  # what has no two letters in a row is a number, a date or a sign: it stays whole
 
 
 def print_table(
-    frame: "pd.DataFrame", title: str = "", styles: Callable[[str, Any], str] | None = None, corner: str | None = None
+    frame: "pd.DataFrame",
+    title: str = "",
+    styles: Callable[[str, Any], str] | None = None,
+    corner: str | None = None,
+    whole: Collection[str] = (),
 ) -> None:
     """A frame as a table: numbers to three places and never cut; columns that do not fit follow beneath.
 
@@ -30,19 +35,20 @@ def print_table(
         title: stands above.
         styles: (column, value) → rich style of a cell.
         corner: print the index too, under this heading.
+        whole: columns whose words are never shortened: names to be typed again.
     """
     from rich.table import Table
     from rich.text import Text
 
     console = stdout()
     if title:
-        console.print(Text(printable(title), style="bold"), soft_wrap=True)
+        console.print(Text(printable(title), style="bold"))
     columns = [] if corner is None else [_Column(corner, [printable(str(label)) for label in frame.index], False)]
     for place, name in enumerate(map(str, frame.columns)):
         values = frame.iloc[:, place].tolist()
         cells = [printable(_spell(value)) for value in values]
         looks = [styles(name, value) if styles else "" for value in values]
-        columns.append(_Column(name, cells, frame.dtypes.iloc[place].kind in "iufb", looks))
+        columns.append(_Column(name, cells, frame.dtypes.iloc[place].kind in "iufb", looks, name in whole))
     room = console.width
     for part in _parts(columns, room):
         table = Table(header_style="", box=None, pad_edge=False)
@@ -64,6 +70,8 @@ class _Column:
     cells: Sequence[str]
     right: bool
     looks: Sequence[str] = ()
+    kept: bool = False
+    """Whether words are never shortened."""
 
     def __post_init__(self) -> None:
         self.looks = self.looks or [""] * len(self.cells)
@@ -79,7 +87,8 @@ class _Column:
         whole = [cell for cell in self.cells if not WORD.search(cell)]
         words = [word for cell in self.cells for word in cell.split()]
         numbers = [word for word in words if not WORD.search(word)]
-        shortest = min(max(map(len, words), default=0), READABLE)
+        longest = max(map(len, words), default=0)
+        shortest = longest if self.kept else min(longest, READABLE)
         return max([shortest, *map(len, [*whole, *numbers, *self.heading.split()])])
 
 
@@ -96,15 +105,22 @@ def _parts(columns: Sequence[_Column], room: int) -> list[list[_Column]]:
 
 
 def _naming(columns: Sequence[_Column], room: int) -> list[_Column]:
-    """The first columns of words until no two rows are called the same, as far as they leave room for others."""
+    """The first columns of words until no two rows are called the same, as far as they leave room for others.
+
+    Their words stay whole where half of the room is enough for that; those never to be shortened may take two thirds.
+    """
     found: list[_Column] = []
     rows = len(columns[0].cells) if columns else 0
     for column in columns if rows > 1 else ():
         told_apart = len(set(zip(*(one.cells for one in found), strict=True))) == rows
-        wide = sum(one.least + GAP for one in [*found, column]) > room // 2
+        most = room * 2 // 3 if column.kept else room // 2
+        wide = sum(one.least + GAP for one in [*found, column]) > most
         if told_apart or column.right or not any(map(WORD.search, column.cells)) or (found and wide):
             break
         found.append(column)
+    names = sum(replace(one, kept=True).least + GAP for one in found)
+    for one in found:
+        one.kept = one.kept or names <= room // 2
     return found
 
 
@@ -132,7 +148,7 @@ def print_matrix(
 
     console = stdout()
     if title:
-        console.print(Text(printable(title), style="bold"), soft_wrap=True)
+        console.print(Text(printable(title), style="bold"))
     rows = [
         [Text(printable(_spell(v)), style=styles(str(c), v) if styles else "") for c, v in zip(frame, row, strict=True)]
         for row in frame.itertuples(index=False)

@@ -5,7 +5,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from probekit_cli import options
+from probekit.paths import AnyPath
+from probekit_cli import options, output
 
 if TYPE_CHECKING:
     from probekit.features import FeatureSet, Join, Selector
@@ -21,7 +22,7 @@ class Where:
     taps: str | None
     selector: "Selector"
     allow_missing: bool
-    cache: Path
+    cache: AnyPath
     runs: Path
 
     @cached_property
@@ -85,6 +86,16 @@ class Where:
         if references:
             return [(reference, self.selector) for reference in references]
         return join.covering(self.selector, allow_missing=self.allow_missing)
+
+    def what_there_is(self, join: "Join") -> "list[tuple[str, Selector]]":
+        """Every store that covers the manifest; without any, nothing, and why is said."""
+        from probekit.errors import MissingFeaturesError, UsageError
+
+        try:
+            return self.references(join)
+        except (MissingFeaturesError, UsageError) as error:
+            output.remark(f"note: asked without features: {error}")
+            return []
 
 
 def selector(view: str | None, precision: str | None, store: str | None, perturb: str | None, crops: str) -> "Selector":

@@ -9,7 +9,6 @@ import time
 import uuid
 from collections.abc import Sequence
 from dataclasses import asdict, fields
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,7 +16,7 @@ import numpy as np
 from probekit.arrays import Int, Keys
 from probekit.audit.properties import FileProperties
 from probekit.errors import StoreError
-from probekit.files import whole
+from probekit.paths import AnyPath, for_library, written_whole
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -34,7 +33,7 @@ Known = tuple[FileProperties, bytes]
 class Memory:
     """The remembered properties of a cache folder."""
 
-    def __init__(self, cache: Path) -> None:
+    def __init__(self, cache: AnyPath) -> None:
         self._folder = cache / "audit"
         self._fresh: dict[bytes, Known] = {}
 
@@ -79,17 +78,17 @@ class Memory:
         path = self._folder / f"v{VERSION}-{time.time_ns():020d}-{uuid.uuid4().hex[:8]}.parquet"
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
-            with whole(path) as draft:
+            with written_whole(path) as draft:
                 pq.write_table(table, draft)
         except OSError as error:
             raise StoreError(f"{path} cannot be written ({error.strerror or error}): make room.") from error
         self._fresh.clear()
 
-    def _read(self, path: Path) -> "pa.Table":
+    def _read(self, path: AnyPath) -> "pa.Table":
         import pyarrow.parquet as pq
 
         try:
-            return pq.read_table(path, columns=list(COLUMNS))
+            return pq.read_table(for_library(path), columns=list(COLUMNS))
         except (OSError, ValueError, KeyError) as error:
             raise StoreError(f"{path} cannot be read ({error}): delete it, the files are then read again.") from error
 

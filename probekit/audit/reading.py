@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -18,6 +17,7 @@ from probekit.errors import ImageError
 from probekit.keys import KeyIndex
 from probekit.manifest import Manifest
 from probekit.parallel import processors
+from probekit.paths import AnyPath
 from probekit.samples import Samples, full_names, known_keys
 from probekit.sources import Sample
 
@@ -55,7 +55,9 @@ class Files:
         return self.samples[int(self.rows[row])]
 
 
-def read_files(manifest: Manifest, cache: Path, *, on_file: OnFile | None = None, workers: int | None = None) -> Files:
+def read_files(
+    manifest: Manifest, cache: AnyPath, *, on_file: OnFile | None = None, workers: int | None = None
+) -> Files:
     """Properties and hashes of all samples; what the cache remembers of unchanged files is not read again.
 
     Args:

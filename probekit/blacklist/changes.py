@@ -25,7 +25,7 @@ from probekit.blacklist.segments import FOLDER, OpenSegment, Rows, joined, open_
 from probekit.errors import BlacklistError, UsageError
 from probekit.heads.saved import Block
 from probekit.manifest import REAL
-from probekit.store.claims import exclusive
+from probekit.store.locks import exclusive
 from probekit.store.rows import RowIndex
 
 LOCK = "lock"

@@ -22,6 +22,7 @@ from probekit.heads.saved import Block
 from probekit.keys import KeyIndex
 from probekit.layouts.given import list_images
 from probekit.manifest import Manifest, validate
+from probekit.paths import AnyPath
 from probekit.registry import unknown_name
 from probekit.samples import Samples, known_keys
 from probekit.store import DONE, list_stores
@@ -68,7 +69,7 @@ class ImageSet:
 class Computing:
     """Where features are computed and kept; changes speed only."""
 
-    cache: Path
+    cache: AnyPath
     """Folder of the stores."""
     weights: Mapping[str, Path] = field(default_factory=dict)
     """Model → checkpoint that does not come from a hub."""
@@ -280,7 +281,7 @@ def _fill(manifest: Manifest, blocks: Sequence[Block], computing: Computing) -> 
     return failed
 
 
-def _lacking(samples: Samples, blocks: Sequence[Block], cache: Path) -> bool:
+def _lacking(samples: Samples, blocks: Sequence[Block], cache: AnyPath) -> bool:
     """Whether the store of these blocks lacks any of them for any of the samples."""
     address = blocks[0].settings.address
     store = next((store for store in list_stores(cache) if store.settings.address == address), None)

@@ -24,7 +24,7 @@ from probekit.errors import BlacklistError, StoreError, UsageError
 from probekit.files import whole
 from probekit.neighbours import ENGINES, Index, choose_engine
 from probekit.registry import unknown_name
-from probekit.store.claims import exclusive
+from probekit.store.locks import exclusive
 
 FOLDER = "index"
 CHOICES = ("auto", *ENGINES)

@@ -11,12 +11,13 @@ from probekit.fingerprint import plain
 from probekit.heads.saved import Block
 from probekit.models import compute
 from probekit.models.requests import gives_tokens
+from probekit.paths import AnyPath
 from probekit.store import StoreSettings, list_stores
 
 
 def find_blocks(
     reference: str,
-    cache: Path,
+    cache: AnyPath,
     selector: Selector | None = None,
     *,
     weights: Mapping[str, Path] | None = None,
@@ -41,7 +42,7 @@ def find_blocks(
     return tuple(_find(part, cache, selector or Selector(), weights or {}, device) for part in reference.split("+"))
 
 
-def other_views(blocks: Sequence[Block], cache: Path) -> tuple[str, ...]:
+def other_views(blocks: Sequence[Block], cache: AnyPath) -> tuple[str, ...]:
     """Views in which the cache has the same taps, besides those that were chosen: `srm#blocks: resize512`."""
     found = [
         f"{block.name}: {store.settings.view_name}"
@@ -103,7 +104,7 @@ def require_computable(block: Block, weights: Mapping[str, Path], device: str | 
         raise BlacklistError(f"the features of {block.name} here are not those of the blacklist: {difference}.{remedy}")
 
 
-def _find(part: str, cache: Path, selector: Selector, weights: Mapping[str, Path], device: str | None) -> Block:
+def _find(part: str, cache: AnyPath, selector: Selector, weights: Mapping[str, Path], device: str | None) -> Block:
     model, _, tap = part.partition("#")
     admitted = [s for s in list_stores(cache) if s.settings.model == model and selector.admits(s)]
     fitting = [store for store in admitted if (tap or str(store.facts["default_tap"])) in store.taps]

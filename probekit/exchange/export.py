@@ -13,6 +13,7 @@ from probekit.exchange.writers import NPY_FACTS, WRITERS, check_names
 from probekit.files import draft_beside, sync_folder, sync_tree, whole
 from probekit.keys import KeyIndex
 from probekit.manifest import Manifest
+from probekit.paths import AnyPath
 from probekit.registry import unknown_name
 from probekit.store import DONE, Store
 from probekit.store.settings import NumberFormat
@@ -55,7 +56,7 @@ def export(
     to: Path,
     settings: ExportSettings,
     *,
-    cache: Path,
+    cache: AnyPath,
     manifest: Manifest | None = None,
     overwrite: bool = False,
     on_rows: Callable[[int, int], None] | None = None,

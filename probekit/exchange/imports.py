@@ -8,7 +8,6 @@ import os
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
@@ -20,6 +19,7 @@ from probekit.identities import Identities, identify
 from probekit.keys import KeyIndex
 from probekit.manifest import Manifest
 from probekit.manifest.columns import file_names
+from probekit.paths import AnyPath
 from probekit.store import ABSENT, DONE, Rows, Store, StoreSettings
 from probekit.store.rows import RowIndex
 from probekit.store.settings import NumberFormat
@@ -87,7 +87,7 @@ def import_features(
     given: Given,
     declared: Declared,
     *,
-    cache: Path,
+    cache: AnyPath,
     manifest: Manifest | None = None,
     strip: str = "",
     on_rows: Callable[[int, int], None] | None = None,
@@ -203,7 +203,7 @@ def _distinct(given: Given, keys: Keys, rows: Int[np.ndarray, " m"], declared: D
         if len(differ):
             row, twin = int(rows[batch[differ[0]]]), int(first[batch[differ[0]]])
             raise UsageError(
-                f"{given.name(row)}: row {twin} is the same image, with other features: leave one of them out."
+                f"{given.name(row)}: row {twin} is the same image, with other features: leave one of the two rows out."
             )
     return rows[first == rows], len(again)
 

@@ -23,7 +23,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from probekit.errors import ManifestError, UsageError
-from probekit.extract.cluster import ClusterSettings, extract_over
+from probekit.extract.cluster import extract_over
 from probekit.extract.devices import extract_on
 from probekit.extract.process import Job, extract_here
 from probekit.extract.results import ExtractResult, ModelExtraction, merged
@@ -33,6 +33,8 @@ from probekit.extract.sizes import SizeEstimate, estimate_size
 from probekit.extract.work import Progress
 from probekit.manifest import Manifest
 from probekit.models import compute
+from probekit.parallel.connecting import ClusterSettings
+from probekit.paths import AnyPath
 from probekit.remote import is_url
 
 __all__ = [
@@ -52,7 +54,7 @@ def extract(
     manifest: Manifest,
     settings: ExtractSettings,
     *,
-    cache: Path,
+    cache: AnyPath,
     weights: Mapping[str, Path] | None = None,
     device: str | None = None,
     batch_size: int | None = None,
@@ -108,9 +110,9 @@ def extract(
             on_remark(line)
     estimate.check()  # of all shards together: they share the disk
     if shard:
-        manifest = shard.samples_of(manifest)
+        whole, manifest = manifest, shard.samples_of(manifest)
         if on_remark:
-            on_remark(f"{shard}: {len(manifest.table):,} samples")
+            on_remark(shard.told(len(manifest.table), of=len(whole.table)))
     job = Job(
         manifest=manifest,
         settings=settings,

@@ -22,23 +22,12 @@ from probekit.extract.work import INDEX_PART, LIFE_SECONDS, POLL_SECONDS, Progre
 from probekit.extract.worker import Introduction, Order, Outcome, UnitWorker, require_alike
 from probekit.keys import KeyIndex
 from probekit.models import compute
-from probekit.parallel.cluster import Place, Workers, connected
+from probekit.parallel.cluster import Place, Workers
+from probekit.parallel.connecting import ClusterSettings, connected
 from probekit.records import versions
 from probekit.registry import one_of
 from probekit.samples import Samples
 from probekit.store.settings import PRECISIONS
-
-PATIENCE_SECONDS = 30.0  # without any worker, before it is said what is waited for
-
-
-@dataclass(frozen=True)
-class ClusterSettings:
-    """Which cluster, and how it is divided among workers."""
-
-    address: str | None = None
-    """As `parallel.cluster.connected` has it."""
-    workers_per_node: int | None = None
-    """One for each GPU, or one with all processors, unless given."""
 
 
 def extract_over(
@@ -68,11 +57,15 @@ def extract_over(
     began = time.monotonic()
     with connected(settings.address) as cluster:
         gpus = cluster.has_gpus if device is None else device == "cuda"
-        driver = _Driver(job, "cuda" if gpus else "cpu", on_progress, on_remark)
+        driver = _Driver(job, "cuda" if gpus else "cpu", on_progress)
         with (
             contextlib.closing(driver),
             cluster.workers(
-                driver.build, on_worker=driver.greet, gpus=gpus, workers_per_node=settings.workers_per_node
+                driver.build,
+                on_worker=driver.greet,
+                gpus=gpus,
+                workers_per_node=settings.workers_per_node,
+                on_remark=on_remark,
             ) as workers,
         ):
             driver.until_complete(workers)
@@ -94,18 +87,12 @@ class _Build:
 
 
 class _Driver:
-    """The plan, its claims and its counts; no pixel and no feature ever comes here."""
+    """The plan, its claims and its counts; no image is read here."""
 
-    def __init__(
-        self,
-        job: Job,
-        device: str,
-        on_progress: Callable[[Progress], None] | None,
-        on_remark: Callable[[str], None] | None,
-    ) -> None:
+    def __init__(self, job: Job, device: str, on_progress: Callable[[Progress], None] | None) -> None:
         self._precision_given = job.settings.precision is not None
         job = _located(job, device)
-        self._job, self._on_progress, self._on_remark = job, on_progress, on_remark
+        self._job, self._on_progress = job, on_progress
         self._targets = open_targets(job, device)
         self._sizes = {target: target.batch_size for target in self._targets}
         self._index = KeyIndex.open(job.cache)
@@ -124,12 +111,12 @@ class _Driver:
         self._before, self._done, self._failed = self._plan.finished(), 0, 0
         self._mixed_stores = check_versions(self._plan, mixed=job.mixed_versions)
         self._mixed_workers: list[str] = []
-        self._alive = self._patient = time.monotonic()
+        self._alive = time.monotonic()
         self._token = f"cluster-{uuid.uuid4().hex}"
         root = job.manifest.root
         self.build = _Build(
             replace(job, manifest=replace(job.manifest, table=job.manifest.table.iloc[:0])),
-            (job.cache, root) if root.is_dir() else (job.cache,),
+            tuple(folder for folder in (job.cache, root) if isinstance(folder, Path) and folder.is_dir()),
             "cuda:0" if device == "cuda" else device,
             self._token,
         )
@@ -139,13 +126,16 @@ class _Driver:
         """Have all computed that is lacking; wait for units of other processes and take over those of dead ones."""
         self._report()
         while True:
-            workers.map_units(self._orders(), self._take_in, lambda: self._wait(workers.working))
+            for order, outcome in workers.results(self._orders(), self._wait):
+                self._take_in(order, outcome)
             self._index.flush()
             if not self._plan.unfinished():
                 break
+            self._wait()
             time.sleep(POLL_SECONDS)
         self._before, self._done = self._plan.finished(), 0  # others have done their part meanwhile
         for target in self._targets:
+            self._wait()
             target.store.fold()
         self._report()
 
@@ -241,8 +231,8 @@ class _Driver:
         self._failed += outcome.failed
         self._report()
 
-    def _wait(self, working: int) -> None:
-        """Show that the claims are alive; say so when no worker finds room on the cluster."""
+    def _wait(self) -> None:
+        """Show that the claims are alive."""
         now = time.monotonic()
         if now - self._alive >= LIFE_SECONDS:
             self._alive = now
@@ -251,12 +241,6 @@ class _Driver:
             for unit in self._claimed.values():
                 for target in unit.targets:
                     target.store.claims.show_life(unit.name)
-        if working:
-            self._patient = float("inf")
-        elif now - self._patient >= PATIENCE_SECONDS:
-            self._patient = float("inf")
-            if self._on_remark:
-                self._on_remark("no worker has started yet: its node's processors or GPUs may be in use (ray status).")
 
     def _release(self, unit: Unit) -> None:
         for target in unit.targets:
@@ -287,7 +271,7 @@ def _located(job: Job, device: str) -> Job:
     return replace(
         job,
         settings=replace(job.settings, precision=precision),
-        cache=job.cache.absolute(),
+        cache=job.cache.absolute() if isinstance(job.cache, Path) else job.cache,
         weights={model: file.absolute() for model, file in job.weights.items()},
         manifest=replace(job.manifest, root=job.manifest.root.absolute()),
     )

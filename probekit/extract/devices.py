@@ -1,18 +1,19 @@
 """Several devices: one process each, all at the same stores; claims keep them out of each other's way."""
 
 import multiprocessing
-import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 
-from probekit.errors import ModelError, ProbekitError
+from probekit.errors import ModelError
 from probekit.extract.process import Job, extract_here
 from probekit.extract.results import ExtractResult
 from probekit.extract.work import Progress
 from probekit.models import compute
+from probekit.parallel import processors
+from probekit.parallel.cluster import Failure, caught
 
 
 @dataclass
@@ -26,14 +27,6 @@ class _Worker:
     """Samples that were finished when it began."""
     progress: Progress | None = None
     result: ExtractResult | None = None
-
-
-@dataclass(frozen=True)
-class _Failure:
-    """An error that a worker ended with, as it travels."""
-
-    kind: type[ProbekitError] | type[MemoryError]
-    message: str
 
 
 @dataclass(frozen=True)
@@ -91,11 +84,11 @@ def _listen(workers: Sequence[_Worker], on_progress: Callable[[Progress], None] 
             worker = open_[answers]  # type: ignore[index]  # wait() may give sockets and handles too; these are connections
             try:
                 message = worker.answers.recv()
-            except EOFError:
+            except (EOFError, OSError):  # it ended, or died while it spoke
                 del open_[worker.answers]
                 continue
-            if isinstance(message, _Failure):
-                raise message.kind(message.message)
+            if isinstance(message, Failure):
+                raise message.error()
             if isinstance(message, Progress):
                 worker.before = worker.before if worker.progress else message.done
                 worker.progress = message
@@ -117,7 +110,7 @@ def _report(workers: Sequence[_Worker], on_progress: Callable[[Progress], None] 
 
 def _work(answers: Connection, device: str, shard: tuple[int, int], job: Job) -> None:
     """The life of a worker process."""
-    cores = max(1, (os.cpu_count() or 1) // shard[1])
+    cores = max(1, processors() // shard[1])
     if device == "cpu":
         compute.limit_threads(cores)
     job = replace(job, workers=job.workers or cores)
@@ -129,10 +122,6 @@ def _work(answers: Connection, device: str, shard: tuple[int, int], job: Job) ->
         answers.send(progress)
 
     try:
-        answers.send(extract_here(job, device, shard=shard, on_progress=tell))
-    except ProbekitError as error:
-        answers.send(_Failure(type(error), str(error)))
-    except MemoryError as error:
-        answers.send(_Failure(MemoryError, str(error)))
+        answers.send(caught(lambda: extract_here(job, device, shard=shard, on_progress=tell)))
     except (KeyboardInterrupt, BrokenPipeError):
         sys.exit(130)  # the parent says what there is to say

@@ -12,6 +12,8 @@ from probekit.keys import KeyIndex
 from probekit.samples import Samples, known_keys
 from probekit.store import ABSENT, DONE, FAILED
 
+_BATCH = 1 << 20  # samples looked for in a store together
+
 
 @dataclass(frozen=True)
 class Unit:
@@ -152,7 +154,7 @@ class Plan:
             learnt = unknown & found.known
             self.keys[learnt], self.known[learnt] = found.keys[learnt], True
         for target in self.targets:
-            target.store.refresh()
+            target.store.update()
             tried = self._attempted & (self._status[target] == FAILED)  # and perhaps done by now
             self._look(target, np.flatnonzero(self._lacks(target, everything) | tried))
         return any(self.lacks_any(target) for target in self.targets)
@@ -190,10 +192,11 @@ class Plan:
 
     def _look(self, target: Target, rows: Int[np.ndarray, " n"]) -> None:
         """Bring the status of these samples up to date; all crops of an image are committed together."""
-        rows = rows[self.known[rows]]
-        if not len(rows):
-            return
-        self._status[target][rows] = status_in(target, self.keys[rows])
+        for start in range(0, len(rows), _BATCH):  # their keys are copied
+            some = rows[start : start + _BATCH]
+            some = some[self.known[some]]
+            if len(some):
+                self._status[target][some] = status_in(target, self.keys[some])
 
     def _name(self, rows: Int[np.ndarray, " n"]) -> str:
         return "unit-" + hash_bytes("\n".join(self.samples.name(int(row)) for row in rows).encode())[:32]

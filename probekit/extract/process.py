@@ -1,7 +1,6 @@
 """An extraction in one process: the stores opened, what is lacking computed, and what came of it."""
 
 import contextlib
-import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -17,6 +16,8 @@ from probekit.extract.target import Target, open_target
 from probekit.extract.work import Progress, Work
 from probekit.keys import KeyIndex
 from probekit.manifest import Manifest
+from probekit.parallel import processors
+from probekit.paths import AnyPath
 from probekit.perturbations import NONE, parse_all
 from probekit.samples import Samples
 from probekit.store import DONE, FAILED
@@ -28,7 +29,7 @@ class Job:
 
     manifest: Manifest
     settings: ExtractSettings
-    cache: Path
+    cache: AnyPath
     weights: Mapping[str, Path]
     batch_size: int | None
     workers: int | None
@@ -68,7 +69,7 @@ def extract_here(
         shard=shard,
     )
     mixed = check_versions(plan, mixed=job.mixed_versions)
-    with contextlib.closing(Work(plan, index, job.workers or os.cpu_count() or 1, on_progress)) as work:
+    with contextlib.closing(Work(plan, index, job.workers or processors(), on_progress)) as work:
         work.until_complete()
     for target in targets:
         target.store.fold()

@@ -32,14 +32,22 @@ class Shard:
         if not found:
             raise UsageError(f"--shard {text}: write NUMBER/OF, counted from 1, as 3/16.")
         number, of = map(int, found.groups())
+        if of == 0:
+            raise UsageError(f"--shard {text}: a manifest cannot be divided into 0 parts; 1/1 is all of it.")
         if not 1 <= number <= of:
-            raise UsageError(f"--shard {text}: shards are counted from 1/{max(of, 1)} to {max(of, 1)}/{max(of, 1)}.")
+            raise UsageError(f"--shard {text}: there are {of}, counted from 1/{of} to {of}/{of}.")
         return cls(number, of)
 
     def samples_of(self, manifest: Manifest) -> Manifest:
         """The manifest with the rows of this shard alone, perhaps none; every sample is in exactly one shard."""
         here = place_hashes(manifest) % self.of == self.number - 1
         return replace(manifest, table=manifest.table[here].reset_index(drop=True))
+
+    def told(self, samples: int, of: int) -> str:
+        """How many samples of the manifest's are in it: `shard 3 of 16: 1,234 samples`."""
+        if not samples:
+            return f"{self}: none of the {of:,} samples, so there is nothing to do"
+        return f"{self}: {samples:,} {'sample' if samples == 1 else 'samples'}"
 
     def __str__(self) -> str:
         return f"shard {self.number} of {self.of}"

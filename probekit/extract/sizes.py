@@ -1,5 +1,6 @@
 """How much room features will take on the disk, told and checked before anything is computed."""
 
+import math
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from probekit.files import spell_size
 from probekit.keys import KeyIndex
 from probekit.manifest import Manifest
 from probekit.models.requests import check_models, compact, expand_taps, gives_tokens
+from probekit.paths import AnyPath
 from probekit.perturbations import NONE, parse_all
 from probekit.samples import Samples, known_keys
 from probekit.store import DONE, Store, find_stores
@@ -46,9 +48,9 @@ class SizeEstimate:
     """Crops of the view, at least, times perturbations."""
     needed: int
     """Bytes of the features that are not there yet; where there is room for all, of all."""
-    free: int
-    """Bytes free on the disk of the cache."""
-    cache: Path
+    free: float
+    """Bytes free on the disk of the cache; infinity in a bucket."""
+    cache: AnyPath
 
     @property
     def image_bytes(self) -> int:
@@ -60,10 +62,11 @@ class SizeEstimate:
         lines = []
         for model in self.models:
             if model.token_taps:
+                room = f"; {spell_size(self.free)} are free at {self.cache}" if math.isfinite(self.free) else ""
                 each = self.rows_per_image * sum(model.row_bytes[tap] for tap in model.token_taps)
                 lines.append(
                     f"{model.model}: {', '.join(compact(model.token_taps))} take {spell_size(each)} an image, "
-                    f"{spell_size(each * self.images)} in all; {spell_size(self.free)} are free at {self.cache}."
+                    f"{spell_size(each * self.images)} in all{room}."
                 )
             if model.unknown:
                 lines.append(f"{model.model}: what {', '.join(model.unknown)} take is known once they are computed.")
@@ -87,7 +90,7 @@ def estimate_size(
     manifest: Manifest,
     settings: ExtractSettings,
     *,
-    cache: Path,
+    cache: AnyPath,
     weights: Mapping[str, Path] | None = None,
 ) -> SizeEstimate:
     """The room that this extraction takes; nothing is computed or written.
@@ -119,7 +122,7 @@ def estimate_size(
 class _Stored:
     """What the stores of a cache have of the images of a manifest."""
 
-    def __init__(self, manifest: Manifest, cache: Path, rows_per_image: int) -> None:
+    def __init__(self, manifest: Manifest, cache: AnyPath, rows_per_image: int) -> None:
         found = known_keys(Samples.of_rows(manifest), KeyIndex.open(cache))
         self._keys = found.keys[found.remembered]
         self._rows_per_image = rows_per_image
@@ -156,8 +159,10 @@ def _size(model: "Model", settings: ExtractSettings) -> ModelSize:
     )
 
 
-def _free(cache: Path) -> int:
-    """Bytes free on the disk that the cache is on, or will be."""
+def _free(cache: AnyPath) -> float:
+    """Bytes free on the disk that the cache is on, or will be; a bucket has no end."""
+    if not isinstance(cache, Path):
+        return math.inf
     folder = cache.absolute()
     while not folder.is_dir() and folder != folder.parent:
         folder = folder.parent

@@ -12,6 +12,7 @@ from probekit.errors import ModelError
 from probekit.fingerprint import plain_object
 from probekit.models import compute
 from probekit.models.requests import expand_taps
+from probekit.paths import AnyPath
 from probekit.store import Store, StoreSettings
 from probekit.store.settings import NumberFormat
 from probekit.views import View
@@ -125,7 +126,7 @@ def open_target(
     precision: str | None,
     compiled: bool,
     dtype: NumberFormat,
-    cache: Path,
+    cache: AnyPath,
     weights: Path | None,
     device: str,
     batch_size: int | None,

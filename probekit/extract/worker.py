@@ -23,6 +23,7 @@ from probekit.extract.plan import Unit, status_in
 from probekit.extract.process import Job, open_targets
 from probekit.extract.target import Target
 from probekit.models import compute
+from probekit.paths import AnyPath
 from probekit.records import public_version, versions
 from probekit.remote import is_url
 from probekit.sources import Sample
@@ -248,11 +249,12 @@ def _ignore(_: object) -> None:
     """What a lane reports as it goes is told by the outcome as a whole."""
 
 
-def _require_claim(store: Path, token: str) -> None:
+def _require_claim(store: AnyPath, token: str) -> None:
     """Nothing, if the driver's claim is in this store: otherwise it is a folder of the same name on another disk."""
     if not (store / CLAIMS / token).exists():
         raise StoreError(
-            f"this node does not see the others' {store}: the cache must be on a disk that all nodes share."
+            f"this node does not see the others' {store}: the cache must be in a bucket or on a disk that all nodes "
+            "share."
         )
 
 

@@ -19,6 +19,7 @@ from probekit.arrays import Features, Float, Shaped
 from probekit.errors import ProbeError, StoreError, UnknownNameError
 from probekit.files import whole
 from probekit.fingerprint import JSONValue, hash_file, plain
+from probekit.paths import AnyPath
 from probekit.probes import saving
 from probekit.probes.calibration import Calibration
 from probekit.probes.classifier import Classifier
@@ -134,7 +135,7 @@ class SavedProbe:
         return self.classifier.decision_function(self.condition.apply(features))
 
 
-def blocks_of(sources: Sequence[Origin], widths: Sequence[int], cache: Path) -> tuple[Block, ...]:
+def blocks_of(sources: Sequence[Origin], widths: Sequence[int], cache: AnyPath) -> tuple[Block, ...]:
     """The blocks of a `FeatureSet` with their stores' settings: `blocks_of(found.sources, found.widths, cache)`.
 
     Raises:

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from probekit.errors import ImageError, UsageError
 from probekit.images import EXTENSIONS
+from probekit.paths import require_no_url
 from probekit.sources import ARCHIVES
 from probekit.sources.archives import open_archive, plain_name
 
@@ -92,6 +93,7 @@ def list_files(root: Path) -> Files:
             raise UsageError(f"{root} is {ignored[0].reason}")
         return Files(root.parent, root.resolve().stem, files, sorted(ignored))
     if not root.is_dir():
+        require_no_url(root, "buckets are not listed: write the manifest from the listing that you have.")
         raise UsageError(f"{root} is no folder: give the folder that holds the images.")
     paths, ignored = _walk(root)
     files = []

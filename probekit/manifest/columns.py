@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -48,10 +49,9 @@ def validate(table: pd.DataFrame, source: Path | str) -> pd.DataFrame:
     _check_labels(table, source)
     _check_frames(table, source)
     _check_boxes(table, source)
-    for column in ("domain", "group"):
-        if column not in table:
-            table[column] = ""
-    table["group"] = table["group"].where(table["group"] != "", file_names(table))
+    if "domain" not in table:
+        table["domain"] = ""
+    table["group"] = _groups(table)
     _check_duplicates(table, source)
     known = [column for column in (*REQUIRED, *FILLED_IN) if column in table]
     others = [column for column in table.columns if column not in known]
@@ -82,10 +82,12 @@ def _check_urls(table: pd.DataFrame, source: Path | str) -> None:
 
 def _check_labels(table: pd.DataFrame, source: Path | str) -> None:
     """Turn labels into integers; only label 0 is called real."""
-    labels = _texts(table["label"])
-    for row, found in labels[~labels.isin(["0", "1"])].items():
-        remedy = f"Map it with --label {found}=1." if found else "Fill it in."
-        raise ManifestError(f"{source} row {row}: label is {found!r}, expected 0 or 1. {remedy}")
+    labels = table["label"]
+    if not (pd.api.types.is_integer_dtype(labels.dtype) and labels.isin([0, 1]).all()):
+        labels = _texts(labels)
+        for row, found in labels[~labels.isin(["0", "1"])].items():
+            remedy = f"Map it with --label {found}=1." if found else "Fill it in."
+            raise ManifestError(f"{source} row {row}: label is {found!r}, expected 0 or 1. {remedy}")
     table["label"] = labels.astype("int64")
     real = table["generator"] == REAL
     for row, name in table.loc[~real & (table["label"] == 0), "generator"].items():
@@ -97,6 +99,14 @@ def _check_labels(table: pd.DataFrame, source: Path | str) -> None:
         raise ManifestError(
             f"{source} row {row}: label is 1 (fake), but generator is 'real'. Name what made the image, or set label 0."
         )
+
+
+def _groups(table: pd.DataFrame) -> "pd.Series[str]":
+    """The group of each row; without one, its file or member."""
+    if "group" not in table:
+        return file_names(table)
+    empty = table["group"] == ""
+    return table["group"].mask(empty, file_names(table)) if empty.any() else table["group"]
 
 
 def file_names(table: pd.DataFrame) -> "pd.Series[str]":
@@ -145,8 +155,10 @@ def _check_box(box: tuple[str, ...], where: str) -> None:
 
 
 def _check_duplicates(table: pd.DataFrame, source: Path | str) -> None:
-    identity = table[[column for column in IDENTITY if column in table]].astype("str")
-    identity["path"] = normal_paths(identity["path"])
+    paths = normal_paths(table["path"])
+    if _ascend(paths):
+        return  # as those of an imported folder do: no two are equal, which a table of all paths takes a second to tell
+    identity = table[[column for column in IDENTITY if column in table]].assign(path=paths).astype("str")
     repeated = identity.duplicated().to_numpy()
     if repeated.any():
         second = int(repeated.argmax())
@@ -156,6 +168,12 @@ def _check_duplicates(table: pd.DataFrame, source: Path | str) -> None:
             f"is already in row {table.index[first]}: delete one of them."
         )
     release_unused()
+
+
+def _ascend(texts: "pd.Series[str]") -> bool:
+    """Whether each text comes after the one before."""
+    cells: Any = texts.array
+    return bool((cells[:-1] < cells[1:]).all())
 
 
 def release_unused() -> None:

@@ -2,6 +2,7 @@
 
 import csv
 import hashlib
+import itertools
 import json
 import os
 from codecs import BOM_UTF8
@@ -11,12 +12,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from probekit.errors import ManifestError
 from probekit.manifest.columns import validate
 from probekit.manifest.splits import assign_splits, default_folds, split_report
-from probekit.manifest.urls import below, fetched, joined
+from probekit.manifest.urls import below, fetched, joined, require_root
 from probekit.remote import is_url, local_path
 
 FOLDER = Path("manifests")
@@ -36,7 +38,7 @@ class Manifest:
     root: Path
     """Where relative paths of images and masks start."""
     table: pd.DataFrame
-    """Validated, `split` included, in the order of the file, with the index 0…n-1."""
+    """Validated: no two rows are one sample; `split` included, in the order of the file, with the index 0…n-1."""
     folds: int = 0
     """How many folds by group questions use unless told otherwise; 0 means that they use `split`."""
     facts: Mapping[str, Any] = field(default_factory=dict)
@@ -68,15 +70,17 @@ class Manifest:
             called: what messages call it.
             home: the folder or URL where its root starts.
         """
+        stem, called_stem = str(path.with_suffix("")), called.removesuffix(path.suffix)
         try:
-            table = read_table(path)
+            table, facts = read_table(path), _read_facts(path.with_suffix(".json"))
         except ManifestError as error:
-            raise ManifestError(str(error).replace(str(path), called)) from error
-        table = validate(table, called)
-        facts = _read_facts(path.with_suffix(".json"))
+            raise ManifestError(str(error).replace(stem, called_stem)) from error
         place = joined(home, facts.pop("root", "."))
         if is_url(place):
-            table, place = below(table, place), os.sep
+            require_root(place, f"{called_stem}.json")
+        rows, table = table.index, validate(table, called)
+        if is_url(place):
+            table, place = below(table, place, rows, called), os.sep
         root = Path(os.path.normpath(place))
         folds = facts.pop("folds", 0)
         if "split" not in table:
@@ -267,22 +271,22 @@ def _to_plain_csv(table: pd.DataFrame, header: bool) -> bytes:
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    columns = []
-    for name in table:
-        kind = table[name].dtype
-        cells = pa.array(table[name], pa.large_string() if isinstance(kind, pd.StringDtype) else None)
-        if isinstance(kind, pd.StringDtype):
-            cells = pc.fill_null(cells, "")
-            if pc.any(pc.match_substring_regex(cells, '[",\r\n]')).as_py():
-                return b""
-        elif kind != "int64":
-            return b""
-        columns.append(cells.cast(pa.large_string()))
-    if len(columns) < 2 or not len(table):
+    if not all(isinstance(kind, pd.StringDtype) or kind == "int64" for kind in table.dtypes):
         return b""
-    lines = pc.binary_join_element_wise(*columns, pa.scalar(",", pa.large_string()))
-    head = _to_csv(table[:0]) if header else b""
-    return head + "\n".join([*lines.to_pylist(), ""]).encode()
+    if len(table.columns) < 2 or not len(table):
+        return b""
+    text = pa.large_string()
+    cells = pa.Table.from_pandas(table, preserve_index=False)
+    columns = [pc.fill_null(column.cast(text), "") for column in cells.itercolumns()]
+    marks = [pa.scalar(mark, text) for mark in "," * (len(columns) - 1) + "\n"]
+    pieces = itertools.chain.from_iterable(zip(columns, marks, strict=True))
+    lines = pc.binary_join_element_wise(*pieces, pa.scalar("", text)).combine_chunks()
+    begin, end = np.frombuffer(lines.buffers()[1], np.int64)[[lines.offset, lines.offset + len(lines)]]
+    letters = np.frombuffer(lines.buffers()[2], np.uint8)[begin:end]  # of all lines, as they follow each other
+    found = [np.count_nonzero(letters == ord(mark)) for mark in '"\r\n,']
+    if found != [0, 0, len(table), len(table) * (len(columns) - 1)]:
+        return b""  # some are in cells
+    return (_to_csv(table[:0]) if header else b"") + letters.tobytes()
 
 
 def _replace(path: Path, content: bytes) -> None:

@@ -275,7 +275,7 @@ def _divided(table: pd.DataFrame) -> list[str]:
 
 
 def _common_root(manifests: Sequence[Manifest]) -> Path:
-    return Path(os.path.commonpath([os.path.abspath(manifest.root) for manifest in manifests]))  # noqa: PTH100
+    return Path(os.path.commonpath([os.path.abspath(manifest.root) for manifest in manifests]))  # noqa: PTH100  # as text, which commonpath takes; resolve() would follow links
 
 
 def _below(root: Path, path: str) -> str:

@@ -31,7 +31,11 @@ class Resampling:
         """Central 95 % of the statistic over the replicates; NaN with under 10 groups or no replicate."""
         if self.counts.shape[1] < FEWEST_GROUPS or len(self.counts) == 0:
             return UNDEFINED
-        return _central(np.concatenate([statistic(weights) for weights in self._weights()]))
+        return central(self.replicates(statistic))
+
+    def replicates(self, statistic: Statistic) -> Float[np.ndarray, " r"]:
+        """The statistic in every replicate, of which there is at least one."""
+        return np.concatenate([statistic(weights) for weights in self._weights()])
 
     def auc(self, labels: Labels, scores: Scores, folds: Int[np.ndarray, " n"] | None = None) -> Interval:
         """Interval of the tie-aware AUC within folds; NaN also when one class alone has fewer than 10 groups."""
@@ -41,24 +45,24 @@ class Resampling:
         self, labels: Labels, scores: Float[np.ndarray, "n k"], folds: Int[np.ndarray, " n"] | None = None
     ) -> list[Interval]:
         """`auc` of every column of scores, such as those of several training sets, under the same draws."""
-        return [_central(values) for values in self._replicates(labels, scores, folds)]
+        return [central(values) for values in self._replicates(labels, scores, folds)]
 
     def auc_difference(
         self, labels: Labels, a: Scores, b: Scores, folds: Int[np.ndarray, " n"] | None = None
     ) -> Interval:
         """Interval of AUC(a) − AUC(b), both under the same draws; NaN where either has no interval."""
         of_a, of_b = self._replicates(labels, np.stack([a, b], axis=1), folds)
-        return _central(of_a - of_b)
+        return central(of_a - of_b)
 
     def mean(self, values: Float[np.ndarray, " n"]) -> Interval:
         """Interval of the mean of a value per sample, such as right or wrong."""
-        return self.interval(lambda weights: _ratio(weights @ values, weights.sum(axis=1)))
+        return self.interval(lambda weights: ratio(weights @ values, weights.sum(axis=1)))
 
     def class_mean(self, values: Float[np.ndarray, " n"], classes: Int[np.ndarray, " n"]) -> Interval:
         """Interval of the mean over classes of each class's mean: balanced accuracy when values say right."""
         members = (classes[:, None] == np.unique(classes)).astype(np.float64)  # (n, c)
         return self.interval(
-            lambda weights: _ratio(weights @ (members * values[:, None]), weights @ members).mean(axis=1)
+            lambda weights: ratio(weights @ (members * values[:, None]), weights @ members).mean(axis=1)
         )
 
     def _replicates(
@@ -92,7 +96,7 @@ def resample(groups: Groups, replicates: int, seed: int) -> Resampling:
     return Resampling(counts, members)
 
 
-def _central(values: Float[np.ndarray, " r"]) -> Interval:
+def central(values: Float[np.ndarray, " r"]) -> Interval:
     """The central 95 % of the values that are defined; NaN without any."""
     defined = values[np.isfinite(values)]
     if len(defined) == 0:
@@ -101,6 +105,7 @@ def _central(values: Float[np.ndarray, " r"]) -> Interval:
     return float(low), float(high)
 
 
-def _ratio(above: Float[np.ndarray, "..."], below: Float[np.ndarray, "..."]) -> Float[np.ndarray, "..."]:
-    ratio: Float[np.ndarray, "..."] = np.divide(above, below, out=np.full(np.shape(below), np.nan), where=below > 0)
-    return ratio
+def ratio(above: Float[np.ndarray, "..."], below: Float[np.ndarray, "..."]) -> Float[np.ndarray, "..."]:
+    """Above / below, NaN where nothing is below."""
+    found: Float[np.ndarray, "..."] = np.divide(above, below, out=np.full(np.shape(below), np.nan), where=below > 0)
+    return found

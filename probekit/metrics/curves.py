@@ -99,6 +99,20 @@ def weighted_auc(
     return areas
 
 
+def weighted_eer(labels: Labels, scores: Scores, weights: Float[np.ndarray, "r n"]) -> Float[np.ndarray, " r"]:
+    """`eer` under each row of sample weights; NaN where a class has none."""
+    order = np.argsort(-scores, kind="stable")
+    ordered, fake = scores[order], labels[order] == 1
+    last = np.flatnonzero(np.append(ordered[1:] != ordered[:-1], True))  # the last sample of each run of ties
+    found = np.full(len(weights), np.nan)
+    for number, row in enumerate(weights[:, order]):
+        fakes, reals = np.cumsum(row * fake)[last], np.cumsum(row * ~fake)[last]
+        if fakes[-1] > 0 and reals[-1] > 0:
+            fpr, tpr = np.append(0.0, reals / reals[-1]), np.append(0.0, fakes / fakes[-1])
+            found[number] = _between(fpr, *_where_equal(fpr, tpr))
+    return found
+
+
 def _wins(
     labels: Labels, scores: Scores, weights: Float[np.ndarray, "r n"]
 ) -> tuple[Float[np.ndarray, " r"], Float[np.ndarray, " r"]]:
@@ -140,13 +154,21 @@ def _crossing(labels: Labels, scores: Scores) -> tuple[float, float]:
     if not _both(labels):
         return float("nan"), float("nan")
     fpr, tpr, thresholds = roc(labels, scores)
+    right, share = _where_equal(fpr, tpr)
+    upper, lower = cuts(thresholds)[[right - 1, right]]
+    return _between(fpr, right, share), float((1 - share) * upper + share * lower)
+
+
+def _where_equal(fpr: Float[np.ndarray, " t"], tpr: Float[np.ndarray, " t"]) -> tuple[int, float]:
+    """The first point where FPR − FNR is 0 or above, and how far along the line to it it is 0."""
     excess = fpr + tpr - 1.0
     right = int(np.argmax(excess >= 0))
-    left = right - 1
-    share = -excess[left] / (excess[right] - excess[left])
-    rate = fpr[left] + share * (fpr[right] - fpr[left])
-    upper, lower = cuts(thresholds)[[left, right]]
-    return float(rate), float((1 - share) * upper + share * lower)
+    return right, float(-excess[right - 1] / (excess[right] - excess[right - 1]))
+
+
+def _between(values: Float[np.ndarray, " t"], right: int, share: float) -> float:
+    """The value so far along the line to the point `right`."""
+    return float(values[right - 1] + share * (values[right] - values[right - 1]))
 
 
 def _both(labels: Labels) -> bool:

@@ -2,6 +2,7 @@
 
 import contextlib
 import platform
+import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -178,17 +179,14 @@ def device_errors() -> Iterator[None]:
 
 
 def _check_device(name: str) -> str:
-    if name == "cpu":
+    kind, _, number = name.partition(":")
+    if not re.fullmatch(r"(cpu|cuda)(:\d+)?", name):  # before torch is imported, which takes seconds
+        raise UsageError(f"--device {name}: only cpu, cuda and cuda:N are computed on.")
+    if kind == "cpu":
         return name
     import torch
 
-    try:
-        device = torch.device(name)
-    except RuntimeError:
-        raise UsageError(f"--device {name}: no such device; write cpu, cuda or cuda:N.") from None
-    if device.type not in ("cpu", "cuda"):
-        raise UsageError(f"--device {name}: only cpu, cuda and cuda:N are computed on.")
-    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+    if int(number or 0) >= torch.cuda.device_count():
         raise UsageError(f"--device {name}: PyTorch finds {torch.cuda.device_count()} GPUs here; leave --device out.")
     return name
 

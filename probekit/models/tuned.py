@@ -19,6 +19,7 @@ from probekit.errors import WeightsError
 from probekit.fingerprint import JSONValue
 from probekit.models import FrozenModel, Model, ModelCard, Weights, timm, weights
 from probekit.models.taps import Foreign, Prepare, TappedNetwork, images_per_unit, square
+from probekit.paths import AnyPath, on_disk
 from probekit.registry import nearest, one_of
 from probekit.views import Normalize, View
 
@@ -94,7 +95,7 @@ def find(name: str, folder: Path | None) -> Model:
             f"{network.tensors}: not the weights that {DESCRIPTION} was written with: copy both files again."
         )
     with torch.device("meta"):
-        skeleton = timm.create(name, network.arch, **network.options).eval()
+        skeleton = timm.create(name, network.arch, **network.options).eval()  # options: `OPTIONS` alone, checked
     side = network.view.crop or 0
     layout = timm.layout_of(skeleton, side)
     card = ModelCard(
@@ -198,16 +199,26 @@ def names_in(folder: Path) -> list[str]:
     return sorted(path.parent.name for path in folder.glob(f"[!.]*/{DESCRIPTION}"))
 
 
-def locate(names: Iterable[str], cache: Path) -> dict[str, Path]:
+def locate(names: Iterable[str], cache: AnyPath) -> dict[str, Path]:
     """Model → folder in the cache, of those names that are trained networks, whether it exists or not."""
-    return {
-        name: cache / FOLDER / name.removeprefix(FAMILY) for name in names if name.startswith(FAMILY) and name != FAMILY
-    }
+    found = [name for name in names if name.startswith(FAMILY) and name != FAMILY]
+    return {name: folder_of(name.removeprefix(FAMILY), cache) for name in found}
 
 
-def locate_all(cache: Path) -> dict[str, Path]:
+def locate_all(cache: AnyPath) -> dict[str, Path]:
     """Model → folder of every trained network in the cache."""
-    return {FAMILY + name: cache / FOLDER / name for name in names_in(cache / FOLDER)}
+    if not isinstance(cache, Path):  # none is kept in a bucket
+        return {}
+    return {FAMILY + name: folder_of(name, cache) for name in names_in(cache / FOLDER)}
+
+
+def folder_of(name: str, cache: AnyPath) -> Path:
+    """Where a network of that name is in the cache, or would be.
+
+    Raises:
+        UsageError: the cache is in a bucket, where no network is kept.
+    """
+    return on_disk(cache, "networks") / FOLDER / name
 
 
 def prepare_for(input_: Input, name: str, normalize: Normalize, dtype: "torch.dtype", side: int | None) -> Prepare:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from probekit.errors import WeightsError
 from probekit.fingerprint import fingerprint, hash_file
 from probekit.models import Weights
+from probekit.paths import AnyPath
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -142,7 +143,7 @@ def from_url(model: str, url: str, md5: str) -> Path:
     return target
 
 
-def unreachable(model: str, file: str, source: str, reason: str, cache: Path | None = None) -> WeightsError:
+def unreachable(model: str, file: str, source: str, reason: str, cache: AnyPath | None = None) -> WeightsError:
     """The error for weights that cannot be had: what was wanted, why not, and the two ways to supply it."""
     from huggingface_hub import constants
 

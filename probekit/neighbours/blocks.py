@@ -45,9 +45,9 @@ class Blocks:
 
     def take(self, positions: Int[np.ndarray, " m"]) -> Features:
         """Rows at ascending positions, of length 1."""
-        found = [np.empty((0, self.width), dtype=np.float32)]
+        found, end = np.empty((len(positions), self.width), dtype=np.float32), 0
         if len(positions):
             for start, rows in self:
                 first, end = np.searchsorted(positions, [start, start + len(rows)])
-                found.append(rows[positions[first:end] - start])
-        return np.concatenate(found)
+                found[first:end] = rows[positions[first:end] - start]
+        return found[:end]

@@ -17,13 +17,15 @@ from probekit.files import whole
 from probekit.neighbours import structures
 from probekit.neighbours.blocks import Blocks
 from probekit.neighbours.gpu import moved
+from probekit.neighbours.ondisk import ListsOnDisk
 from probekit.neighbours.recall import Trial
 from probekit.neighbours.rows import normalised
-from probekit.neighbours.structures import ENGINES, FaissIndex
+from probekit.neighbours.structures import ENGINES, TRAINED, FaissIndex
 
 AFFORDABLE = 1 << 28  # numbers that one query of flat reads: 1 GiB, about 0.1 s
 SHARE = 0.5  # of the memory, for the index
 ASSUMED_MEMORY = 4 << 30  # bytes, on systems that do not tell
+AT_ONCE = 1 << 28  # bytes of rows in memory on their way to disk
 TRIED = 256  # gallery rows at most that recall is measured on
 
 
@@ -71,7 +73,9 @@ class Index:
     """`cpu`, or `cuda:0` …"""
     _faiss: FaissIndex = field(repr=False)
     mapped: bool = False
-    """Its rows lie in its file, and it cannot be changed."""
+    """Its rows lie in its file, or in a folder, and it cannot be changed."""
+    _lists: ListsOnDisk | None = field(default=None, repr=False)
+    """What keeps the rows of a folder mapped."""
 
     @classmethod
     def build(
@@ -82,6 +86,8 @@ class Index:
         *,
         seed: int = 0,
         device: str = "cpu",
+        folder: Path | None = None,
+        at_once: int = AT_ONCE,
     ) -> "Index":
         """An index of all rows. ivf and ivfpq learn their cells and codes from a seeded sample of them.
 
@@ -95,29 +101,43 @@ class Index:
             engine: one of `ENGINES`.
             seed: of the sample, k-means and the graph. A graph is the same again only on one thread.
             device: `cpu`, or `cuda:0` to search there.
+            folder: an empty folder on whose disk the rows of ivf and ivfpq lie instead of in memory, for as long as the
+                index is searched; on POSIX systems the files have no names. None keeps them in memory. What is found
+                is the same.
+            at_once: bytes of rows that are in memory on their way to the folder.
 
         Raises:
             UnknownNameError: there is no such engine.
-            UsageError: no rows, too few to learn from, ids that do not fit them, or no such device.
+            UsageError: no rows, too few to learn from, ids that do not fit them, no such device, or an engine whose
+                rows cannot lie in a folder.
         """
         if engine not in ENGINES:
             raise UnknownNameError(f"there is no engine '{engine}': choose from {', '.join(ENGINES)}.")
+        if folder is not None and engine not in TRAINED:
+            raise UsageError(f"the rows of {engine} lie in memory: choose {' or '.join(TRAINED)} for a folder.")
         parts, ids = Blocks.of(blocks), _distinct(ids)
         rng = np.random.default_rng(seed)
-        training = parts.take(_sample(rng, len(ids), structures.training_rows(engine, len(ids))))
+        training = parts.take(_sample(rng, len(ids), structures.training_rows(engine, len(ids), parts.width)))
         tried = _sample(rng, len(ids), 0 if engine == "flat" else min(TRIED, len(ids) // 10))
         trial = Trial.of(parts.take(tried), np.delete(ids, tried))
         index = cls(engine, None, "cpu", structures.empty(engine, training, len(ids), seed))
+        lists = None if folder is None else ListsOnDisk(index._faiss, folder, at_once)
         done = 0
         for start, block in parts:
             done = start + len(block)
             rows = np.delete(block, tried[(tried >= start) & (tried < done)] - start, axis=0)
-            index._add(rows, trial.ids[trial.seen : trial.seen + len(rows)])
+            (lists.add if lists else index._add)(rows, trial.ids[trial.seen : trial.seen + len(rows)])
             trial.see(rows)
         if done != len(ids):
             raise UsageError(f"there are {len(ids):,} ids for {done:,} rows: give one for each row.")
+        if lists:
+            index._faiss = lists.whole()
         index.recall = trial.tune(index._faiss, exact_values=engine != "ivfpq")
-        index._add(trial.queries, ids[tried])
+        if lists:
+            lists.add(trial.queries, ids[tried])
+            index = replace(index, mapped=True, _faiss=lists.whole(effort=index.effort), _lists=lists)
+        else:
+            index._add(trial.queries, ids[tried])
         return index.to(device)
 
     @classmethod
@@ -209,6 +229,10 @@ class Index:
         similarities, ids = self._faiss.search(normalised(queries), k)
         similarities[ids < 0] = -np.inf
         return similarities, ids
+
+    def rows(self, ids: Int[np.ndarray, " m"]) -> Features:
+        """The rows of these ids, of length 1, as ivf holds them; its ids must count from 0 without gaps."""
+        return structures.reconstructed(self._faiss, ids)
 
     def to(self, device: str) -> "Index":
         """The same index on `cpu` or on a GPU (`cuda:0`), through faiss-gpu.

@@ -26,6 +26,8 @@ OWN_AT_MOST = 256  # rows fetched to see past a query's own group
 PROPOSED_AT_ONCE = 1 << 24  # candidates held at once
 FEW = 20  # queries below which FAISS compares each on one thread: a matrix product does it on all
 SCORED_AT_ONCE = 1 << 25  # numbers held while all rows are scored: 256 MB of float64
+GIVEN_AT_ONCE = 1 << 21  # of these: whoever looks at them several times finds them in the processor's cache,
+FEWEST = 16  # as far as so many queries fit, because some work is for the gallery, however few queries there are
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,20 @@ class Neighbours:
     def none(cls, n_queries: int, k: int) -> "Neighbours":
         """No neighbours yet."""
         return cls(np.full((n_queries, k), -1, dtype=np.int64), np.full((n_queries, k), -np.inf, dtype=np.float32))
+
+    @classmethod
+    def among(cls, similarities: Float[np.ndarray, "q n"], k: int) -> "Neighbours":
+        """The k nearest of all gallery rows, of which every similarity is known; -inf where one is not admissible."""
+        found = cls.none(len(similarities), k)
+        width = min(k, similarities.shape[1])
+        if not width:
+            return found
+        last = np.partition(similarities, -width, axis=1)[:, -width]
+        for query, row in enumerate(similarities):
+            rows = np.flatnonzero((row >= last[query]) & (row > -np.inf))
+            rows = rows[np.argsort(-row[rows], kind="stable")[:k]]
+            found.indices[query, : len(rows)], found.similarities[query, : len(rows)] = rows, row[rows]
+        return found
 
     def shifted(self, first: int) -> "Neighbours":
         """The same rows, counted from a gallery in which theirs begins at row `first`."""
@@ -125,7 +141,8 @@ def similarity_blocks(
     for block in _slices(len(queries), SCORED_AT_ONCE // max(1, len(gallery))):
         similarities = (queries[block].astype(np.float64) @ wide.T).astype(np.float32)
         similarities[query_codes[block, None] == codes.codes] = -np.inf
-        yield block, similarities
+        for part in _slices(len(similarities), max(FEWEST, GIVEN_AT_ONCE // max(1, len(gallery)))):
+            yield slice(block.start + part.start, block.start + part.stop), similarities[part]
 
 
 @dataclass(frozen=True)

@@ -5,16 +5,16 @@ import numpy as np
 from probekit.arrays import Features, Float, Int, unit_rows
 from probekit.errors import UsageError
 
-ROWS_AT_ONCE = 1 << 13  # while rows are normalised
-PAIRS_AT_ONCE = 1 << 21  # float64 numbers of either side of the pairs that are scored at once: 16 MB
+NUMBERS_AT_ONCE = 1 << 17  # float64 numbers while rows are normalised, and of either side of pairs: 1 MiB
 
 
 def normalised(features: Features) -> Features:
     """A new contiguous float32 array of rows of length 1; a row is the same whatever other rows come with it."""
     features = np.asarray(features)
     unit = np.empty(features.shape, dtype=np.float32)
-    for start in range(0, len(features), ROWS_AT_ONCE):
-        block = slice(start, start + ROWS_AT_ONCE)
+    step = max(1, NUMBERS_AT_ONCE // max(1, features.shape[1]))
+    for start in range(0, len(features), step):
+        block = slice(start, start + step)
         unit[block] = unit_rows(np.ascontiguousarray(features[block]))
     return unit
 
@@ -40,7 +40,7 @@ def pair_cosines(
     A pair's number depends on its two rows alone, not on where they lie: equal rows tie exactly.
     """
     cosines = np.empty(len(query), dtype=np.float32)
-    step = max(1, PAIRS_AT_ONCE // max(1, gallery.shape[1]))
+    step = max(1, NUMBERS_AT_ONCE // max(1, gallery.shape[1]))
     for start in range(0, len(query), step):
         pairs = slice(start, start + step)
         left, right = queries[query[pairs]].astype(np.float64), gallery[row[pairs]].astype(np.float64)

@@ -20,7 +20,8 @@ ENGINES = ("flat", "ivf", "hnsw", "ivfpq")
 TRAINED = ("ivf", "ivfpq")
 
 ROWS_A_CELL = 39  # that k-means learns from; FAISS warns below
-MOST_CELLS = 1 << 14  # so that they are learnt from 2 GB of rows of 768 numbers at most
+MOST_CELLS = 1 << 14
+LEARNT_FROM = 1 << 31  # bytes of rows at most that cells are learnt from: room for all of them up to 840 numbers a row
 LINKS = 32  # M of HNSW
 WALKS = (10, 1024)  # efSearch; it is never below the number of rows that are asked for
 NUMBERS_A_CODE = 4
@@ -39,6 +40,9 @@ class FaissIndex(Protocol):
     def add_with_ids(self, rows: Features, ids: Int[np.ndarray, " n"]) -> None:
         """Take in rows."""
 
+    def reset(self) -> None:
+        """Forget all rows, not what was learnt."""
+
     def remove_ids(self, ids: Int[np.ndarray, " n"]) -> int:
         """Forget rows; how many."""
 
@@ -46,16 +50,19 @@ class FaissIndex(Protocol):
         """Inner products and ids."""
 
 
-def cells(n: int) -> int:
-    """How many cells n rows are put into: about 4√n, each with enough rows to be learnt from."""
-    return int(max(1, min(round(4 * n**0.5), n // ROWS_A_CELL, MOST_CELLS)))
+def cells(n: int, d: int) -> int:
+    """How many cells n rows of d numbers are put into: about 4√n, each with enough rows to be learnt from.
+
+    It depends on nothing else, so that an index is the same in memory and on disk.
+    """
+    return int(max(1, min(round(4 * n**0.5), n // ROWS_A_CELL, MOST_CELLS, LEARNT_FROM // (4 * d * ROWS_A_CELL))))
 
 
-def training_rows(engine: str, n: int) -> int:
-    """How many of n rows an engine learns from."""
+def training_rows(engine: str, n: int, d: int) -> int:
+    """How many of n rows of d numbers an engine learns from: for codes of ivfpq 9,984 at least, however wide."""
     if engine not in TRAINED:
         return 0
-    return min(n, ROWS_A_CELL * max(cells(n), CODES if engine == "ivfpq" else 1))
+    return min(n, ROWS_A_CELL * max(cells(n, d), CODES if engine == "ivfpq" else 1))
 
 
 def empty(engine: str, training: Features, n: int, seed: int) -> FaissIndex:
@@ -84,7 +91,7 @@ def empty(engine: str, training: Features, n: int, seed: int) -> FaissIndex:
     fewest = ROWS_A_CELL * CODES if engine == "ivfpq" else 1
     if len(training) < fewest:
         raise UsageError(f"{engine} learns from at least {fewest:,} rows and there are {len(training):,}: choose flat.")
-    return _partition(engine, training, cells(n), seed)
+    return _partition(engine, training, cells(n, d), seed)
 
 
 def _partition(engine: str, training: Features, n_cells: int, seed: int) -> FaissIndex:
@@ -140,6 +147,17 @@ def efforts(index: FaissIndex) -> tuple[int, int]:
     """The least and the most that are worth trying: one cell and all; or lists to walk a graph with."""
     inner = _inner(index)
     return (1, int(inner.nlist)) if hasattr(inner, "nlist") else WALKS
+
+
+def reconstructed(index: FaissIndex, ids: Int[np.ndarray, " m"]) -> Features:
+    """The rows of these ids as `ivf` holds them: those that were added, to the bit. Ids count from 0 without gaps."""
+    import faiss
+
+    inner = faiss.extract_index_ivf(index)
+    if inner.direct_map.type == faiss.DirectMap.NoMap:
+        inner.set_direct_map_type(faiss.DirectMap.Array)
+    rows: Features = index.reconstruct_batch(np.ascontiguousarray(ids, np.int64))  # type: ignore[attr-defined]  # of ivf
+    return rows
 
 
 def _inner(index: FaissIndex) -> FaissIndex:

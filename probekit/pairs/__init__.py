@@ -8,9 +8,11 @@ ensembles.py    several kinds of features together
 own_features.py each training set in features of its own
 robustness.py   the same probes asked about perturbed images
 shots.py        ever more training images
+divided.py      a matrix in parts, for workers that know nothing of each other
 """
 
 from probekit.pairs.choosing import choose_features
+from probekit.pairs.divided import MatrixPart, divide, divide_shots, most_parts, unite, unite_shots
 from probekit.pairs.ensembles import Ensemble, score_ensemble
 from probekit.pairs.own_features import score_own_features, together
 from probekit.pairs.result import PairResult, pair_matrix
@@ -22,12 +24,16 @@ from probekit.pairs.shots import ShotCurve, score_shots
 __all__ = [
     "CLEAN",
     "Ensemble",
+    "MatrixPart",
     "PairResult",
     "PairSettings",
     "Question",
     "Robustness",
     "ShotCurve",
     "choose_features",
+    "divide",
+    "divide_shots",
+    "most_parts",
     "pair_matrix",
     "score_ensemble",
     "score_own_features",
@@ -35,4 +41,6 @@ __all__ = [
     "score_robustness",
     "score_shots",
     "together",
+    "unite",
+    "unite_shots",
 ]

@@ -42,6 +42,8 @@ class PairResult:
     """What a reader must know: generators left out, empty pairs, leaks, fits that did not converge."""
     trials: Mapping[str, Trial] = field(default_factory=dict, repr=False, compare=False)
     """The probes by name of their training set, of the first seed."""
+    streamed: bool = False
+    """Whether the features were read in blocks, and the probes fitted over them."""
 
     @property
     def oracle(self) -> bool:
@@ -59,13 +61,14 @@ class PairResult:
         return [dict(record) for record in records]
 
     def to_json(self) -> dict[str, JSONValue]:
-        """One run: task, probe, model, tap, view, precision, selection, pairs, macro, notes; undefined is null."""
+        """One run: task, probe, features, streamed, selection, pairs, macro, notes; what is undefined is null."""
         return {
             "task": "binary",
             "probe": self.settings.probe,
             "project": self.settings.project,
             **self.source,
             "evaluation": self.selection["evaluation"],
+            "streamed": self.streamed,
             "selection": self.selection,
             "pairs": [metrics.json_row(row) for row in self.pairs.to_dict("records")],
             "macro": [metrics.json_row(row) for row in self.macro.to_dict("records")],

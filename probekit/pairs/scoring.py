@@ -2,13 +2,14 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import numpy as np
 import pandas as pd
 
 from probekit.arrays import Float, Mask
 from probekit.errors import ProbeError, UsageError
-from probekit.features import FeatureSet
+from probekit.features import FeatureSet, FeatureStream
 from probekit.fingerprint import JSONValue
 from probekit.metrics.bootstrap import resample
 from probekit.metrics.thresholds import THRESHOLDS, find_threshold, threshold_transfer
@@ -44,6 +45,7 @@ from probekit.trials import (
     members_of,
     remarks_on_pairs,
     remarks_on_probes,
+    run_streamed_trials,
     run_trials,
     units_of,
 )
@@ -51,38 +53,47 @@ from probekit.trials import (
 TRANSFERRED = "val-eer"
 """The threshold whose cost elsewhere the transfer table shows."""
 
+Row = TypeVar("Row", bound=Mapping[str, object])
+
 OnProgress = Callable[[int, int], None]
 """Called with (training sets done, all of them)."""
 
 
 def score_pairs(
-    features: FeatureSet, settings: PairSettings, *, device: str = "cpu", on_progress: OnProgress | None = None
+    features: FeatureSet | FeatureStream,
+    settings: PairSettings,
+    *,
+    device: str = "cpu",
+    on_progress: OnProgress | None = None,
 ) -> PairResult:
     """Every pair of a training and a test set, real images coming from the fakes' own domain.
 
     Args:
-        features: of all samples.
+        features: of all samples; of a stream, probes are fitted and scored over blocks, as `probes.streamed` says.
         settings: what is trained, tested, and how.
-        device: where to compute, `cpu` or `cuda:0`.
+        device: where to compute, `cpu` or `cuda:0`; over blocks the CPU computes.
         on_progress: called after every training set.
 
     Raises:
         ProbeError: a training set without fakes or without real images.
         ModelError: a feature is not finite.
         UnknownNameError: a generator, probe, condition or threshold that does not exist.
+        UsageError: what is asked of a stream cannot be done over blocks.
     """
-    require_finite(features.samples, features.blocks)
+    if isinstance(features, FeatureSet):
+        require_finite(features.samples, features.blocks)
     results = []
     for number in range(settings.seeds):
         question = Question.of(features.samples, replace(settings, seed=settings.seed + number))
         trials = train_all(question, features, device, on_progress, done=number, of=settings.seeds)
-        results.append(answer(question, trials, describe(features.sources)))
+        found = answer(question, trials, describe(features.sources))
+        results.append(replace(found, streamed=isinstance(features, FeatureStream)))
     return results[0] if len(results) == 1 else mean_over_seeds(results, settings)
 
 
 def train_all(
     question: "Question",
-    features: FeatureSet,
+    features: FeatureSet | FeatureStream,
     device: str,
     on_progress: OnProgress | None,
     *,
@@ -91,15 +102,11 @@ def train_all(
 ) -> dict[str, Trial]:
     """The probes of every training set, by its name; progress counts as the `done`-th of several such rounds."""
     asked, rule = question.training_sets(), question.settings.threshold
-    found = run_trials(
-        asked,
-        features,
-        question.divided,
-        question.units.rows,
-        question.settings,
-        needs_threshold=rule != "0.5",
-        device=device,
-    )
+    divided, scored, settings = question.divided, question.units.rows, question.settings
+    if isinstance(features, FeatureStream):
+        found = run_streamed_trials(asked, features, divided, scored, settings, needs_threshold=rule != "0.5")
+    else:
+        found = run_trials(asked, features, divided, scored, settings, needs_threshold=rule != "0.5", device=device)
     trials: dict[str, Trial] = {}
     for trial in found:
         trials[trial.name] = trial
@@ -155,8 +162,31 @@ class Question:
         return not self.settings.across or _makers(test) <= _makers(train)
 
 
+@dataclass(frozen=True, eq=False)
+class Measured:
+    """What the trials of some training sets of a question are worth on all of its test sets."""
+
+    trials: Mapping[str, Trial]
+    """By name of their training set, in the order asked for."""
+    thresholds: Mapping[str, Float[np.ndarray, " p"]]
+    """The threshold of each probe of a training set."""
+    pairs: Sequence[Mapping[str, str | int | float]]
+    """A row a training and a test set, and so those of `transfer`."""
+    transfer: Sequence[Mapping[str, str | float]]
+    scores: Sequence[pd.DataFrame]
+    """A table a training set."""
+    evaluation: str
+    notes: tuple[str, ...]
+    """Of the question."""
+
+
 def answer(question: Question, trials: Mapping[str, Trial], source: dict[str, str]) -> PairResult:
     """All numbers of the trials of one question."""
+    return conclude(question.settings, source, [measure(question, trials)])
+
+
+def measure(question: Question, trials: Mapping[str, Trial]) -> Measured:
+    """The numbers of trials of one question, which do not depend on what its other training sets are."""
     units, settings = question.units, question.settings
     thresholds = {name: _thresholds(trial, settings.threshold) for name, trial in trials.items()}
     transferred = {name: _thresholds(trial, TRANSFERRED, required=False) for name, trial in trials.items()}
@@ -168,10 +198,31 @@ def answer(question: Question, trials: Mapping[str, Trial], source: dict[str, st
         asked = [scored[train.name] for train in question.trains if question.asks(train, test)]
         pairs += judge(units, test, asked, draws)
         transfer += [_transfer(units, one, transferred[one.train], test, rows) for one in asked]
-    table = _in_order(question, pairs)
+    return Measured(
+        trials,
+        thresholds,
+        _in_order(question, pairs),
+        _in_order(question, [row for row in transfer if row]),
+        [one.table(units) for one in scored.values()],
+        evaluation(question.divided, settings.folds),
+        question.notes,
+    )
+
+
+def conclude(settings: PairSettings, source: dict[str, str], parts: Sequence[Measured]) -> PairResult:
+    """The answer to a question, of whose training sets each part measured some.
+
+    Args:
+        settings: of the question.
+        source: where its features came from.
+        parts: at least one; their training sets one after another are those of the question, in its order.
+    """
+    trials = {name: trial for part in parts for name, trial in part.trials.items()}
+    thresholds = {name: values for part in parts for name, values in part.thresholds.items()}
+    table = pd.DataFrame([row for part in parts for row in part.pairs])
     trained = {name: trial.probes for name, trial in trials.items()}
     record = selection_record(trained) | {
-        "evaluation": evaluation(question.divided, settings.folds),
+        "evaluation": parts[0].evaluation,
         "threshold": _threshold_record(settings.threshold, trials, thresholds),
         "calibration": settings.calibration,
     }
@@ -180,12 +231,12 @@ def answer(question: Question, trials: Mapping[str, Trial], source: dict[str, st
         source,
         table,
         macro_means(table),
-        _in_order(question, [row for row in transfer if row]),
-        pd.concat([one.table(units) for one in scored.values()], ignore_index=True),
+        pd.DataFrame([row for part in parts for row in part.transfer]),
+        pd.concat([scores for part in parts for scores in part.scores], ignore_index=True),
         record,
         (
             *remarks_on_sources(source.get("model", ""), settings.folds),
-            *question.notes,
+            *parts[0].notes,
             *remarks_on_pairs(table),
             *remarks_on_probes(trained),
         ),
@@ -193,11 +244,10 @@ def answer(question: Question, trials: Mapping[str, Trial], source: dict[str, st
     )
 
 
-def _in_order(question: Question, rows: Sequence[Mapping[str, object]]) -> pd.DataFrame:
+def _in_order(question: Question, rows: Sequence[Row]) -> list[Row]:
     """The rows of a table by training set, then by test set."""
     order = {pool.name: number for number, pool in enumerate(question.trains)}
-    rows = sorted(rows, key=lambda row: order[str(row["train"])])  # a stable sort
-    return pd.DataFrame(rows)
+    return sorted(rows, key=lambda row: order[str(row["train"])])  # a stable sort
 
 
 def _binary(question: Question, trial: Trial, thresholds: Float[np.ndarray, " p"]) -> BinaryScores:

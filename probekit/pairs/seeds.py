@@ -36,6 +36,7 @@ def mean_over_seeds(results: Sequence[PairResult], settings: PairSettings) -> Pa
         },
         tuple(dict.fromkeys(note for result in results for note in result.notes)),
         first.trials,
+        first.streamed,
     )
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import pandas as pd
 
 from probekit import metrics
-from probekit.features import FeatureSet
+from probekit.features import FeatureSet, FeatureStream
 from probekit.fingerprint import JSONValue
 from probekit.pairs.result import PairResult
 from probekit.pairs.scoring import OnProgress, score_pairs
@@ -23,13 +23,19 @@ class ShotCurve:
     table: pd.DataFrame
     """shots (text), n_train, train, test, every metric as mean over seeds and its spread `…_sd`."""
 
+    @classmethod
+    def of(cls, results: dict[str, PairResult]) -> "ShotCurve":
+        """The curve of these answers, by the number of shots."""
+        tables = [result.pairs.assign(shots=name) for name, result in results.items()]
+        return cls(results, pd.concat(tables, ignore_index=True))
+
     def to_json(self) -> list[dict[str, JSONValue]]:
         """The table as JSON can hold it."""
         return [metrics.json_row(row) for row in self.table.to_dict("records")]
 
 
 def score_shots(
-    features: FeatureSet,
+    features: FeatureSet | FeatureStream,
     settings: PairSettings,
     shots: Sequence[int | None],
     *,
@@ -56,7 +62,10 @@ def score_shots(
 
     for number in shots:
         asked = replace(settings, shots=number)
-        name = EVERY if number is None else str(number)
-        results[name] = score_pairs(features, asked, device=device, on_progress=progress)
-    tables = [result.pairs.assign(shots=name) for name, result in results.items()]
-    return ShotCurve(results, pd.concat(tables, ignore_index=True))
+        results[spell_shots(number)] = score_pairs(features, asked, device=device, on_progress=progress)
+    return ShotCurve.of(results)
+
+
+def spell_shots(number: int | None) -> str:
+    """`4`, or `all`."""
+    return EVERY if number is None else str(number)

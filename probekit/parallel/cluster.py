@@ -4,14 +4,12 @@ Nothing here trusts a worker or a node to live. The units that a lost worker had
 started where one died, and nodes that join while the work goes on get workers too. The engine holds no results: each is
 handed on as it comes.
 
-Ray is imported when a cluster is connected to, and nowhere else in probekit.
+Clusters are opened by `connecting.py`.
 """
 
 import contextlib
-import logging
+import itertools
 import math
-import os
-import socket
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
@@ -19,8 +17,7 @@ from dataclasses import dataclass, field
 from types import ModuleType
 from typing import Any, Generic, Protocol, TypeVar
 
-from probekit.errors import ModelError, ProbekitError, UsageError
-from probekit.parallel.threads import processors
+from probekit.errors import ModelError, ProbekitError
 
 AT_HAND = 2  # units that a worker has: it reads the next one while it computes
 DEATHS = 3  # of workers that had the same unit, at last nothing else: then it is the unit that kills them
@@ -28,8 +25,7 @@ FAILED_STARTS = 3  # of workers in one place without a finished unit between the
 LOOK_SECONDS = 2.0  # how often to look for nodes without workers
 WAIT_SECONDS = 0.5  # for an answer, before anything else is looked at
 LONELY_SECONDS = 120.0  # without any place to compute: nodes may come back, but not for ever
-CONNECT_SECONDS = 5.0
-OBJECT_STORE = 128 << 20  # bytes of shared memory of a cluster that is started here: only small things travel
+PATIENCE_SECONDS = 30.0  # without any worker, before it is said what is waited for
 
 U = TypeVar("U")
 R = TypeVar("R")
@@ -83,11 +79,15 @@ class _Hired(Generic[U]):
 
 
 @dataclass(frozen=True)
-class _Failure:
+class Failure:
     """An error that a worker ended with, as it travels."""
 
     kind: type[Exception]
     message: str
+
+    def error(self, where: str = "") -> Exception:
+        """The error, after the name of where it happened."""
+        return self.kind(f"{where}: {self.message}" if where else self.message)
 
 
 class Cluster:
@@ -109,6 +109,7 @@ class Cluster:
         on_worker: Callable[[Place, Any], None],
         gpus: bool,
         workers_per_node: int | None = None,
+        on_remark: Callable[[str], None] | None = None,
     ) -> "Iterator[Workers[Any, Any]]":
         """Workers on every node, ended at the end; none is started before there is a unit to compute.
 
@@ -117,35 +118,13 @@ class Cluster:
             on_worker: told of each new worker and how it introduced itself, before it is given a unit.
             gpus: one worker for each GPU; otherwise one for each node, with all its processors.
             workers_per_node: so many workers share each node's GPUs or processors.
+            on_remark: told when the cluster has no room for a worker.
         """
-        workers: Workers[Any, Any] = Workers(self._ray, build, on_worker, gpus, workers_per_node)
+        workers: Workers[Any, Any] = Workers(self._ray, build, on_worker, gpus, workers_per_node, on_remark)
         try:
             yield workers
         finally:
             workers.close()
-
-
-@contextlib.contextmanager
-def connected(address: str | None) -> Iterator[Cluster]:
-    """A connection to a Ray cluster, closed at the end.
-
-    Args:
-        address: `HOST:PORT` of a cluster's head; `auto` for the one that this machine belongs to; `local` for one of
-            this machine alone, started now and ended with the connection. None: as `RAY_ADDRESS` says, else `auto` if
-            there is one, else `local`.
-
-    Raises:
-        UsageError: Ray is not installed, or there is no such cluster.
-    """
-    ray = _import_ray()
-    ours = not ray.is_initialized()
-    if ours:
-        _connect(ray, address or os.environ.get("RAY_ADDRESS"))
-    try:
-        yield Cluster(ray)
-    finally:
-        if ours:
-            ray.shutdown()
 
 
 class Workers(Generic[U, R]):
@@ -158,6 +137,7 @@ class Workers(Generic[U, R]):
         on_worker: Callable[[Place, Any], None],
         gpus: bool,
         workers_per_node: int | None,
+        on_remark: Callable[[str], None] | None,
     ) -> None:
         self._ray = ray
         self._build = build
@@ -169,20 +149,18 @@ class Workers(Generic[U, R]):
         self._failed_starts: Counter[Place] = Counter()
         self._lost: Counter[str] = Counter()
         self._looked = float("-inf")
-        self._inhabited = time.monotonic()
+        self._inhabited = self._patient = time.monotonic()
+        self._on_remark = on_remark
 
-    def map_units(
-        self, units: Iterator[U], on_result: Callable[[U, R], None], on_wait: Callable[[], None] = lambda: None
-    ) -> None:
-        """Have every unit computed, by any worker, in any order.
+    def results(self, units: Iterator[U], on_wait: Callable[[], None] = lambda: None) -> Iterator[tuple[U, R]]:
+        """Each unit and its result, once, by any worker, in the order in which they come.
 
         Args:
             units: taken one by one, as workers become free.
-            on_result: told of each unit and its result once.
-            on_wait: called at least every second or so, whether anything has come or not.
+            on_wait: called at least every second or so while results are waited for, whether anything comes or not.
 
         Raises:
-            ProbekitError: what a worker ended with, or `on_worker` or `on_result`.
+            ProbekitError: what a worker ended with, or `on_worker`.
             ModelError: a unit kills its workers, or there is nowhere left to compute.
         """
         waiting: deque[_Given[U]] = deque()
@@ -208,13 +186,14 @@ class Workers(Generic[U, R]):
                     self._on_worker(worker.place, answer)
                 else:
                     self._failed_starts[worker.place] = 0
-                    on_result(given.unit, answer)
+                    yield given.unit, answer
+            self._look_whether_any_has_started()
             on_wait()
 
     @property
-    def working(self) -> int:
-        """Workers that have introduced themselves; others wait for their node's resources."""
-        return sum(1 for worker in self._hired.values() if worker.starting is None)
+    def places(self) -> list[Place]:
+        """Where workers can be, now."""
+        return list(self._places())
 
     @property
     def notes(self) -> list[str]:
@@ -230,27 +209,37 @@ class Workers(Generic[U, R]):
             self._ray.kill(worker.actor)
         self._hired.clear()
 
-    def _hand_out(self, waiting: deque[_Given[U]], following: Iterator[_Given[U]]) -> bool:
-        """Fill the workers' hands, first the empty ones; False when there is nothing left to give.
+    def _look_whether_any_has_started(self) -> None:
+        """Say so, once, when no worker finds room on the cluster."""
+        if any(worker.starting is None for worker in self._hired.values()):
+            self._patient = float("inf")
+        elif time.monotonic() - self._patient >= PATIENCE_SECONDS:
+            self._patient = float("inf")
+            if self._on_remark:
+                self._on_remark("no worker has started yet: its node's processors or GPUs may be in use (ray status).")
 
-        A unit whose worker died is given alone: should it kill the next one too, no other unit is suspected.
+    def _hand_out(self, waiting: deque[_Given[U]], following: Iterator[_Given[U]]) -> bool:
+        """Fill the workers' hands, first the empty ones, and hire; False when there is nothing left to give.
+
+        A unit whose worker died is given alone: should it kill the next one too, no other unit is suspected. As many
+        workers as there are such units get no second unit, so that a hand is empty soon.
         """
+        left = True
         for load in range(AT_HAND):
-            for worker in [w for w in self._hired.values() if w.starting is None and len(w.units) == load]:
-                if any(given.deaths for given in worker.units.values()):
-                    continue
-                suspected = bool(waiting and waiting[0].deaths)
-                given = waiting.popleft() if waiting and not (load and suspected) else next(following, None)
+            free = [w for w in self._hired.values() if w.starting is None and len(w.units) == load]
+            free = [worker for worker in free if not any(given.deaths for given in worker.units.values())]
+            for worker in free[len(waiting) if load else 0 :]:
+                given = waiting.popleft() if waiting and not load else next(following, None)
                 if given is None:
-                    return bool(waiting)
+                    left = bool(waiting)
+                    break
                 worker.units[worker.actor.compute.remote(given.unit)] = given
         if not self._hired and not waiting:  # nobody is hired for nothing
-            given = next(following, None)
-            if given is None:
-                return False
-            waiting.append(given)
-        self._hire()
-        return True
+            waiting.extend(itertools.islice(following, 1))
+            left = bool(waiting)
+        if left:
+            self._hire()
+        return left
 
     def _hire(self) -> None:
         """A worker for every place that has none.
@@ -262,7 +251,7 @@ class Workers(Generic[U, R]):
         if now - self._looked < LOOK_SECONDS:
             return
         self._looked = now
-        every = list(self._places())
+        every = self.places
         places = [place for place in every if self._failed_starts[place] < FAILED_STARTS]
         if places or self._hired:
             self._inhabited = now
@@ -322,8 +311,8 @@ class Workers(Generic[U, R]):
             raise ModelError("Ray has died on this machine: start it again, and run the command again.") from error
         except errors.RayError as error:
             raise _LostWorkerError from error
-        if isinstance(answer, _Failure):
-            raise answer.kind(f"{worker.place.host}: {answer.message}")
+        if isinstance(answer, Failure):
+            raise answer.error(worker.place.host)
         return answer
 
     def _dismiss(self, worker: _Hired[U]) -> None:
@@ -335,7 +324,7 @@ class Workers(Generic[U, R]):
 
     def _why_nowhere(self) -> str:
         if self._failed_starts:
-            return f"every worker died ({', '.join(self._lost)}): see Ray's logs there; what they finished is kept."
+            return f"every worker died ({', '.join(self._lost)}): see Ray's logs there."
         kind = "GPUs" if self._gpus else "processors"
         return f"the Ray cluster has no {kind} to compute on: {'use --device cpu, or ' if self._gpus else ''}add nodes."
 
@@ -352,23 +341,23 @@ class _Seat:
     def prepare(self, build: Callable[[Place], Worker], place: Place) -> Any:  # noqa: ANN401  # the worker's own words
         """How the new worker introduces itself."""
 
-        def start() -> Any:  # noqa: ANN401
+        def start() -> Any:  # noqa: ANN401  # the worker's own words
             self._worker = build(place)
             return self._worker.introduce()
 
-        return _caught(start)
+        return caught(start)
 
     def compute(self, unit: Any) -> Any:  # noqa: ANN401  # the caller's
         """The worker's result."""
-        return _caught(lambda: self._worker.compute(unit))
+        return caught(lambda: self._worker.compute(unit))
 
 
-def _caught(work: Callable[[], Any]) -> Any:  # noqa: ANN401
+def caught(work: Callable[[], Any]) -> Any:  # noqa: ANN401  # what the work returns, or a `Failure`
     """What it returns, or how it failed: an error of probekit's is an answer like others."""
     try:
         return work()
     except (ProbekitError, MemoryError) as error:
-        return _Failure(type(error), str(error))
+        return Failure(type(error), str(error))
 
 
 def _blame(lost: list[_Given[Any]]) -> None:
@@ -381,69 +370,5 @@ def _blame(lost: list[_Given[Any]]) -> None:
         given.deaths += 1
         if given.deaths == DEATHS:
             raise ModelError(
-                f"{DEATHS} workers died of {given.unit}: look for an image in it that takes all memory; what was "
-                "finished before is kept."
+                f"{DEATHS} workers died of {given.unit}: something in it may need more memory than a node has."
             )
-
-
-def _import_ray() -> ModuleType:
-    for name, value in {
-        "RAY_USAGE_STATS_ENABLED": "0",  # a cluster that is started here reports to nobody
-        "RAY_DEDUP_LOGS_SKIP_REGEX": ".",  # what Ray has to say of dying nodes goes to stdout, which is ours
-        "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
-    }.items():
-        os.environ.setdefault(name, value)
-    try:
-        import ray
-    except ImportError as error:
-        raise UsageError("--engine ray needs Ray: pip install 'probekit[ray]'.") from error
-    found: ModuleType = ray
-    return found
-
-
-def _connect(ray: ModuleType, address: str | None) -> None:
-    """Connect to the cluster of an address, else to this machine's, else to one of its own.
-
-    Raises:
-        UsageError: there is no such cluster, or it is of another version of Ray or Python.
-    """
-    quiet = {"log_to_driver": False, "logging_level": logging.ERROR}
-    if address:
-        _require_reachable(address)
-    for candidate in [address] if address else ["auto", "local"]:
-        own = {"include_dashboard": False, "num_cpus": processors(), "object_store_memory": OBJECT_STORE}
-        try:
-            ray.init(address=candidate, **quiet, **(own if candidate == "local" else {}))
-        except (ConnectionError, ValueError, RuntimeError, ray.exceptions.RayError) as error:
-            if isinstance(error, ConnectionError) and candidate != address:
-                continue  # no cluster here: the next candidate is a new one
-            reason = " ".join(str(error).split()).rstrip(".")
-            if candidate == "auto":
-                reason = "this machine belongs to no Ray cluster: start one with `ray start --head`, or write local"
-            raise UsageError(f"--address {candidate}: {reason}.") from error
-        return
-
-
-def _require_reachable(address: str) -> None:
-    """Nothing, if somebody listens at the address; Ray itself would try for minutes.
-
-    Raises:
-        UsageError: nobody does, or probekit cannot work through it.
-    """
-    if address in ("auto", "local"):
-        return
-    if "://" in address:
-        raise UsageError(
-            f"--address {address}: Ray's client is not supported, because features are written where the command runs. "
-            "Run it on a node of the cluster, with --address auto."
-        )
-    host, _, port = address.rpartition(":")
-    if not host or not port.isdigit():
-        raise UsageError(f"--address {address}: write HOST:PORT, auto or local.")
-    try:
-        socket.create_connection((host, int(port)), CONNECT_SECONDS).close()
-    except (OSError, OverflowError) as error:
-        raise UsageError(
-            f"--address {address}: no Ray cluster can be reached there ({error}): see what `ray status` says on its "
-            "head."
-        ) from error

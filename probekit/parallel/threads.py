@@ -3,12 +3,16 @@
 import importlib
 import os
 import sys
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TypeVar
 
 T = TypeVar("T")
+
+_importing = threading.Lock()
 
 AT_ONCE = 2 << 30
 """Bytes that tasks may hold together: matrices larger than this share keep all cores busy one by one."""
@@ -43,8 +47,9 @@ def side_by_side(tasks: Sequence[Callable[[], T]], *, workers: int, libraries: S
 
 def import_now(libraries: Sequence[str]) -> None:
     """Load modules before threads do: of two threads that load one package at once, one can meet it half loaded."""
-    for library in libraries:
-        importlib.import_module(library)
+    with _importing:
+        for library in libraries:
+            importlib.import_module(library)
 
 
 def workers_for(bytes_each: int) -> int:
@@ -54,7 +59,29 @@ def workers_for(bytes_each: int) -> int:
 
 def processors() -> int:
     """Processors that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    there = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(there, _PROCESS.share)
+
+
+def limit_processors(share: int) -> None:
+    """Let this process use so many processors: others on this machine have the rest.
+
+    It holds for `processors`, and for BLAS in this process; PyTorch, and libraries that compute by OpenMP, count for
+    each thread that calls them.
+    """
+    from threadpoolctl import threadpool_limits
+
+    _PROCESS.share = share
+    threadpool_limits(limits=share)
+
+
+@dataclass
+class _Process:
+    share: int = sys.maxsize
+    """Processors that it may use, if there are so many."""
+
+
+_PROCESS = _Process()
 
 
 @contextmanager

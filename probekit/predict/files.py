@@ -1,6 +1,5 @@
 """Predictions for image files: decoded ahead by threads, scored a batch at a time, in memory that does not grow."""
 
-import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +13,7 @@ from probekit.errors import ProbeError, UsageError
 from probekit.heads import Head, Outputs
 from probekit.layouts.given import list_images
 from probekit.models import compute
+from probekit.parallel import processors
 from probekit.predict.loading import Shown, batches
 from probekit.predict.predictions import Predictions, PredictSettings, give_verdicts
 from probekit.registry import unknown_name
@@ -66,7 +66,7 @@ def predict_images(
     failed: list[tuple[str, str]] = []
     if on_progress:
         on_progress(0, len(samples))
-    for batch in batches(samples, head.view, batch_size, workers or os.cpu_count() or 1, decoder):
+    for batch in batches(samples, head.view, batch_size, workers or processors(), decoder):
         crops = [crop for shown in batch for crop in shown.crops]
         features = _forward(net, crops, head.taps, where, batch_size)
         usable = _usable(head, model.card.name, batch, features, failed)

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -13,6 +12,7 @@ from probekit.errors import MissingFeaturesError, UsageError
 from probekit.features import FeatureSet, Join, Selector
 from probekit.heads import Head, Outputs
 from probekit.manifest import REAL, Manifest
+from probekit.paths import AnyPath
 from probekit.predict.predictions import Predictions, PredictSettings, give_verdicts
 from probekit.protocols import Pool, generators, members, missing_class, require_finite
 from probekit.store import Store, find_stores
@@ -25,7 +25,7 @@ def predict_manifest(
     head: Head,
     settings: PredictSettings | None = None,
     *,
-    cache: Path,
+    cache: AnyPath,
     store: str | None = None,
     allow_missing: bool = False,
 ) -> Predictions:
@@ -81,7 +81,7 @@ def _one_an_image(samples: pd.DataFrame, outputs: Outputs) -> tuple[pd.DataFrame
     return samples.iloc[first].reset_index(drop=True), np.add.reduceat(outputs, first, axis=0) / counts
 
 
-def _choose_store(manifest: Manifest, head: Head, selector: Selector, cache: Path) -> tuple[Store, tuple[str, ...]]:
+def _choose_store(manifest: Manifest, head: Head, selector: Selector, cache: AnyPath) -> tuple[Store, tuple[str, ...]]:
     """The one store with the head's model, view and taps, and notes on stores that cannot be opened."""
     stores, damaged = find_stores(cache)
     refusals = {store: head.refusal(store.settings, store.taps) for store in stores if selector.admits(store)}
@@ -98,7 +98,7 @@ def _choose_store(manifest: Manifest, head: Head, selector: Selector, cache: Pat
     return fitting[0], tuple(f"a store is left out: {problem}" for problem in damaged.values())
 
 
-def _pieces(manifest: Manifest, head: Head, store: Store, cache: Path, allow_missing: bool) -> Iterator[FeatureSet]:
+def _pieces(manifest: Manifest, head: Head, store: Store, cache: AnyPath, allow_missing: bool) -> Iterator[FeatureSet]:
     """The features of all samples, those of many taps some samples at a time."""
     model, selector = store.settings.model, Selector(store=store.settings.address, crops=head.crops)
 

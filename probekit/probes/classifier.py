@@ -83,10 +83,19 @@ def trainable_classes(features: Features, labels: Labels) -> Int[np.ndarray, " c
     """
     refuse_nonfinite(features)
     classes = np.unique(labels)
+    require_two(classes)
+    return classes
+
+
+def require_two(classes: Int[np.ndarray, " c"]) -> None:
+    """Nothing, where there are two classes or more.
+
+    Raises:
+        ProbeError: there are fewer.
+    """
     if len(classes) < 2:
         only = f"only class {classes[0]}" if len(classes) else "no samples"
         raise ProbeError(f"a probe needs two classes to learn from, the training rows hold {only}: add the other.")
-    return classes
 
 
 def require_positive(name: str, value: float) -> None:

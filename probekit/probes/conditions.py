@@ -196,7 +196,13 @@ def _eigen(
 def _rounding(features: Features, axis: int) -> Float[np.ndarray, " m"]:
     """The largest deviation that rounding gives to constant values."""
     largest = np.maximum(features.max(axis=axis, initial=0.0), -features.min(axis=axis, initial=0.0))
-    return rounding_of(largest, float(np.finfo(features.dtype).eps), features.shape[axis])
+    return rounding_of(largest, epsilon_of(features), features.shape[axis])
+
+
+def epsilon_of(features: Features) -> float:
+    """Relative rounding of the features' own number format; of integers that of float64, in which they are summed."""
+    rounded = np.issubdtype(features.dtype, np.inexact)
+    return float(np.finfo(features.dtype if rounded else np.float64).eps)
 
 
 def rounding_of(largest: Float[np.ndarray, " m"], epsilon: float, count: int) -> Float[np.ndarray, " m"]:

@@ -135,6 +135,11 @@ class Choice:
         return tuple(sorted(set(self.grid), reverse=falling))
 
     @property
+    def measure(self) -> str:
+        """The criterion that values are compared by."""
+        return self.criterion or self.kind.criterion
+
+    @property
     def libraries(self) -> tuple[str, ...]:
         """Heavy modules that a fit imports."""
         return self.kind.libraries + (self.projection.libraries if self.projection else ())
@@ -217,35 +222,62 @@ def select(
         ProbeError: there are no divisions, one class only, a feature that is not finite, or a criterion that is
             undefined on every division.
     """
-    if not divisions:
-        what = choice.kind.parameter or "condition"
-        raise ProbeError(f"{what} cannot be selected: {by}. Give {what}, or samples of more groups.")
+    require_divisions(choice, divisions, by)
     numbers = np.unique(labels, return_inverse=True)[1]
-    criterion = choice.criterion or choice.kind.criterion
     tried = []
     for name in choice.conditions:
         fitted, sweep = _swept(choice, name, features, labels, learned, divisions, widths, device, makers)
-        losses = _losses(criterion, numbers, divisions, sweep, pooled=choice.kind.by_group)
-        if np.isnan(losses).all():
-            raise ProbeError(
-                f"{criterion} is undefined on every held-out part ({by}): choose by log_loss, or use fewer folds."
-            )
+        losses = _defined_losses(choice, numbers, divisions, sweep, by)
         tried.append(_Tried(name, fitted, sweep, losses, choice.values))
     best = min(tried, key=lambda one: float(one.losses[one.best]))
-    selection = Selection(
+    selection = _selection(choice, tried, best, by)
+    rows = np.concatenate([division.test for division in divisions])
+    held_out = HeldOut(rows, np.concatenate([part[best.best] for part in best.sweep.decisions]))
+    return Selected(selection, held_out, best.fit if learned.all() else None)
+
+
+def require_divisions(choice: Choice, divisions: Sequence[probes.Division], by: str) -> None:
+    """Nothing, if rows can be held out.
+
+    Raises:
+        ProbeError: there is no way to; `by` says why.
+    """
+    if not divisions:
+        what = choice.kind.parameter or "condition"
+        raise ProbeError(f"{what} cannot be selected: {by}. Give {what}, or samples of more groups.")
+
+
+def select_from(choice: Choice, sweep: probes.Sweep, labels: Labels, by: str) -> Selection:
+    """The value with the lowest loss on held-out rows of which every fit has decided already, as fits over blocks have.
+
+    Args:
+        choice: what is open, of one condition.
+        sweep: decisions on one division.
+        labels: class numbers of its rows.
+        by: how rows are held out, in words.
+
+    Raises:
+        ProbeError: the criterion is undefined there.
+    """
+    numbers, every = np.unique(labels, return_inverse=True)[1], np.arange(len(labels))
+    losses = _defined_losses(choice, numbers, [probes.Division(every, every)], sweep, by)
+    tried = _Tried(choice.condition, None, sweep, losses, choice.values)
+    return _selection(choice, [tried], tried, by)
+
+
+def _selection(choice: Choice, tried: Sequence[_Tried], best: _Tried, by: str) -> Selection:
+    """The record of a choice."""
+    return Selection(
         choice.kind.parameter,
         choice.values[best.best] if choice.kind.parameter else None,
         best.condition,
         by if choice.open else "given",
-        criterion if choice.open else None,
+        choice.measure if choice.open else None,
         choice.values if choice.kind.parameter else (),
         float(best.losses[best.best]),
         sum(one.sweep.fits for one in tried),
         sum(one.sweep.unconverged for one in tried),
     )
-    rows = np.concatenate([division.test for division in divisions])
-    held_out = HeldOut(rows, np.concatenate([part[best.best] for part in best.sweep.decisions]))
-    return Selected(selection, held_out, best.fit if learned.all() else None)
 
 
 def _swept(
@@ -291,6 +323,26 @@ def _outside(divisions: Sequence[probes.Division], learned: Mask) -> Mask:
     rows = learned.copy()
     rows[np.concatenate([division.left_out for division in divisions])] = False
     return rows
+
+
+def _defined_losses(
+    choice: Choice,
+    numbers: Int[np.ndarray, " n"],
+    divisions: Sequence[probes.Division],
+    sweep: probes.Sweep,
+    by: str,
+) -> Float[np.ndarray, " g"]:
+    """The criterion of every value.
+
+    Raises:
+        ProbeError: it is undefined on every division.
+    """
+    losses = _losses(choice.measure, numbers, divisions, sweep, pooled=choice.kind.by_group)
+    if np.isnan(losses).all():
+        raise ProbeError(
+            f"{choice.measure} is undefined on every held-out part ({by}): choose by log_loss, or use fewer folds."
+        )
+    return losses
 
 
 def _losses(

@@ -1,109 +1,46 @@
-"""Linear probes of features that are larger than memory: exact fits from blocks of rows, in float64.
+"""Linear probes of features that are larger than memory, fitted to blocks of rows, many at once.
 
-Blocks come as often as they are asked for. What is held is a block, and matrices of d × d:
+Blocks come as often as they are asked for, and each pass serves every fit that is under way. What is held is a block,
+and matrices of d × d:
 
-    ridge, lda   one pass. Counts, means and the scatter within classes are all that they need:
+    ridge, lda   one pass, whatever the training sets and the grid. Counts, means and the scatter within classes are
+                 all that they need:
                  total scatter  Xᶜᵀ Xᶜ = W + Σ_c n_c (μ_c − μ)(μ_c − μ)ᵀ,   Xᶜᵀ y = Σ_c n_c (μ_c − μ) y_c
-    logistic     Newton's method on all rows, one pass an iteration (about ten): gradient and Hessian are sums
-                 over rows. Two classes, because the Hessian of more is that many times as wide.
+    logistic     the same pass, then L-BFGS as in memory (`probes.descent`): one pass a step of all fits, twenty to a
+                 hundred of them. Two classes.
 
-Moments of blocks are joined as Chan, Golub and LeVeque (1979) join them, about their own means, so that nothing is lost
-where a column's mean is large beside its deviation. `zscore` takes its statistics from the same rows.
+`zscore` takes its statistics from the same rows.
 
-The fits agree with those in memory: decisions within 1e-6 of the largest. Two exceptions: `lda` without any shrinkage
-on columns that are nearly dependent (1e-4), and `logistic` where rounding ends either fit before its tolerance, which
-`converged` tells.
+The fits agree with those in memory: decisions within 1e-6 of the largest, of `logistic`, which both end within a
+tolerance, 1e-5. Two exceptions: `lda` without any shrinkage on columns that are nearly dependent (1e-4), and `logistic`
+where rounding ends either fit before its tolerance, which `converged` tells.
 """
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from probekit.arrays import Features, Float, Int, Labels
 from probekit.errors import ProbeError
-from probekit.probes.classifier import LinearClassifier, contrasts, indicators, refuse_nonfinite
+from probekit.probes import Probe
+from probekit.probes.classifier import LinearClassifier, contrasts, indicators, require_two
 from probekit.probes.conditions import Condition, fit_condition, rounding_of
+from probekit.probes.descent import Basis, CellBlocks, Walk, descend
 from probekit.probes.lda import LDAProbe, gaussian
 from probekit.probes.logistic import LogisticProbe
+from probekit.probes.moments import CellMoments, ClassMoments, cell_moments
 from probekit.probes.ridge import RidgeProbe
 
 Blocks = Callable[[], Iterable[tuple[Features, Labels]]]
 """Every call gives all rows anew, a block of features and labels at a time; the same rows each time."""
 
-HALVINGS = 40  # of a Newton step that does not lower the objective, before rounding is to blame
+CONDITIONS = ("raw", "l2", "layernorm", "zscore")
+PROBES: tuple[type[Probe], ...] = (RidgeProbe, LDAProbe, LogisticProbe)
+MATRICES = 4
+"""Of d × d numbers that fitting one training set holds beside the scatter of the cells."""
 
-
-@dataclass(frozen=True, eq=False)
-class ClassMoments:
-    """Counts, means and scatter of the rows of each class."""
-
-    classes: Int[np.ndarray, " c"]
-    """Ascending."""
-    counts: Int[np.ndarray, " c"]
-    means: Float[np.ndarray, "c d"]
-    within: Float[np.ndarray, "d d"]
-    """Σ (x − μ)(x − μ)ᵀ about the mean of each row's own class."""
-    largest: Float[np.ndarray, " d"]
-    """The largest magnitude of each column."""
-    epsilon: float
-    """Rounding of the features' own number format."""
-
-    @property
-    def n(self) -> int:
-        """Number of rows."""
-        return int(self.counts.sum())
-
-    @property
-    def mean(self) -> Float[np.ndarray, " d"]:
-        """Of all rows."""
-        mean: Float[np.ndarray, " d"] = self.counts @ self.means / self.n
-        return mean
-
-    @property
-    def total(self) -> Float[np.ndarray, "d d"]:
-        """Scatter of all rows about their common mean."""
-        off = self.means - self.mean
-        total: Float[np.ndarray, "d d"] = self.within + (off.T * self.counts) @ off
-        return total
-
-    def conditioned(self, condition: Condition) -> "ClassMoments":
-        """The moments of the features once shifted and scaled."""
-        scale = condition.scale
-        return replace(self, means=(self.means - condition.shift) / scale, within=self.within / np.outer(scale, scale))
-
-
-def class_moments(blocks: Iterable[tuple[Features, Labels]]) -> ClassMoments:
-    """The moments of all rows, in one pass.
-
-    Raises:
-        ProbeError: fewer than two classes, or a feature that is not finite.
-    """
-    counts: dict[int, int] = {}
-    means: dict[int, Float[np.ndarray, " d"]] = {}
-    within, largest, epsilon = np.zeros((0, 0)), np.zeros(0), 0.0
-    for features, labels in blocks:
-        refuse_nonfinite(features)
-        if not means:
-            within, largest = np.zeros((features.shape[1],) * 2), np.zeros(features.shape[1])
-        epsilon = max(epsilon, float(np.finfo(features.dtype).eps))
-        largest = np.maximum(largest, np.abs(features).max(axis=0, initial=0.0))
-        for label in np.unique(labels).tolist():
-            rows = features[labels == label].astype(np.float64)
-            before, count, mean = counts.get(label, 0), len(rows), rows.mean(axis=0)
-            off = mean - means.get(label, mean)
-            rows -= mean
-            within += rows.T @ rows + np.outer(off, off) * (before * count / (before + count))
-            means[label] = mean - off * (before / (before + count))
-            counts[label] = before + count
-    if len(counts) < 2:
-        only = f"only class {next(iter(counts))}" if counts else "no samples"
-        raise ProbeError(f"a probe needs two classes to learn from, the training rows hold {only}: add the other.")
-    classes = np.array(sorted(counts))
-    in_order = [means[label] for label in classes.tolist()]
-    return ClassMoments(
-        classes, np.array([counts[label] for label in classes.tolist()]), np.stack(in_order), within, largest, epsilon
-    )
+SWEEP_TOL, SWEEP_ITERATIONS = 1e-5, 500  # as those of a sweep in memory, for features of RMS 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,36 +74,126 @@ def fit(
         ProbeError: one class only, more than two for `logistic`, a feature that is not finite, no variation within
             any class for `lda`, or the condition `whiten`, which is not streamed.
     """
-    if condition == "whiten":
-        raise ProbeError("whiten is not fitted over blocks: use zscore, or fewer samples that fit the memory.")
-    by_row = fit_condition("raw" if condition == "zscore" else condition, np.empty((0, sum(widths))), widths)
+    moments = cell_moments(condition_rows(blocks(), condition, widths))
+    classes = moments.cells
+    require_two(classes)
 
-    def prepared() -> Iterable[tuple[Features, Labels]]:
-        return blocks() if by_row.name == "raw" else ((by_row.apply(rows), labels) for rows, labels in blocks())
+    def numbered(_: object) -> Iterable[tuple[Features, Int[np.ndarray, " b"]]]:
+        cells = ((features, np.searchsorted(classes, labels)) for features, labels in blocks())
+        return condition_rows(cells, condition, widths)
 
-    moments = class_moments(prepared())
-    fitted = _zscore(moments, widths) if condition == "zscore" else by_row
-    moments = moments.conditioned(fitted)
-    if isinstance(probe, LogisticProbe):
-        conditioned = fitted if condition == "zscore" else None
-        found, passes = _logistic(probe, moments, prepared, conditioned)
-        return StreamedFit(fitted, found, moments.n, 1 + passes)
-    found = ridge(moments, probe.C) if isinstance(probe, RidgeProbe) else lda(moments, probe.shrinkage)
-    return StreamedFit(fitted, found, moments.n, 1)
+    fits = Fits.of(type(probe), moments, np.arange(len(classes))[None], numbered, condition, widths)
+    (found,) = fits.finish([probe])
+    return StreamedFit(fits.conditions[0], replace(found, classes=classes), fits.sets[0].n, fits.passes)
 
 
-def ridge(moments: ClassMoments, C: float) -> LinearClassifier:
-    """The minimum of `C * sum((y - f)^2) / 2 + |w|^2 / 2`, y = ±1: (Xᶜᵀ Xᶜ + I/C) w = Xᶜᵀ y."""
+@dataclass(eq=False)
+class Fits:
+    """Probes of one kind on several training sets, whose rows stream by together."""
+
+    kind: type[Probe]
+    conditions: list[Condition]
+    """Of each training set."""
+    sets: list[ClassMoments]
+    """The moments of each, before shift and scale."""
+    passes: int
+    """Times that the rows were read so far."""
+    _blocks: CellBlocks
+    _taught: Int[np.ndarray, "t m"]
+    _walks: dict[tuple[int, float], Walk] = field(default_factory=dict)
+    """By training set and C."""
+    _solvers: dict[int, Callable[[float], LinearClassifier]] = field(default_factory=dict)
+
+    @classmethod
+    def of(
+        cls,
+        kind: type[Probe],
+        moments: CellMoments,
+        taught: Int[np.ndarray, "t m"],
+        blocks: CellBlocks,
+        condition: str,
+        widths: Sequence[int],
+    ) -> "Fits":
+        """Nothing fitted yet but the conditions.
+
+        Args:
+            kind: one of `PROBES`.
+            moments: of the rows that `blocks` gives.
+            taught: for each training set the class of each cell, or `NOT_TAUGHT`.
+            blocks: the rows, once each alone was conditioned.
+            condition: a name in `CONDITIONS`.
+            widths: columns of each part of the features.
+
+        Raises:
+            ProbeError: one class only, or more than two for `logistic`.
+        """
+        sets = [moments.of_classes(row) for row in taught]
+        if kind is LogisticProbe and any(len(one.classes) > 2 for one in sets):
+            raise ProbeError(
+                "logistic is fitted over blocks for two classes only: ask one against the rest, or use ridge or lda."
+            )
+        by_row = _by_row(condition, widths)
+        conditions = [_zscore(one, widths) if condition == "zscore" else by_row for one in sets]
+        return cls(kind, conditions, sets, 1, blocks, taught)
+
+    def sweep(self, grid: Sequence[float]) -> list[list[LinearClassifier]]:
+        """For each training set the fit of every value, good enough to choose by; `converged` tells."""
+        every = range(len(self.sets))
+        if self.kind is not LogisticProbe:
+            return [[self._closed_form(number, value) for value in grid] for number in every]
+        walks = [self._walk(number, value) for number in every for value in grid]
+        tols = [SWEEP_TOL * walk.basis.size for walk in walks]
+        self.passes += descend(walks, self._blocks, tols=tols, max_iterations=SWEEP_ITERATIONS, dtype=np.float32)
+        found = [walk.classifier(tol) for walk, tol in zip(walks, tols, strict=True)]
+        return [found[start : start + len(grid)] for start in range(0, len(found), len(grid))]
+
+    def finish(self, chosen: Sequence[Probe]) -> list[LinearClassifier]:
+        """The fit of one probe for each training set, as exact as in memory; what a sweep has found of it is used."""
+        iterative = [probe for probe in chosen if isinstance(probe, LogisticProbe)]
+        if not iterative:
+            return [self._closed_form(number, _value(probe)) for number, probe in enumerate(chosen)]
+        walks, tols = [self._walk(*one) for one in enumerate(map(_value, chosen))], [probe.tol for probe in iterative]
+        most = max(probe.max_iterations for probe in iterative)
+        self.passes += descend(walks, self._blocks, tols=tols, max_iterations=most, dtype=np.float64)
+        return [walk.classifier(tol) for walk, tol in zip(walks, tols, strict=True)]
+
+    def _closed_form(self, number: int, value: float) -> LinearClassifier:
+        if number not in self._solvers:
+            moments = self.sets[number].conditioned(self.conditions[number])
+            self._solvers[number] = ridge(moments) if self.kind is RidgeProbe else lda(moments)
+        return self._solvers[number](value)
+
+    def _walk(self, number: int, C: float) -> Walk:
+        """The fit of one C on one training set; all fits of a set share its basis."""
+        if (number, C) not in self._walks:
+            others = (walk.basis for (of, _), walk in self._walks.items() if of == number)
+            basis = next(others, None) or Basis.of(self.sets[number], self.conditions[number], self._taught[number])
+            self._walks[number, C] = Walk(basis, C)
+        return self._walks[number, C]
+
+
+def _value(probe: Probe) -> float:
+    """Of the parameter."""
+    return float(getattr(probe, probe.parameter or ""))
+
+
+def ridge(moments: ClassMoments) -> Callable[[float], LinearClassifier]:
+    """Gives for any C the minimum of `C * sum((y - f)^2) / 2 + |w|^2 / 2`, y = ±1: (Xᶜᵀ Xᶜ + I/C) w = Xᶜᵀ y."""
     targets = 2 * indicators(moments.classes, moments.classes).T - 1  # (c, k)
     middle = moments.counts @ targets / moments.n
     products = ((moments.means - moments.mean).T * moments.counts) @ (targets - middle)
     values, vectors = np.linalg.eigh(moments.total)
-    weights = vectors @ ((vectors.T @ products) / (np.maximum(values, 0.0) + 1 / C)[:, None])
-    return LinearClassifier(moments.classes, False, True, weights, middle - moments.mean @ weights)
+    rotated = vectors.T @ products
+
+    def solve(C: float) -> LinearClassifier:
+        weights = vectors @ (rotated / (np.maximum(values, 0.0) + 1 / C)[:, None])
+        return LinearClassifier(moments.classes, False, True, weights, middle - moments.mean @ weights)
+
+    return solve
 
 
-def lda(moments: ClassMoments, shrinkage: float) -> LinearClassifier:
-    """Log-odds of Gaussian classes of one shrunk covariance, as `LDAProbe` has them.
+def lda(moments: ClassMoments) -> Callable[[float], LinearClassifier]:
+    """Gives for any shrinkage the log-odds of Gaussian classes of one shrunk covariance, as `LDAProbe` has them.
 
     Raises:
         ProbeError: no class varies.
@@ -175,9 +202,13 @@ def lda(moments: ClassMoments, shrinkage: float) -> LinearClassifier:
     variances, axes = np.linalg.eigh(moments.within / moments.n)
     means, shares = (moments.means - centre) @ axes, moments.counts / moments.n
     model = gaussian(centre, axes, variances, len(centre), means, shares, float(moments.largest.max()))
-    weights, bias = model.discriminants(shrinkage)
-    columns = axes @ weights
-    return LinearClassifier(moments.classes, True, True, contrasts(columns), contrasts(bias - centre @ columns))
+
+    def solve(shrinkage: float) -> LinearClassifier:
+        weights, bias = model.discriminants(shrinkage)
+        columns = axes @ weights
+        return LinearClassifier(moments.classes, True, True, contrasts(columns), contrasts(bias - centre @ columns))
+
+    return solve
 
 
 def _zscore(moments: ClassMoments, widths: Sequence[int]) -> Condition:
@@ -187,67 +218,22 @@ def _zscore(moments: ClassMoments, widths: Sequence[int]) -> Condition:
     return Condition("zscore", tuple(widths), moments.mean, scale)
 
 
-@dataclass(frozen=True, eq=False)
-class _Point:
-    """The objective and its derivatives at one set of weights."""
+def condition_rows(
+    blocks: Iterable[tuple[Features, Int[np.ndarray, " b"]]], condition: str, widths: Sequence[int]
+) -> Iterator[tuple[Features, Int[np.ndarray, " b"]]]:
+    """The blocks as far as each row alone decides: lengths and means of rows, not yet what `zscore` takes from all.
 
-    weights: Float[np.ndarray, " e"]
-    """Of the standardised columns, the bias last."""
-    objective: float
-    gradient: Float[np.ndarray, " e"]
-    hessian: Float[np.ndarray, "e e"]
-
-
-def _logistic(
-    probe: LogisticProbe, moments: ClassMoments, blocks: Blocks, condition: Condition | None
-) -> tuple[LinearClassifier, int]:
-    """The minimum of Σ log-loss / n + |w|²/(2 C n) by Newton's method, and the passes that it took.
-
-    Columns are standardised on the way, u = s w, so that the Hessian is well conditioned whatever their units; the
-    penalty stays that of w.
+    Raises:
+        ProbeError: the condition is not one of `CONDITIONS`.
     """
-    if len(moments.classes) > 2:
+    by_row = _by_row(condition, widths)
+    return ((rows if by_row.name == "raw" else by_row.apply(rows), names) for rows, names in blocks)
+
+
+def _by_row(condition: str, widths: Sequence[int]) -> Condition:
+    if condition not in CONDITIONS:
         raise ProbeError(
-            "logistic is fitted over blocks for two classes only: ask one against the rest, or use ridge or lda."
+            f"{condition} is not fitted over blocks: use {', '.join(CONDITIONS[:-1])} or {CONDITIONS[-1]}, or fewer "
+            "samples that fit the memory."
         )
-    n, mean = moments.n, moments.mean
-    scale = np.sqrt(np.diag(moments.total) / n)
-    scale[scale <= rounding_of(np.abs(moments.means).max(axis=0), moments.epsilon, n)] = 1.0
-    penalty = np.append(1 / (probe.C * n * scale**2), 0.0)
-
-    def look(weights: Float[np.ndarray, " e"]) -> _Point:
-        loss, gradient, hessian = 0.0, penalty * weights, np.diag(penalty)
-        for raw, labels in blocks():
-            rows = raw.astype(np.float64) if condition is None else condition.apply(raw)
-            rows = np.column_stack([(rows - mean) / scale, np.ones(len(rows))])
-            margins, positive = rows @ weights, labels == moments.classes[1]
-            loss += float(np.logaddexp(0.0, np.where(positive, -margins, margins)).sum())
-            shares = np.exp(-np.logaddexp(0.0, -margins))  # p
-            gradient = gradient + rows.T @ (shares - positive) / n
-            hessian += (rows.T * (shares * (1 - shares) / n)) @ rows
-        return _Point(weights, loss / n + float(penalty @ weights**2) / 2, gradient, hessian)
-
-    def raw_gradient(point: _Point) -> float:
-        """As a fit in memory has it: of the weights of unstandardised columns, and of the bias."""
-        kernel = penalty[:-1] * point.weights[:-1]
-        of_weights = (point.gradient[:-1] - kernel) * scale + mean * point.gradient[-1] + kernel * scale
-        return float(np.abs(np.append(of_weights, point.gradient[-1])).max())
-
-    start = np.append(np.zeros(len(mean)), np.log(moments.counts[1] / moments.counts[0]))
-    point, passes, iterations = look(start), 1, 0
-    while raw_gradient(point) > probe.tol and iterations < probe.max_iterations:
-        step, smaller = np.linalg.lstsq(point.hessian, -point.gradient, rcond=None)[0], None
-        for halving in range(HALVINGS):
-            passes += 1
-            found = look(point.weights + 0.5**halving * step)
-            if found.objective < point.objective or raw_gradient(found) < raw_gradient(point):
-                smaller = found
-                break
-        if smaller is None:
-            break  # rounding: nothing nearby is lower
-        point, iterations = smaller, iterations + 1
-    gradient = raw_gradient(point)
-    weights = point.weights[:-1] / scale
-    bias = np.array([point.weights[-1] - mean @ weights])
-    converged = gradient <= probe.tol
-    return LinearClassifier(moments.classes, True, converged, weights[:, None], bias, gradient, iterations), passes
+    return fit_condition("raw" if condition == "zscore" else condition, np.empty((0, sum(widths))), widths)

@@ -35,31 +35,37 @@ from the registered training rows, `score_shots` with few registered examples.
     searches.py       mated and non-mated searches of what is enrolled
     thresholds.py     thresholds for a wanted FPIR
     open_set.py       the rates of one non-mated pool
+    asking.py         what the queries find, all of them or a share
     question.py       both answers for one gallery
+    notes.py          what a reader of them must know
     leave_one_out.py  every generator in turn unregistered
     comparison.py     with a projection and without
     shots.py          by the number of registered examples
     sheets.py         queries and neighbours to look at
 """
 
+from probekit.retrieval.asking import Found, Question
 from probekit.retrieval.closed_set import ClosedSet
-from probekit.retrieval.comparison import Comparison, compare
-from probekit.retrieval.leave_one_out import LeaveOneOut, leave_one_out
+from probekit.retrieval.comparison import Comparison, compare, contrast
+from probekit.retrieval.leave_one_out import LeaveOneOut, divide_left_out, leave_one_out, unite_left_out
 from probekit.retrieval.open_set import OpenSet
-from probekit.retrieval.question import RetrievalResult, retrieve
+from probekit.retrieval.question import RetrievalResult, conclude, retrieve
 from probekit.retrieval.rows import beside
 from probekit.retrieval.settings import VOTES, RetrievalSettings
 from probekit.retrieval.sheets import Sheet, SheetRow, contact_rows
-from probekit.retrieval.shots import ShotCurve, score_shots
+from probekit.retrieval.shots import ShotCurve, divide_shots, score_shots, unite_shots
+from probekit.retrieval.streamed import memory_needed
 from probekit.retrieval.thresholds import OperatingPoint
 
 __all__ = [
     "VOTES",
     "ClosedSet",
     "Comparison",
+    "Found",
     "LeaveOneOut",
     "OpenSet",
     "OperatingPoint",
+    "Question",
     "RetrievalResult",
     "RetrievalSettings",
     "Sheet",
@@ -67,8 +73,15 @@ __all__ = [
     "ShotCurve",
     "beside",
     "compare",
+    "conclude",
     "contact_rows",
+    "contrast",
+    "divide_left_out",
+    "divide_shots",
     "leave_one_out",
+    "memory_needed",
     "retrieve",
     "score_shots",
+    "unite_left_out",
+    "unite_shots",
 ]

@@ -1,5 +1,7 @@
 """The rows of a feature set as unit vectors that search one another."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,7 +10,7 @@ import pandas as pd
 from probekit.arrays import Features, Groups, Int
 from probekit.features import FeatureSet
 from probekit.manifest import REAL
-from probekit.neighbours import Neighbours, search
+from probekit.neighbours import Indexed, IndexedRows, Neighbours, search
 from probekit.probes.conditions import fit_condition
 from probekit.projections import Fitted, Projection
 from probekit.retrieval.rows import Turn
@@ -21,7 +23,7 @@ class Bank:
 
     samples: pd.DataFrame
     vectors: Features
-    projected: Fitted | None = None
+    projected: Fitted | None
     """The projection that made the vectors, if any."""
 
     @classmethod
@@ -44,6 +46,21 @@ class Bank:
             fitted = projection.fit(vectors[turn.learned], of, group)
             vectors = fitted.apply(vectors)
         return cls(samples, vectors.astype(np.float32), fitted)
+
+    @property
+    def width(self) -> int:
+        """Columns of a vector."""
+        return int(self.vectors.shape[1])
+
+    def rows(self, numbers: Int[np.ndarray, " m"]) -> Features:
+        """The vectors of some samples."""
+        found: Features = self.vectors[numbers]
+        return found
+
+    @contextmanager
+    def indexed(self, gallery: Int[np.ndarray, " n"], engine: str, seed: int) -> Iterator[Indexed]:
+        """These rows in an index, numbered from 0, for as long as it is searched."""
+        yield IndexedRows.of(self.rows(gallery), self.group[gallery], engine, seed=seed)
 
     @property
     def path(self) -> Groups:

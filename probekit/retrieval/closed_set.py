@@ -8,12 +8,10 @@ import numpy as np
 import pandas as pd
 
 from probekit import metrics
-from probekit.arrays import Float, Int
+from probekit.arrays import Float, Groups, Int
 from probekit.fingerprint import JSONValue
 from probekit.metrics import ranking
 from probekit.metrics.bootstrap import Interval, resample
-from probekit.neighbours import Neighbours
-from probekit.retrieval.bank import Bank
 from probekit.retrieval.ranks import CURVE, KS, Ranked
 from probekit.retrieval.rows import Turn
 from probekit.retrieval.settings import FLAT, RetrievalSettings
@@ -68,9 +66,8 @@ class ClosedSet:
 class Searched:
     """All queries, what they found and what they were searched in."""
 
-    banks: Sequence[Bank]
+    samples: pd.DataFrame
     turns: Sequence[Turn]
-    """One for each bank."""
     names: Sequence[str]
     """The classes, `real` first; they are numbered in this order."""
     queries: Int[np.ndarray, " q"]
@@ -84,15 +81,16 @@ class Searched:
     recall: float | None = None
     """recall@10 of the engine on a sample of the queries, mean over turns; None of flat."""
 
-    @property
-    def bank(self) -> Bank:
-        """Any of the banks: all have the same samples."""
-        return self.banks[0]
+    def column(self, name: str) -> Groups:
+        """What stands in a column of the samples, one value a sample."""
+        return self.samples[name].to_numpy(dtype=object)
 
-    def neighbours(self, query: int, k: int) -> Neighbours:
-        """The k nearest admissible rows of one query, in the gallery of its turn."""
-        place = next(i for i, turn in enumerate(self.turns) if query in turn.queries)
-        return self.banks[place].search(np.array([query]), self.turns[place].gallery, k)
+    @property
+    def nearest_class(self) -> Int[np.ndarray, " q"]:
+        """The class of each query's first neighbour; -1 where there is none."""
+        found = pd.Index(self.names).get_indexer(pd.Index(self.column("generator")[self.ranked.nearest]))
+        classes: Int[np.ndarray, " q"] = np.where(self.ranked.nearest >= 0, found, -1)
+        return classes
 
 
 def summarise(searched: Searched, settings: RetrievalSettings) -> ClosedSet:
@@ -101,7 +99,7 @@ def summarise(searched: Searched, settings: RetrievalSettings) -> ClosedSet:
     truth, right, precision = searched.truth[scored], ranked.right[scored], ranked.precision[scored]
     hits, class_hits = ranked.hits[scored], ranked.class_hits[scored]
     at_r, r_precision = ranked.at_r[scored], ranked.r_precision[scored]
-    draws = resample(searched.bank.group[searched.queries[scored]], settings.bootstrap, settings.seed)
+    draws = resample(searched.column("group")[searched.queries[scored]], settings.bootstrap, settings.seed)
     return ClosedSet(
         n_gallery=len(searched.enrolled),
         n_queries=len(searched.queries),
@@ -157,7 +155,7 @@ def first_neighbours(searched: Searched) -> pd.DataFrame:
     """Counts of scored queries by their class (rows) and that of their first neighbour (columns)."""
     names, scored = list(searched.names), searched.ranked.scored
     counts = np.zeros((len(names), len(names)), dtype=np.int64)
-    np.add.at(counts, (searched.truth[scored], searched.ranked.nearest_class[scored]), 1)
+    np.add.at(counts, (searched.truth[scored], searched.nearest_class[scored]), 1)
     return pd.DataFrame(counts, index=pd.Index(names, name="query"), columns=pd.Index(names, name="neighbour"))
 
 
@@ -170,7 +168,7 @@ def taken_for(searched: Searched) -> pd.DataFrame:
     enrolled = np.unique(searched.enrolled)
     known = np.isin(searched.truth, enrolled)
     counted = np.where(known, ranked.scored, ranked.nearest >= 0)
-    truth, answer = searched.truth[counted], ranked.nearest_class[counted]
+    truth, answer = searched.truth[counted], searched.nearest_class[counted]
     counts = {names[j]: [int(((truth == i) & (answer == j)).sum()) for i in np.unique(truth)] for j in enrolled}
     rows = [names[i] if i in enrolled else f"{names[i]} (not registered)" for i in np.unique(truth)]
     return pd.DataFrame(counts, index=pd.Index(rows, name="query")).rename_axis(columns="neighbour")
@@ -178,15 +176,15 @@ def taken_for(searched: Searched) -> pd.DataFrame:
 
 def query_table(searched: Searched) -> pd.DataFrame:
     """A row a query: what it is, its first neighbour, the vote, Rank-1 by item and by class, and average precision."""
-    bank, ranked, queries = searched.bank, searched.ranked, searched.queries
-    own = bank.samples.iloc[queries]
+    ranked, queries = searched.ranked, searched.queries
+    own = searched.samples.iloc[queries]
     missing, names = ranked.nearest < 0, np.array([*searched.names, None], dtype=object)
     return pd.DataFrame(
         {
             **{name: own[name].to_numpy() for name in ("path", "generator", "domain", "label", "group")},
             "registered": np.isin(searched.truth, searched.enrolled),
-            "nearest_path": np.where(missing, None, bank.path[ranked.nearest]),
-            "nearest_generator": np.where(missing, None, bank.generator[ranked.nearest]),
+            "nearest_path": np.where(missing, None, searched.column("path")[ranked.nearest]),
+            "nearest_generator": np.where(missing, None, searched.column("generator")[ranked.nearest]),
             "similarity": ranked.similarity,
             "knn_generator": names[ranked.answer],
             "knn_score": ranked.share,

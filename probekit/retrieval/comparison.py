@@ -35,11 +35,15 @@ def compare(features: FeatureSet, settings: RetrievalSettings, projection: Proje
     Raises:
         UsageError, ModelError, ProbeError, UnknownNameError: as `retrieve`.
     """
-    raw = retrieve(features, settings, by_fold=True)
-    projected = retrieve(features, settings, projection)
+    return contrast(retrieve(features, settings, by_fold=True), retrieve(features, settings, projection))
+
+
+def contrast(raw: RetrievalResult, projected: RetrievalResult) -> Comparison:
+    """What the projection gains, from the answers without it (`by_fold`) and with it."""
+    settings = raw.settings
     scored = raw.searched.ranked.scored
     before, after = (one.searched.ranked.hits[scored, 0] for one in (raw, projected))
-    groups = raw.searched.bank.group[raw.searched.queries]
+    groups = raw.searched.column("group")[raw.searched.queries]
     low, high = resample(groups[scored], settings.bootstrap, settings.seed).mean(after - before)
     rows = [gain_row("Rank-1", raw.closed.rank[1], projected.closed.rank[1], low, high)]
     rows += [

@@ -1,9 +1,8 @@
 """Leave one generator out: each in turn is unregistered, and so unknown to whatever was learned."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -15,15 +14,13 @@ from probekit.fingerprint import JSONValue
 from probekit.manifest import REAL
 from probekit.metrics.bootstrap import resample
 from probekit.projections import Projection
-from probekit.protocols import require_finite
-from probekit.retrieval.bank import Bank
+from probekit.retrieval.asking import OnProgress, Question, one_by_one
 from probekit.retrieval.open_set import OpenSet
-from probekit.retrieval.question import search_open
+from probekit.retrieval.question import measure_open
 from probekit.retrieval.rows import turns
 from probekit.retrieval.searches import Pool
 from probekit.retrieval.settings import RetrievalSettings
 
-OnProgress = Callable[[int, int], None]
 MEASURES = ("auroc", "oscr", "ccr_at_fpr05", "tnr_at_tpr95")
 
 
@@ -68,31 +65,80 @@ def leave_one_out(
         UsageError: fewer than two generators are registered and searched.
         ProbeError: the projection cannot be learned.
     """
-    samples = features.samples
-    require_finite(samples, features.blocks)
-    names = _names(features, settings)
-    rows, gains, scores = [], [], []
-    for done, name in enumerate(names):
-        left_out = replace(settings, unknown=(name,))
-        asked = turns(samples, left_out, learns=projection is not None or settings.fitted)
+    return unite_left_out(one_by_one(divide_left_out(features, settings, projection), features, on_progress))
+
+
+@dataclass(frozen=True, eq=False)
+class WithoutOne:
+    """Rows of the tables of `LeaveOneOut`: those of one generator."""
+
+    rows: list[dict[str, JSONValue]]
+    gains: list[dict[str, JSONValue]]
+    scores: pd.DataFrame
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """The open set without one generator, to be asked apart from the others."""
+
+    name: str
+    settings: RetrievalSettings
+    projection: Projection | None
+
+    def __call__(self, features: FeatureSet) -> "WithoutOne":
+        """The open-set rates without this generator.
+
+        Raises:
+            ModelError: a feature is not finite.
+            ProbeError: the projection cannot be learned.
+        """
+        samples = features.samples
+        settings = replace(self.settings, unknown=(self.name,))
+        asked = Question(settings, self.projection).turns(samples)
         kinds: dict[str, tuple[pd.DataFrame, tuple[OpenSet, ...]]] = {}
-        for kind, learned in (("raw", None), ("projected", projection)):
+        for kind, learned in (("raw", None), ("projected", self.projection)):
             if kind == "raw" or learned is not None:
-                bank_of = partial(Bank.of, features, settings=settings, projection=learned)
-                banks = [bank_of(turn) for turn in asked]
-                kinds[kind] = search_open(banks, asked, left_out, bank_of if learned or settings.fitted else None)
+                searches = Question(settings, learned).search_open(features, asked)
+                kinds[kind] = measure_open(samples, asked, [searches], settings)
+        rows, scores = [], []
         for kind, (found, pools) in kinds.items():
-            scores.append(found.drop(columns="group").assign(unknown=name, features=kind))
-            rows += [{"unknown": name, "features": kind, **pool.row()} for pool in pools]
-        if "projected" in kinds:
-            gains += [
-                {"unknown": name, **auroc_gain(before, after, kinds["raw"][0], kinds["projected"][0], settings)}
-                for before, after in zip(kinds["raw"][1], kinds["projected"][1], strict=True)
-            ]
-        if on_progress:
-            on_progress(done + 1, len(names))
-    table = pd.DataFrame(rows)
-    return LeaveOneOut(table, _means(table), pd.DataFrame(gains), pd.concat(scores, ignore_index=True))
+            rows += [{"unknown": self.name, "features": kind, **pool.row()} for pool in pools]
+            scores.append(found.drop(columns="group").assign(unknown=self.name, features=kind))
+        gains = self._gains(kinds, settings) if "projected" in kinds else []
+        return WithoutOne(rows, [{"unknown": self.name, **gain} for gain in gains], pd.concat(scores))
+
+    def __str__(self) -> str:
+        return f"{self.name} left out"
+
+    def _gains(
+        self, kinds: Mapping[str, tuple[pd.DataFrame, tuple[OpenSet, ...]]], settings: RetrievalSettings
+    ) -> list[dict[str, JSONValue]]:
+        """Those of the projection, against each pool."""
+        (raw, before), (projected, after) = kinds["raw"], kinds["projected"]
+        return [auroc_gain(*pools, raw, projected, settings) for pools in zip(before, after, strict=True)]
+
+
+def divide_left_out(
+    features: FeatureSet, settings: RetrievalSettings, projection: Projection | None = None
+) -> list[LeftOut]:
+    """A question for each generator that is registered and searched.
+
+    Args:
+        features: of all samples; they may be labelled only.
+        settings: as `leave_one_out` takes them.
+        projection: the same.
+
+    Raises:
+        UsageError: fewer than two generators are registered and searched.
+    """
+    return [LeftOut(name, settings, projection) for name in _names(features, settings)]
+
+
+def unite_left_out(found: Sequence[WithoutOne]) -> LeaveOneOut:
+    """The tables of all generators, and their means."""
+    table = pd.DataFrame([row for part in found for row in part.rows])
+    gains = pd.DataFrame([gain for part in found for gain in part.gains])
+    return LeaveOneOut(table, _means(table), gains, pd.concat([part.scores for part in found], ignore_index=True))
 
 
 def auroc_gain(

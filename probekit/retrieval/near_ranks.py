@@ -5,29 +5,37 @@ nearest row of every class, which an index does not know: NaN. Rank-k, the vote 
 rows, of which the index finds the share that is its recall.
 """
 
+import math
+
 import numpy as np
 import pandas as pd
 
 from probekit.arrays import Float, Int, Mask
 from probekit.metrics import ranking
-from probekit.neighbours import IndexedRows, Neighbours
+from probekit.neighbours import Indexed, Neighbours
 from probekit.retrieval.bank import Bank
-from probekit.retrieval.ranks import CURVE, Ranked
-from probekit.retrieval.rows import Turn
+from probekit.retrieval.ranks import CURVE, SHOWN, Ranked
+from probekit.retrieval.rows import RowNumbers, Turn
 from probekit.retrieval.settings import RetrievalSettings
 
-AT_ONCE = 1 << 12  # queries
+AT_ONCE = 1 << 22  # numbers of queries
 FIRST = np.array(CURVE) == 1
 
 
 def rank_near(
-    bank: Bank, turn: Turn, code: Int[np.ndarray, " n"], settings: RetrievalSettings, engine: str
+    bank: Bank,
+    turn: Turn,
+    sampled: RowNumbers,
+    code: Int[np.ndarray, " n"],
+    settings: RetrievalSettings,
+    engine: str,
 ) -> tuple[Ranked, float]:
     """Ranks and the vote for every query of a turn, from the nearest rows that are found; and the engine's recall@10.
 
     Args:
         bank: all samples.
         turn: what is searched in what.
+        sampled: queries that recall is measured on; NaN without any.
         code: the class number of each sample.
         settings: how many vote, and how.
         engine: of the index.
@@ -35,14 +43,21 @@ def rank_near(
     Raises:
         UsageError: too few rows for that engine.
     """
-    indexed = IndexedRows.of(bank.vectors[turn.gallery], bank.group[turn.gallery], engine, seed=settings.seed)
-    recall = indexed.recall(bank.vectors[turn.queries], bank.group[turn.queries], seed=settings.seed)
+    with bank.indexed(turn.gallery, engine, settings.seed) as indexed:
+        recall = indexed.recall(bank.rows(sampled), bank.group[sampled]) if len(sampled) else math.nan
+        return _ranked(bank, turn, code, settings, indexed), recall
+
+
+def _ranked(
+    bank: Bank, turn: Turn, code: Int[np.ndarray, " n"], settings: RetrievalSettings, indexed: Indexed
+) -> Ranked:
     scored, how = _with_mates(bank, turn, code), settings.neighbours_vote
     n_classes, depth = int(code.max(initial=-1)) + 1, max(CURVE[-1], settings.k)
     parts = []
-    for start in range(0, len(turn.queries), AT_ONCE):
-        queries, mates = turn.queries[start : start + AT_ONCE], scored[start : start + AT_ONCE]
-        found = indexed.search(bank.vectors[queries], depth, bank.group[queries])
+    step = max(1, AT_ONCE // bank.width)
+    for start in range(0, len(turn.queries), step):
+        queries, mates = turn.queries[start : start + step], scored[start : start + step]
+        found = indexed.search(bank.rows(queries), depth, bank.group[queries])
         near = Neighbours(np.append(turn.gallery, -1)[found.indices], found.similarities)
         classes, similarities, truth = code[near.indices], near.similarities.astype(np.float64), code[queries]
         nearest = ranking.nearest_of_classes(similarities, classes, n_classes)
@@ -60,12 +75,11 @@ def rank_near(
                 right=np.where(mates, answer == truth, np.nan),
                 answer=np.where(some, answer, -1),
                 share=np.where(some, given[np.arange(len(queries)), answer], np.nan),
-                nearest=near.indices[:, 0],
-                nearest_class=np.where(some, classes[:, 0], -1),
-                similarity=np.where(some, similarities[:, 0], np.nan),
+                near=near.indices[:, :SHOWN],
+                similarities=near.similarities[:, :SHOWN],
             )
         )
-    return Ranked.joined(parts, np.arange(len(turn.queries))), recall
+    return Ranked.joined(parts)
 
 
 def _with_mates(bank: Bank, turn: Turn, code: Int[np.ndarray, " n"]) -> Mask:

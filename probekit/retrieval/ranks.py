@@ -9,7 +9,7 @@ import pandas as pd
 
 from probekit.arrays import Features, Float, Groups, Int, Mask, Scores, unit_rows
 from probekit.metrics import ranking
-from probekit.neighbours import similarity_blocks
+from probekit.neighbours import Neighbours, similarity_blocks
 from probekit.retrieval.bank import Bank
 from probekit.retrieval.rows import Turn
 from probekit.retrieval.settings import RetrievalSettings
@@ -17,6 +17,8 @@ from probekit.retrieval.settings import RetrievalSettings
 KS = (1, 5, 10)
 CURVE = (1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 15, 20, 30, 50, 70, 100)
 """Ranks at which a rank curve is drawn; they hold `KS`."""
+SHOWN = 6
+"""Nearest rows of each query that are kept, to be looked at."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,16 +42,31 @@ class Ranked:
     """The class with most votes."""
     share: Scores
     """What it got: share of the votes, mean similarity (sum), or cosine with the centroid (prototype)."""
-    nearest: Int[np.ndarray, " q"]
-    """The first neighbour, a row of the bank; -1 where there is none."""
-    nearest_class: Int[np.ndarray, " q"]
-    similarity: Scores
+    near: Int[np.ndarray, "q s"]
+    """The `SHOWN` nearest rows of the samples, nearest first; -1 where there are fewer."""
+    similarities: Float[np.ndarray, "q s"]
+    """Theirs, float32; -inf beside a row of -1."""
+
+    @property
+    def nearest(self) -> Int[np.ndarray, " q"]:
+        """The first neighbour, a row of the samples; -1 where there is none."""
+        first: Int[np.ndarray, " q"] = self.near[:, 0]
+        return first
+
+    @property
+    def similarity(self) -> Scores:
+        """That of the first neighbour; NaN where there is none."""
+        found: Scores = np.where(self.nearest >= 0, self.similarities[:, 0], np.nan).astype(np.float64)
+        return found
 
     @classmethod
-    def joined(cls, parts: "Sequence[Ranked]", order: Int[np.ndarray, " q"]) -> "Ranked":
-        """The queries of several turns in this order."""
-        columns = {f.name: np.concatenate([getattr(part, f.name) for part in parts])[order] for f in fields(cls)}
-        return cls(**columns)
+    def joined(cls, parts: "Sequence[Ranked]") -> "Ranked":
+        """The queries of several parts, one part after another."""
+        return cls(**{f.name: np.concatenate([getattr(part, f.name) for part in parts]) for f in fields(cls)})
+
+    def in_order(self, order: Int[np.ndarray, " q"]) -> "Ranked":
+        """The same queries in another order."""
+        return type(self)(**{f.name: getattr(self, f.name)[order] for f in fields(self)})
 
 
 def rank_queries(bank: Bank, turn: Turn, code: Int[np.ndarray, " n"], settings: RetrievalSettings) -> Ranked:
@@ -69,16 +86,16 @@ def rank_queries(bank: Bank, turn: Turn, code: Int[np.ndarray, " n"], settings: 
     parts = []
     for block, similarities in similarity_blocks(queries, gallery, groups[turn.queries], groups[turn.gallery]):
         relevant = (truth[block, None] == enrolled) & np.isfinite(similarities)
-        near = ranking.class_scores(similarities, enrolled, n_classes)
-        central = centroids.scores(similarities, groups[turn.queries][block]) if centroids else near
+        nearest = ranking.class_scores(similarities, enrolled, n_classes)
+        central = centroids.scores(similarities, groups[turn.queries][block]) if centroids else nearest
         top = settings.top
         by_class = central if top is None else ranking.class_scores(similarities, enrolled, n_classes, top)
         how = settings.neighbours_vote
         given = ranking.votes(similarities, enrolled, n_classes, settings.k, how, settings.T) if how else central
-        answer = ranking.most_votes(given, near)
+        answer = ranking.most_votes(given, nearest)
         at_r, r_precision = ranking.precision_at_r(similarities, relevant)
-        first = similarities.argmax(axis=1)
-        some, rows = np.isfinite(similarities).any(axis=1), np.arange(len(similarities))
+        near = Neighbours.among(similarities, SHOWN)
+        some, rows = near.indices[:, 0] >= 0, np.arange(len(similarities))
         found = relevant.any(axis=1)
         parts.append(
             Ranked(
@@ -91,12 +108,11 @@ def rank_queries(bank: Bank, turn: Turn, code: Int[np.ndarray, " n"], settings: 
                 right=np.where(found, answer == truth[block], np.nan),
                 answer=np.where(some, answer, -1),
                 share=np.where(some, given[rows, answer], np.nan),
-                nearest=np.where(some, turn.gallery[first], -1),
-                nearest_class=np.where(some, enrolled[first], -1),
-                similarity=np.where(some, similarities[rows, first], np.nan),
+                near=np.append(turn.gallery, -1)[near.indices],
+                similarities=near.similarities,
             )
         )
-    return Ranked.joined(parts, np.arange(len(turn.queries)))
+    return Ranked.joined(parts)
 
 
 def rank_curve(ranked: Ranked, n_classes: int) -> pd.DataFrame:

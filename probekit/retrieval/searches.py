@@ -14,14 +14,16 @@ Pool = Literal["unregistered", "real"]
 POOLS: tuple[Pool, ...] = ("unregistered", "real")
 
 
-def enrolled_rows(bank: Bank, turn: Turn) -> Int[np.ndarray, " n"]:
+def enrolled_rows(samples: pd.DataFrame, turn: Turn) -> Int[np.ndarray, " n"]:
     """The gallery without real images: they are nobody's work."""
-    rows: Int[np.ndarray, " n"] = turn.gallery[bank.generator[turn.gallery] != REAL]
+    rows: Int[np.ndarray, " n"] = turn.gallery[samples["generator"].to_numpy(dtype=object)[turn.gallery] != REAL]
     return rows
 
 
 def search_enrolled(bank: Bank, enrolled: Int[np.ndarray, " n"], queries: Int[np.ndarray, " q"]) -> pd.DataFrame:
     """One row a search of enrolled generators: path, group, pool, generator, score, answer, correct.
+
+    Its index are the row numbers of the queries.
 
     A query without any admissible row is left out; so is one of an enrolled generator whose rows are all of
     the query's own group, because it is neither mated nor from an unregistered generator.
@@ -35,7 +37,7 @@ def search_enrolled(bank: Bank, enrolled: Int[np.ndarray, " n"], queries: Int[np
     pool = [
         "real" if name == REAL
         else "unregistered" if name not in groups_of
-        else "mated" if groups_of[name] - {group}
+        else "mated" if len(groups_of[name]) > (group in groups_of[name])
         else ""
         for name, group in zip(generator, bank.group[queries], strict=True)
     ]  # fmt: skip
@@ -48,6 +50,7 @@ def search_enrolled(bank: Bank, enrolled: Int[np.ndarray, " n"], queries: Int[np
             "score": score,
             "answer": answer,
             "correct": answer == generator,
-        }
+        },
+        index=queries,
     )
-    return table[(rows >= 0) & (table["pool"] != "")].reset_index(drop=True)
+    return table[(rows >= 0) & (table["pool"] != "")]

@@ -30,7 +30,7 @@ class Sheet:
     rows: tuple[SheetRow, ...]
 
 
-def contact_rows(result: RetrievalResult, *, neighbours: int = 6, most: int = 12, seed: int = 0) -> Sheet:
+def contact_rows(result: RetrievalResult, *, most: int = 12, seed: int = 0) -> Sheet:
     """Of each generator a query whose first neighbour is right and one where it is wrong, as far as there are any.
 
     Within these, the first in hash order of the path: nothing is picked by hand, but neither is the sheet a fair
@@ -39,20 +39,19 @@ def contact_rows(result: RetrievalResult, *, neighbours: int = 6, most: int = 12
     """
     searched = result.searched
     chosen = _queries(searched, most, seed)
-    bank = searched.bank
+    generator = searched.column("generator")
     rows = []
     for place in chosen:
         query = int(searched.queries[place])
-        found = searched.neighbours(query, neighbours)
-        own = tuple(int(row) for row in found.indices[0] if row >= 0)
+        own = tuple(int(row) for row in searched.ranked.near[place] if row >= 0)
         rows.append(
             SheetRow(
                 query,
-                str(bank.generator[query]),
+                str(generator[query]),
                 bool(searched.ranked.scored[place]),
                 own,
-                tuple(str(bank.generator[row]) for row in own),
-                tuple(float(value) for value in found.similarities[0][: len(own)]),
+                tuple(str(generator[row]) for row in own),
+                tuple(float(value) for value in searched.ranked.similarities[place, : len(own)]),
             )
         )
     return Sheet(tuple(rows))
@@ -60,9 +59,9 @@ def contact_rows(result: RetrievalResult, *, neighbours: int = 6, most: int = 12
 
 def _queries(searched: Searched, most: int, seed: int) -> list[int]:
     """Places of the queries that are shown, by class and then right before wrong."""
-    paths = searched.bank.path[searched.queries]
+    paths = searched.column("path")[searched.queries]
     order = sorted(range(len(paths)), key=lambda i: hashlib.sha256(f"{seed}:{paths[i]}".encode()).digest())
-    right = searched.ranked.nearest_class == searched.truth
+    right = searched.nearest_class == searched.truth
     first: dict[tuple[int, bool], int] = {}
     for place in order:
         if searched.ranked.nearest[place] >= 0:

@@ -1,6 +1,6 @@
 """k-shot registration: how the numbers grow with the registered examples of each generator."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -12,14 +12,13 @@ from probekit.errors import UsageError
 from probekit.features import FeatureSet
 from probekit.fingerprint import JSONValue
 from probekit.projections import Projection
-from probekit.protocols import EVERY, draw_shots, require_finite
-from probekit.retrieval.bank import Bank
+from probekit.protocols import EVERY, draw_shots
+from probekit.retrieval.asking import OnProgress, Question, one_by_one
 from probekit.retrieval.closed_set import summarise
-from probekit.retrieval.question import search_all, search_open
-from probekit.retrieval.rows import Turn, turns
+from probekit.retrieval.open_set import OpenSet
+from probekit.retrieval.question import gather, measure_open
+from probekit.retrieval.rows import Turn
 from probekit.retrieval.settings import FLAT, RetrievalSettings
-
-OnProgress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
@@ -64,21 +63,67 @@ def score_shots(
         UsageError: no seed.
         ProbeError: fewer gallery rows than shots; or the projection cannot be learned from so few.
     """
+    return unite_shots(one_by_one(divide_shots(settings, shots, seeds, projection), features, on_progress))
+
+
+@dataclass(frozen=True)
+class Draw:
+    """The question with one draw of registered examples."""
+
+    settings: RetrievalSettings
+    projection: Projection | None
+    shots: int | None
+    seed: int
+
+    def __call__(self, features: FeatureSet) -> list[dict[str, JSONValue]]:
+        """A row a measure.
+
+        Raises:
+            ModelError: a feature is not finite.
+            ProbeError: as `score_shots`.
+        """
+        samples, settings, question = features.samples, self.settings, Question(self.settings, self.projection)
+        asked = [_drawn(samples, turn, self.shots, self.seed) for turn in question.turns(samples)]
+        found = question.search(features, asked)
+        closed = summarise(gather(samples, asked, [found]), settings)
+        _, pools = measure_open(samples, asked, [found.open], settings)
+        name = EVERY if self.shots is None else str(self.shots)
+        n: dict[str, JSONValue] = {"shots": name, "seed": self.seed, "n_gallery": closed.n_gallery}
+        first: dict[str, JSONValue] = {
+            **n,
+            "measure": "Rank-1",
+            "value": closed.rank[1],
+            "fpir": np.nan,
+            "n_queries": closed.n_scored,
+        }
+        return [first, *(n | row | {"n_queries": pool.n_mated} for pool in pools for row in _points(pool))]
+
+    def __str__(self) -> str:
+        return f"{EVERY if self.shots is None else self.shots} registered examples, seed {self.seed}"
+
+
+def divide_shots(
+    settings: RetrievalSettings, shots: Sequence[int | None], seeds: int = 5, projection: Projection | None = None
+) -> list[Draw]:
+    """Every draw of every number of examples; as `score_shots` takes them.
+
+    Raises:
+        UsageError: no seed.
+    """
     if seeds < 1:
         raise UsageError(f"--seeds {seeds}: draw at least once.")
-    require_finite(features.samples, features.blocks)
     settings = replace(settings, bootstrap=0, index=FLAT)
-    asked = turns(features.samples, settings, learns=projection is not None or settings.fitted)
-    plan = [(number, seed) for number in shots for seed in range(1 if number is None else seeds)]
-    rows = []
-    for done, (number, seed) in enumerate(plan):
-        drawn = [_drawn(features.samples, turn, number, settings.seed + seed) for turn in asked]
-        name = EVERY if number is None else str(number)
-        found = _measure(features, drawn, settings, projection)
-        rows += [{"shots": name, "seed": settings.seed + seed, **row} for row in found]
-        if on_progress:
-            on_progress(done + 1, len(plan))
-    draws = pd.DataFrame(rows)
+    return [
+        Draw(settings, projection, number, settings.seed + seed)
+        for number in shots
+        for seed in range(1 if number is None else seeds)
+    ]
+
+
+def unite_shots(found: Sequence[list[dict[str, JSONValue]]]) -> ShotCurve:
+    """Means over the draws, from what the draws of `divide_shots` gave, in their order."""
+    columns = ["shots", "seed", "measure", "value", "fpir", "n_gallery", "n_queries"]
+    draws = pd.DataFrame([row for rows in found for row in rows], columns=columns)
     of = draws.groupby(["shots", "measure"], sort=False)
     table = of.agg(
         value=("value", "mean"),
@@ -99,25 +144,11 @@ def _drawn(samples: pd.DataFrame, turn: Turn, shots: int | None, seed: int) -> T
     return replace(turn, gallery=turn.gallery[kept[turn.gallery]], learned=turn.learned[kept[turn.learned]])
 
 
-def _measure(
-    features: FeatureSet, asked: Sequence[Turn], settings: RetrievalSettings, projection: Projection | None
-) -> list[dict[str, JSONValue]]:
-    def bank_of(turn: Turn) -> Bank:
-        return Bank.of(features, turn, settings, projection)
-
-    banks = [bank_of(turn) for turn in asked]
-    closed = summarise(search_all(banks, asked, settings), settings)
-    _, pools = search_open(banks, asked, settings, bank_of if projection or settings.fitted else None)
-    n = {"n_gallery": closed.n_gallery}
-    rows: list[dict[str, JSONValue]] = [
-        {"measure": "Rank-1", "value": closed.rank[1], "fpir": np.nan, **n, "n_queries": closed.n_scored}
-    ]
-    for pool in pools:
-        for point in pool.points:
-            value, fpir = (np.nan if x is None else x for x in (point.dir, point.measured_fpir))
-            measure = f"DIR@{point.fpir:g} ({pool.pool})"
-            rows.append({"measure": measure, "value": value, "fpir": fpir, **n, "n_queries": pool.n_mated})
-    return rows
+def _points(pool: OpenSet) -> Iterator[dict[str, JSONValue]]:
+    """DIR and the measured FPIR at every FPIR asked for; NaN where they cannot be resolved."""
+    for point in pool.points:
+        value, fpir = (np.nan if x is None else x for x in (point.dir, point.measured_fpir))
+        yield {"measure": f"DIR@{point.fpir:g} ({pool.pool})", "value": value, "fpir": fpir}
 
 
 def _mask(rows: "np.ndarray", n: int) -> Mask:

@@ -10,9 +10,8 @@ from probekit.arrays import Mask, Scores
 from probekit.manifest import REAL
 from probekit.metrics import open_set
 from probekit.retrieval.bank import Bank, ordered
-from probekit.retrieval.rows import Turn, validation_rows
+from probekit.retrieval.rows import RowNumbers, Turn
 from probekit.retrieval.searches import POOLS, enrolled_rows, search_enrolled
-from probekit.retrieval.settings import RetrievalSettings
 
 FPIRS = (0.003, 0.01, 0.05)
 
@@ -48,31 +47,31 @@ class OperatingPoint:
 
 
 def validation_scores(
-    bank: Bank, turn: Turn, settings: RetrievalSettings, bank_of: Callable[[Turn], Bank] | None = None
+    bank: Bank, turn: Turn, validation: RowNumbers, bank_of: Callable[[Turn], Bank] | None = None
 ) -> Mapping[str, Scores]:
     """Scores of the non-mated searches that may set a threshold, by pool; empty where there are none.
 
     Args:
         bank: of this turn.
         turn: the gallery, whose generators are left out of it one after another.
-        settings: which rows are validation rows.
+        validation: the rows that may set thresholds, or a share of them.
         bank_of: the bank of a turn with fewer generators, where what they look like was learned from them; a
             generator without which nothing is left to tell apart is passed over.
     """
     scores: dict[str, Scores] = {pool: np.empty(0) for pool in POOLS}
-    validation = validation_rows(bank.samples, settings)
     if len(validation) == 0:
         return scores
     of = bank.generator[validation]
-    enrolled = enrolled_rows(bank, turn)
+    enrolled = enrolled_rows(bank.samples, turn)
     scores["real"] = search_enrolled(bank, enrolled, validation[of == REAL])["score"].to_numpy()
     left_out = []
     for name in ordered(bank.generator[enrolled]):
         fewer = turn.without(name, bank.samples)
         if bank_of and len(set(bank.generator[fewer.learned])) < 2:
             continue
-        other = bank_of(fewer) if bank_of else bank
-        found = search_enrolled(other, enrolled_rows(other, fewer), validation[of == name])
+        others = enrolled_rows(bank.samples, fewer)
+        # a bank of its own has no name here, so that it is gone before the next is made
+        found = search_enrolled(bank_of(fewer) if bank_of else bank, others, validation[of == name])
         left_out.append(found["score"].to_numpy())
     if left_out:
         scores["unregistered"] = np.concatenate(left_out)

@@ -1,7 +1,6 @@
 """Looking: images are shown to the network again, and what each method says of them is brought back to their pixels."""
 
 import hashlib
-import os
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -19,6 +18,8 @@ from probekit.heads import Head
 from probekit.heads.saved import Block, blocks_of
 from probekit.manifest import REAL, Manifest
 from probekit.models import compute
+from probekit.parallel import processors
+from probekit.paths import AnyPath
 from probekit.protocols import fakes
 from probekit.saliency import methods
 from probekit.saliency.geometry import Placement, placements
@@ -48,7 +49,7 @@ def look(
     manifest: Manifest,
     settings: SaliencySettings | None = None,
     *,
-    cache: Path,
+    cache: AnyPath,
     weights: Mapping[str, Path] | None = None,
     device: str | None = None,
     batch_size: int = BATCH_SIZE,
@@ -155,7 +156,7 @@ def _look(
     looker = _Looker(probing, network, settings)
     if on_progress:
         on_progress(0, len(rows))
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    with ThreadPoolExecutor(processors()) as pool:
         for at in range(0, len(rows), batch_size):
             some = rows[at : at + batch_size].tolist()
             looker.add(list(pool.map(lambda row: _load(row, files, manifest, probing, network.view), some)))

@@ -13,10 +13,11 @@ building a new store beside the old one and putting it in its place (`prune.py`,
 """
 
 from probekit.store.folder import find_stores, list_stores, remove_store
+from probekit.store.packing import Rows
 from probekit.store.parts import ABSENT, DONE, FAILED
 from probekit.store.prune import Pruned, Surplus
 from probekit.store.settings import StoreSettings
-from probekit.store.store import Rows, Store
+from probekit.store.store import Store
 
 __all__ = [
     "ABSENT",

@@ -5,32 +5,32 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from probekit.errors import StoreError
-from probekit.files import whole
+from probekit.paths import AnyPath, write_whole_to
 
 
-def write_whole(path: Path, data: bytes) -> None:
-    """The file with these bytes, on disk and under its name, or no file at all.
+def write_whole(path: AnyPath, data: bytes) -> None:
+    """The file with these bytes, safe and under its name, or no file at all.
 
     Raises:
         StoreError: no room, no permission, or the store was removed, which does not come back.
+        RemoteError: the bucket cannot be reached.
     """
     with writable(path.parent):
         path.parent.mkdir(exist_ok=True)
-        with whole(path) as draft:
-            draft.write_bytes(data)
+        write_whole_to(path, data)
 
 
 @contextlib.contextmanager
-def writable(folder: Path) -> Iterator[None]:
+def writable(folder: AnyPath) -> Iterator[None]:
     """Errors of the operating system while something is written there, as ours."""
     try:
         yield
     except OSError as error:
-        if isinstance(error, FileNotFoundError) and not folder.exists():
+        if isinstance(error, FileNotFoundError) and isinstance(folder, Path) and not folder.exists():
             raise StoreError(
                 f"{folder} is there no more: it was removed or moved meanwhile. Run again to make it anew."
             ) from error
         raise StoreError(
-            f"{folder} cannot be written ({error.strerror}): make room or choose another --cache, "
+            f"{folder} cannot be written ({error.strerror or error}): make room or choose another --cache, "
             "then run again; everything committed before is kept."
         ) from error

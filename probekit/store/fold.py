@@ -9,28 +9,35 @@ import numpy as np
 
 from probekit.arrays import UInt8
 from probekit.errors import StoreCorruptError
-from probekit.store.claims import DAY
+from probekit.paths import AnyPath
+from probekit.store.locks import DAY, StillAlone
 from probekit.store.parts import Part, better
 from probekit.store.rows import RowIndex
 from probekit.store.seal import Seal
+from probekit.store.seen import SeenRows
 from probekit.store.zarrays import ZarrArrays
 
 
 class Folding:
     """One fold, from the seal that allows it to the seal that ends it; it knows every row, so it reads them once.
 
+    Args:
+        path: of the store.
+        before: the rows that this process has seen; only those that came since are read.
+
     Raises:
         StoreCorruptError: the store is not what its seal promises; nothing was changed.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: AnyPath, alone: StillAlone, before: SeenRows | None = None) -> None:
         seal = Seal.read(path)
         self._path = path
+        self._alone = alone
         self._generation = seal.generation if seal else ""
-        self._arrays = ZarrArrays(path, "r+")
-        keys, crops, status = self._arrays.rows()
-        self._index = RowIndex(keys, crops)
-        self._status = dict(zip(self._arrays.taps, status.T, strict=False))  # a new tap may have no column yet
+        self._arrays = ZarrArrays(path, "r+", alone)
+        seen = SeenRows.of(self._arrays, seal, before)
+        self._index = seen.index
+        self._status = dict(zip(seen.taps, seen.status.T, strict=True))
         if seal:
             for damaged in [*seal.broken(path), *seal.missing(self._rows())]:
                 raise StoreCorruptError(
@@ -46,7 +53,7 @@ class Folding:
         rows[new] = len(self._index) + np.arange(len(new))
         if len(new):
             self._arrays.append(part.keys[new], part.crops[new], at=len(self._index))
-            self._index.extend(part.keys[new], part.crops[new])
+            self._index = RowIndex(part.keys[new], part.crops[new], behind=self._index)
         for tap, values in part.features.items():
             status = self._column(tap)
             after = better(status[rows], part.status)
@@ -61,12 +68,19 @@ class Folding:
         """Let the arrays reach the disk before the parts that they came from are deleted."""
         self._arrays.sync()
 
-    def finish(self) -> None:
-        """Seal what is there now."""
-        self._seal(folding=False)
+    def finish(self) -> SeenRows:
+        """What is there now, sealed."""
+        seal = self._seal(folding=False)
+        status = np.zeros((len(self._index), len(self._status)), np.uint8)
+        for column, tap in enumerate(self._status):
+            status[:, column] = self._column(tap)
+        return SeenRows(self._arrays.attributes, seal, self._index, status, tuple(self._status))
 
-    def _seal(self, *, folding: bool) -> None:
-        Seal.of(self._path, self._rows(), folding=folding, generation=self._generation).write(self._path)
+    def _seal(self, *, folding: bool) -> Seal:
+        seal = Seal.of(self._path, self._rows(), folding=folding, generation=self._generation)
+        self._alone()
+        seal.write(self._path)
+        return seal
 
     def _column(self, tap: str) -> UInt8[np.ndarray, " n"]:
         """Status of every row in a tap, as long as the index."""
@@ -79,8 +93,10 @@ class Folding:
         return {tap: int(np.count_nonzero(status)) for tap, status in self._status.items()}
 
 
-def _sweep(path: Path, *, interrupted: bool) -> None:
-    """Delete what killed processes left half written."""
+def _sweep(path: AnyPath, *, interrupted: bool) -> None:
+    """Delete what killed processes left half written on a disk; in a bucket nothing is ever half there."""
+    if not isinstance(path, Path):
+        return
     for draft in path.glob("journal/*/.*"):
         with contextlib.suppress(FileNotFoundError):  # its process has just given it its name
             if time.time() - draft.stat().st_mtime > DAY:

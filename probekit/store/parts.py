@@ -4,16 +4,18 @@ A part holds some rows with one or more taps. It appears by a rename, so it is t
 name tells at any time whether its bytes are still those that were written.
 """
 
+import io
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from typing import Any, BinaryIO
 
 import numpy as np
 
 from probekit.arrays import Int, Keys, Shaped, UInt8
 from probekit.errors import StoreCorruptError
 from probekit.fingerprint import hash_bytes
+from probekit.paths import AnyPath, open_binary
 from probekit.store.files import write_whole
 from probekit.store.rows import RowIndex
 
@@ -22,6 +24,7 @@ ABSENT, DONE, FAILED = 0, 1, 2
 
 SUFFIX = ".safetensors"
 _TAP = "tap:"
+_LONGEST_HEADER = 100_000_000  # bytes, as safetensors has it
 
 
 @dataclass(frozen=True)
@@ -40,7 +43,7 @@ class Part:
 class PartRows:
     """Which rows a part holds, read without its features and without checking its bytes."""
 
-    path: Path
+    path: AnyPath
     keys: Keys
     crops: Int[np.ndarray, " n"]
     status: UInt8[np.ndarray, " n"]
@@ -49,7 +52,7 @@ class PartRows:
     reasons: Mapping[str, str]
 
 
-def write_part(folder: Path, part: Part) -> Path:
+def write_part(folder: AnyPath, part: Part) -> AnyPath:
     """The committed file; the rows are safe when this returns.
 
     Raises:
@@ -66,7 +69,7 @@ def write_part(folder: Path, part: Part) -> Path:
     return path
 
 
-def read_part(path: Path) -> Part:
+def read_part(path: AnyPath) -> Part:
     """The rows of a part, checked against its name.
 
     Raises:
@@ -84,32 +87,61 @@ def read_part(path: Path) -> Part:
         crops=tensors["crop"],
         status=tensors["status"],
         features={name.removeprefix(_TAP): array for name, array in tensors.items() if name.startswith(_TAP)},
-        reasons=scan_part(path).reasons,
+        reasons=_Header.read(io.BytesIO(data)).reasons,
     )
 
 
-def scan_part(path: Path) -> PartRows:
-    """Which rows a part holds.
+def scan_part(path: AnyPath) -> PartRows:
+    """Which rows a part holds, by reading a few kilobytes of it.
 
     Raises:
         FileNotFoundError: it has been folded in the meantime.
         StoreCorruptError: it is no part at all any more.
     """
-    from safetensors import SafetensorError, safe_open
-
     try:
-        with safe_open(path, framework="numpy") as part:
-            taps = [name for name in part.keys() if name.startswith(_TAP)]  # noqa: SIM118  # not a dictionary
+        with open_binary(path) as file:
+            header = _Header.read(file)
             return PartRows(
                 path=path,
-                keys=part.get_tensor("key"),
-                crops=part.get_tensor("crop"),
-                status=part.get_tensor("status"),
-                taps={tap.removeprefix(_TAP): tuple(part.get_slice(tap).get_shape()[1:]) for tap in taps},
-                reasons=json.loads(part.metadata()["reasons"]),
+                keys=header.tensor(file, "key", np.uint8),
+                crops=header.tensor(file, "crop", np.int16),
+                status=header.tensor(file, "status", np.uint8),
+                taps=header.taps,
+                reasons=header.reasons,
             )
-    except (SafetensorError, ValueError, KeyError) as error:
+    except (ValueError, KeyError, TypeError) as error:
         raise _damaged(path) from error
+
+
+@dataclass(frozen=True)
+class _Header:
+    """The beginning of a safetensors file: its length in 8 bytes, little-endian, then JSON; the tensors follow."""
+
+    size: int
+    entries: Mapping[str, Any]
+
+    @classmethod
+    def read(cls, file: BinaryIO) -> "_Header":
+        length = int.from_bytes(file.read(8), "little")
+        if length > _LONGEST_HEADER:
+            raise ValueError("no header")
+        return cls(8 + length, json.loads(bytes(file.read(length))))
+
+    @property
+    def taps(self) -> dict[str, tuple[int, ...]]:
+        """Tap → shape of one row."""
+        found = {name: entry["shape"] for name, entry in self.entries.items() if name.startswith(_TAP)}
+        return {name.removeprefix(_TAP): tuple(shape[1:]) for name, shape in found.items()}
+
+    @property
+    def reasons(self) -> dict[str, str]:
+        reasons: dict[str, str] = json.loads(self.entries["__metadata__"]["reasons"])
+        return reasons
+
+    def tensor(self, file: BinaryIO, name: str, dtype: type[np.generic]) -> Shaped[np.ndarray, "..."]:
+        begin, end = self.entries[name]["data_offsets"]
+        file.seek(self.size + begin)
+        return np.frombuffer(bytes(file.read(end - begin)), dtype).reshape(self.entries[name]["shape"])
 
 
 def merge(parts: Sequence[Part]) -> list[Part]:
@@ -135,11 +167,11 @@ def merge(parts: Sequence[Part]) -> list[Part]:
     return merged
 
 
-def better(before: UInt8[np.ndarray, " n"], after: UInt8[np.ndarray, " n"]) -> UInt8[np.ndarray, " n"]:
+def better(before: UInt8[np.ndarray, "*n"], after: UInt8[np.ndarray, "*n"]) -> UInt8[np.ndarray, "*n"]:
     """What is known after both: DONE beats FAILED beats ABSENT."""
     done = (before == DONE) | (after == DONE)
     return np.where(done, DONE, np.maximum(before, after)).astype(np.uint8)
 
 
-def _damaged(path: Path) -> StoreCorruptError:
+def _damaged(path: AnyPath) -> StoreCorruptError:
     return StoreCorruptError(f"{path} is damaged: delete it and run the extraction again; its rows are redone.")

@@ -22,9 +22,11 @@ import numpy as np
 from probekit.arrays import Int, Keys, Mask, UInt8
 from probekit.errors import StoreError
 from probekit.files import sync_tree
+from probekit.paths import AnyPath
 from probekit.store.claims import HOLD, Claims, alone_in
 from probekit.store.files import writable
 from probekit.store.fold import Folding
+from probekit.store.locks import StillAlone
 from probekit.store.parts import ABSENT, DONE, Part
 from probekit.store.reasons import read_reasons, reason_files, write_reasons
 from probekit.store.rows import RowIndex
@@ -49,7 +51,7 @@ class Surplus:
     """Times that an identity was written once more in the same tap."""
     bytes: int
     """Size of the features that go, before compression and rounding up to whole chunks."""
-    leftovers: tuple[Path, ...]
+    leftovers: tuple[AnyPath, ...]
     """Claims of dead processes, and drafts that they left beside the store."""
     keys: Keys = field(compare=False, repr=False)
     """Of the rows that would be dropped."""
@@ -81,17 +83,17 @@ def surplus(snapshot: Snapshot, claims: Claims, keep: Keys) -> Surplus:
         stored += [part.status != ABSENT for part, _ in snapshot.parts if tap in part.taps]
         spare += sum(int(np.count_nonzero(there)) for there in stored) - int(np.count_nonzero(status != ABSENT))
         removed += int(np.count_nonzero(goes & (status == DONE))) * int(np.prod(shape))
-    leftovers = (*claims.dead(), *drafts_of(path))
+    leftovers = (*claims.dead(), *(drafts_of(path) if isinstance(path, Path) else ()))
     itemsize = np.dtype(snapshot.arrays.attributes["probekit"]["settings"]["dtype"]).itemsize
     dropped = int(np.count_nonzero(goes))
     return Surplus(len(keys), dropped, spare, removed * itemsize, leftovers, keys[goes], crops[goes])
 
 
 def prune(
-    path: Path,
+    path: AnyPath,
     claims: Claims,
     surplus: Surplus,
-    fold: Callable[[], None],
+    fold: Callable[[StillAlone], None],
     on_rows: Callable[[int, int], None] | None = None,
 ) -> Pruned:
     """The store without the rows that are to be dropped, each identity once; what was committed later stays.
@@ -100,15 +102,22 @@ def prune(
         StoreError: another process works in the store, or it cannot be written; nothing was removed.
         StoreCorruptError: a row that stays is damaged; nothing was removed.
     """
-    with alone_in(path, claims):
+    if not isinstance(path, Path):
+        raise StoreError(
+            f"{path} is in a bucket, where no store can take another's place at once: nothing was removed. Copies that "
+            "no manifest needs cost room alone; `probekit cache rm` removes the whole store."
+        )
+    with alone_in(path, claims) as alone:
         claims.bury_dead()
         for left in drafts_of(path):
             discard(left)
-        fold()
-        return _rebuild(path, claims, surplus, on_rows)
+        fold(alone)
+        return _rebuild(path, claims, surplus, alone, on_rows)
 
 
-def _rebuild(path: Path, claims: Claims, surplus: Surplus, on_rows: Callable[[int, int], None] | None) -> Pruned:
+def _rebuild(
+    path: Path, claims: Claims, surplus: Surplus, alone: StillAlone, on_rows: Callable[[int, int], None] | None
+) -> Pruned:
     """Build the new store and swap it in, if any row goes."""
     arrays = ZarrArrays(path)
     keys, crops, status = arrays.rows()
@@ -126,7 +135,7 @@ def _rebuild(path: Path, claims: Claims, surplus: Surplus, on_rows: Callable[[in
     _refuse_strangers(path, arrays.taps)
     draft = draft_of(path)
     try:
-        _fill(draft, arrays, (keys, crops, status), stays, partial(_tell, claims, on_rows))
+        _fill(draft, arrays, (keys, crops, status), stays, alone, partial(_tell, claims, on_rows))
         kept = {key.tobytes().hex() for key in keys[stays]}
         found = {key: reason for file in reason_files(path) for key, reason in read_reasons(file).items()}
         write_reasons(draft, {key: reason for key, reason in found.items() if key in kept})
@@ -150,6 +159,7 @@ def _fill(
     old: ZarrArrays,
     rows: tuple[Keys, Int[np.ndarray, " n"], UInt8[np.ndarray, "n t"]],
     stays: Mask,
+    alone: StillAlone,
     on_rows: Callable[[int, int], None],
 ) -> None:
     """A sealed store of a new generation with the rows that stay, in their order."""
@@ -158,7 +168,7 @@ def _fill(
     dtype = attributes["probekit"]["settings"]["dtype"]
     ZarrArrays.create(draft, attributes)
     Seal.of(draft, {}, folding=False, generation=uuid4().hex).write(draft)
-    folding = Folding(draft)
+    folding = Folding(draft, alone)
     chosen = [_best_of(keys, crops, column, stays) for column in status.T]
     written, total = 0, sum(map(len, chosen))
     for column, (tap, tap_rows) in enumerate(zip(old.taps, chosen, strict=False)):  # a new tap may have no column yet

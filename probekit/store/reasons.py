@@ -2,16 +2,16 @@
 
 import json
 from collections.abc import Mapping
-from pathlib import Path
 
 from probekit.errors import StoreCorruptError
 from probekit.fingerprint import canonical_json, hash_bytes
+from probekit.paths import AnyPath
 from probekit.store.files import write_whole
 
 FOLDER = "journal/reasons"
 
 
-def write_reasons(store: Path, reasons: Mapping[str, str]) -> None:
+def write_reasons(store: AnyPath, reasons: Mapping[str, str]) -> None:
     """Keep reasons, key in hexadecimal → why; no file for none.
 
     Raises:
@@ -23,12 +23,12 @@ def write_reasons(store: Path, reasons: Mapping[str, str]) -> None:
     write_whole(store / FOLDER / f"{hash_bytes(data)}.json", data)
 
 
-def reason_files(store: Path) -> list[Path]:
+def reason_files(store: AnyPath) -> list[AnyPath]:
     """The files of a store, by name."""
     return sorted((store / FOLDER).glob("[0-9a-f]*.json"))
 
 
-def read_reasons(file: Path) -> dict[str, str]:
+def read_reasons(file: AnyPath) -> dict[str, str]:
     """What a file holds, checked against its name.
 
     Raises:

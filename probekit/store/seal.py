@@ -11,10 +11,10 @@ import json
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from probekit.errors import StoreCorruptError
-from probekit.fingerprint import canonical_json, hash_bytes, hash_file, plain
+from probekit.fingerprint import canonical_json, hash_bytes, plain
+from probekit.paths import AnyPath, names_below
 from probekit.store.files import write_whole
 
 FILE = "journal/seal.json"
@@ -38,15 +38,15 @@ class Seal:
     """Different once rows were removed: what was known of their places before holds no longer."""
 
     @classmethod
-    def of(cls, store: Path, rows: Mapping[str, int], *, folding: bool, generation: str = "") -> "Seal":
+    def of(cls, store: AnyPath, rows: Mapping[str, int], *, folding: bool, generation: str = "") -> "Seal":
         """The seal that the store deserves now."""
         patterns: Sequence[str] = FIXED if folding else (*FIXED, ARRAYS)
-        files = sorted({file for pattern in patterns for file in store.glob(pattern)})
-        digests = {file.relative_to(store).as_posix(): hash_file(file) for file in files}
+        files = sorted({name for pattern in patterns for name in names_below(store, pattern)})
+        digests = {name: hash_bytes((store / name).read_bytes()) for name in files}
         return cls(rows, digests, folding, generation=generation)
 
     @classmethod
-    def read(cls, store: Path) -> "Seal | None":
+    def read(cls, store: AnyPath) -> "Seal | None":
         """The seal as it was written; None for a store that has none.
 
         Raises:
@@ -64,13 +64,16 @@ class Seal:
             pass  # the same remedy
         raise StoreCorruptError(f"{store / FILE} is damaged: remove the store and extract again.")
 
-    def write(self, store: Path) -> None:
+    def write(self, store: AnyPath) -> None:
         """Put the seal in place of the one before."""
-        seal = plain(self)
-        sealed = {"seal": seal, "sha256": hash_bytes(canonical_json(seal).encode())}
-        write_whole(store / FILE, canonical_json(sealed).encode())
+        write_whole(store / FILE, self.to_bytes())
 
-    def broken(self, store: Path) -> list[Path]:
+    def to_bytes(self) -> bytes:
+        """The seal as it is written, with the SHA-256 of itself."""
+        seal = plain(self)
+        return canonical_json({"seal": seal, "sha256": hash_bytes(canonical_json(seal).encode())}).encode()
+
+    def broken(self, store: AnyPath) -> list[AnyPath]:
         """Metadata that is not what it was when the seal was written."""
         return [store / name for name, digest in self.metadata.items() if _hash(store / name) != digest]
 
@@ -79,8 +82,8 @@ class Seal:
         return [tap for tap, count in self.rows.items() if rows.get(tap, 0) < count]
 
 
-def _hash(file: Path) -> str | None:
+def _hash(file: AnyPath) -> str | None:
     try:
-        return hash_file(file)
+        return hash_bytes(file.read_bytes())
     except FileNotFoundError:
         return None

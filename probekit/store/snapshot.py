@@ -13,6 +13,37 @@ from probekit.store.seal import Seal
 from probekit.store.zarrays import ZarrArrays
 
 
+class _Waiting:
+    """Status of the rows of all parts together: to look through hundreds of parts one by one takes milliseconds."""
+
+    def __init__(self) -> None:
+        self._index: RowIndex | None = None
+        self._status: dict[str, UInt8[np.ndarray, " n"]] = {}
+
+    def add(self, part: PartRows) -> None:
+        """Take in the rows of one more part."""
+        rows = self._find(part.keys, part.crops)
+        new = rows < 0
+        if new.any():
+            self._index = RowIndex(part.keys[new], part.crops[new], behind=self._index)
+            rows[new] = self._find(part.keys[new], part.crops[new])
+        for tap in {*self._status, *part.taps}:
+            before = self._status.get(tap, np.zeros(0, np.uint8))
+            status = np.zeros(len(self._index or ()), np.uint8)
+            status[: len(before)] = before
+            if tap in part.taps:
+                status[rows] = better(status[rows], part.status)
+            self._status[tap] = status
+
+    def look_up(self, keys: Keys, crops: Int[np.ndarray, " n"], taps: Sequence[str]) -> UInt8[np.ndarray, "n t"]:
+        """Status of these rows in these taps: ABSENT, DONE or FAILED."""
+        rows, nothing = self._find(keys, crops), np.zeros(len(self._index or ()), np.uint8)
+        return np.stack([_at(self._status.get(tap, nothing), rows) for tap in taps], axis=1)
+
+    def _find(self, keys: Keys, crops: Int[np.ndarray, " n"]) -> Int[np.ndarray, " n"]:
+        return self._index.find(keys, crops) if self._index else np.full(len(keys), -1, np.int64)
+
+
 @dataclass(frozen=True)
 class Snapshot:
     """What stood where when it was taken; parts committed later can be added."""
@@ -24,10 +55,12 @@ class Snapshot:
     """Tap → its column of `status`."""
     seal: Seal | None
     parts: list[tuple[PartRows, RowIndex]] = field(default_factory=list)
+    _waiting: _Waiting = field(default_factory=_Waiting)
 
     def add(self, part: PartRows) -> None:
         """Take in a part that was committed later."""
         self.parts.append((part, RowIndex(part.keys, part.crops)))
+        self._waiting.add(part)
 
     @property
     def generation(self) -> str:
@@ -66,12 +99,8 @@ class Snapshot:
         for column, tap in enumerate(taps):
             if tap in self.columns:
                 status[:, column] = _at(self.status[:, self.columns[tap]], rows)
-        for part, index in self.parts:
-            here = _at(part.status, index.find(keys, crops))
-            for column, tap in enumerate(taps):
-                if tap in part.taps:
-                    status[:, column] = better(status[:, column], here)
-        return status
+        waiting = self._waiting.look_up(keys, crops, taps)
+        return better(status, waiting)
 
     def read(self, keys: Keys, crops: Int[np.ndarray, " n"], tap: str) -> Float[np.ndarray, "n ..."]:
         """Features of these rows as float32.

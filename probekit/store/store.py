@@ -1,28 +1,26 @@
 """The store as extraction and questions see it: look up, commit, read, fold, verify."""
 
 import contextlib
-import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from probekit.arrays import Float, Int, Keys, Shaped, UInt8
-from probekit.errors import FeatureOverflowError, StoreCorruptError, StoreError
-from probekit.files import draft_beside, sync_folder, sync_tree
+from probekit.arrays import Float, Int, Keys, UInt8
+from probekit.errors import StoreCorruptError, StoreError
+from probekit.paths import AnyPath
 from probekit.records import versions
-from probekit.store.claims import CLAIMS, LOCK, Claims, exclusive
+from probekit.store.beginning import begin, begun
+from probekit.store.claims import CLAIMS, LOCK, Claims
 from probekit.store.files import writable
 from probekit.store.fold import Folding
+from probekit.store.locks import StillAlone, exclusive
+from probekit.store.packing import Rows, packed
 from probekit.store.parts import (
-    DONE,
     FAILED,
     SUFFIX,
-    Part,
     merge,
     read_part,
     scan_part,
@@ -30,9 +28,9 @@ from probekit.store.parts import (
 )
 from probekit.store.prune import Pruned, Surplus, prune, surplus
 from probekit.store.reasons import read_reasons, reason_files, write_reasons
-from probekit.store.rows import RowIndex
 from probekit.store.seal import FILE as SEAL
 from probekit.store.seal import Seal
+from probekit.store.seen import SeenRows
 from probekit.store.settings import StoreSettings
 from probekit.store.snapshot import Snapshot
 from probekit.store.swap import restore
@@ -45,30 +43,19 @@ FOLD_PARTS = 64  # parts folded at a time: about one shard, so memory stays boun
 FOLD_BYTES = 256 << 20  # and no more than that, or one part: shards of token taps are small, and their parts are large
 
 
-@dataclass(frozen=True)
-class Rows:
-    """Newly computed rows of some taps: what an extraction commits."""
-
-    keys: Keys
-    crops: Int[np.ndarray, " n"]
-    features: Mapping[str, Float[np.ndarray, "n ..."]]
-    """One float32 array per tap; rows named in `reasons` are ignored."""
-    reasons: Mapping[bytes, str]
-    """Key → why that image could not be read."""
-
-
 class Store:
     """An open store. Its view of the rows is taken at the first look-up; `refresh` takes a new one."""
 
-    def __init__(self, path: Path, settings: StoreSettings, facts: Mapping[str, Any]) -> None:
+    def __init__(self, path: AnyPath, settings: StoreSettings, facts: Mapping[str, Any]) -> None:
         self.path = path
         self.settings = settings
         self.facts = facts
         """What was recorded at creation beside the settings: versions, compute batch size …"""
         self.claims = Claims(path / CLAIMS)
+        self._seen: SeenRows | None = None
 
     @classmethod
-    def open(cls, path: Path) -> "Store":
+    def open(cls, path: AnyPath) -> "Store":
         """The store in a folder.
 
         Raises:
@@ -96,7 +83,7 @@ class Store:
         return cls(path, settings, facts)
 
     @classmethod
-    def create(cls, cache: Path, settings: StoreSettings, facts: Mapping[str, Any]) -> "Store":
+    def create(cls, cache: AnyPath, settings: StoreSettings, facts: Mapping[str, Any]) -> "Store":
         """The store for these settings in a cache folder, opened if it is there and made if not.
 
         Raises:
@@ -104,7 +91,7 @@ class Store:
         """
         path = cache / settings.folder_name
         restore(path)
-        if not path.exists():
+        if not begun(path):
             attributes = {
                 "format": FORMAT,
                 "address": settings.address,
@@ -115,21 +102,7 @@ class Store:
                     "versions": dict(versions()),
                 },
             }
-            draft = draft_beside(path)
-            try:
-                cache.mkdir(parents=True, exist_ok=True)
-                ZarrArrays.create(draft, {"probekit": attributes})
-                Seal.of(draft, {}, folding=False).write(draft)
-                sync_tree(draft)
-                draft.rename(path)
-                sync_folder(cache)
-            except OSError as error:
-                if not path.exists():  # otherwise another process made it first
-                    raise StoreError(
-                        f"{cache} cannot be written ({error.strerror}): choose another with --cache."
-                    ) from error
-            finally:
-                shutil.rmtree(draft, ignore_errors=True)
+            begin(path, {"probekit": attributes})
         return cls.open(path)
 
     @property
@@ -217,11 +190,7 @@ class Store:
             FeatureOverflowError: a feature is not finite or does not fit the number format; nothing is committed.
             StoreError: the disk is full or not writable; nothing is committed.
         """
-        hexadecimal = {key.hex(): reason for key, reason in rows.reasons.items()}
-        failed = np.array([key.tobytes() in rows.reasons for key in rows.keys], bool)
-        features = {tap: self._pack(tap, values, failed, names) for tap, values in rows.features.items()}
-        status = np.where(failed, FAILED, DONE).astype(np.uint8)
-        write_part(self.path / "journal" / "parts", Part(rows.keys, rows.crops, status, features, hexadecimal))
+        write_part(self.path / "journal" / "parts", packed(rows, names, self.settings))
 
     def fold(self, at_least: int = 1) -> bool:
         """Move all parts into the arrays, if there are enough of them; False when another process is at it.
@@ -234,10 +203,10 @@ class Store:
         with exclusive(self.path / CLAIMS / LOCK) as alone:
             if alone:
                 try:
-                    self._fold()
+                    self._fold(alone)
                 finally:
                     self.refresh()
-        return alone
+        return alone is not None
 
     def identities(self) -> tuple[Keys, Int[np.ndarray, " n"]]:
         """Key and crop of every row, done or failed, each once: those in the arrays first, in their order."""
@@ -307,19 +276,20 @@ class Store:
         """Forget the view of the rows; the next look-up takes a new one."""
         self.__dict__.pop("_snapshot", None)
 
-    def _fold(self) -> None:
+    def _fold(self, alone: StillAlone) -> None:
         """Move the parts into the arrays, as the only process that does."""
         paths = self._part_paths()
-        folding = Folding(self.path)
+        folding = Folding(self.path, alone, self._seen)
         for batch in _portions(paths):
             for part in merge([read_part(path) for path in batch]):
                 write_reasons(self.path, part.reasons)
                 folding.add(part)
             folding.sync()
+            alone()
             with writable(self.path / "journal" / "parts"):
                 for path in batch:
                     path.unlink(missing_ok=True)
-        folding.finish()
+        self._seen = folding.finish()
 
     def _verify_seal(self) -> Iterator[str]:
         try:
@@ -336,29 +306,7 @@ class Store:
         except StoreError as error:
             yield str(error)
 
-    def _pack(
-        self,
-        tap: str,
-        values: Float[np.ndarray, "n ..."],
-        failed: Shaped[np.ndarray, " n"],
-        names: Sequence[str],
-    ) -> Shaped[np.ndarray, "n ..."]:
-        """Features in the store's number format, NaN where the image failed."""
-        with np.errstate(over="ignore"):
-            packed = values.astype(self.settings.dtype)
-        packed[failed] = np.nan
-        rows = values.reshape(len(values), -1)
-        for row in np.flatnonzero(~np.isfinite(packed.reshape(len(packed), -1)).all(axis=1) & ~failed):
-            extreme = rows[row][~np.isfinite(packed[row].reshape(-1))][0]
-            problem = (
-                f"{extreme:.4g} does not fit {self.settings.dtype}: extract with --dtype float32"
-                if np.isfinite(extreme)
-                else f"the model gave {extreme}: check its weights, or try --precision float32"
-            )
-            raise FeatureOverflowError(f"{names[int(row)]}: in tap {tap} of {self.settings.model}, {problem}.")
-        return packed
-
-    def _part_paths(self) -> list[Path]:
+    def _part_paths(self) -> list[AnyPath]:
         return sorted((self.path / "journal" / "parts").glob(f"[!.]*{SUFFIX}"))
 
     @cached_property
@@ -369,15 +317,19 @@ class Store:
             seal = Seal.read(self.path)
             try:
                 parts = [scan_part(path) for path in self._part_paths()]
-                snapshot = self._view(ZarrArrays(self.path), seal)
+                arrays = ZarrArrays(self.path)
+                seen = self._view(arrays, seal, self._seen)
             except FileNotFoundError:
                 continue  # folded by another process between listing and reading
             except StoreError:
                 if self.path.exists() and seal == Seal.read(self.path):
                     raise
                 continue  # rows moved meanwhile
+            columns = {tap: column for column, tap in enumerate(seen.taps)}
+            snapshot = Snapshot(arrays, seen.index, seen.status, columns, seal)
             if snapshot.generation != self._generation():
                 continue
+            self._seen = seen
             for part in parts:
                 snapshot.add(part)
             return snapshot
@@ -387,28 +339,27 @@ class Store:
         seal = Seal.read(self.path)
         return seal.generation if seal else ""
 
-    def _view(self, arrays: ZarrArrays, seal: Seal | None) -> Snapshot:
+    def _view(self, arrays: ZarrArrays, seal: Seal | None, before: SeenRows | None = None) -> SeenRows:
         """The rows of the arrays, at least those of a seal that was read before.
 
         Raises:
             StoreCorruptError: there are fewer.
         """
-        keys, crops, status = arrays.rows()
-        columns = {tap: column for column, tap in enumerate(arrays.taps) if column < status.shape[1]}
-        rows = {tap: int(np.count_nonzero(status[:, column])) for tap, column in columns.items()}
+        seen = SeenRows.of(arrays, seal, before)
+        rows = {tap: int(np.count_nonzero(seen.status[:, column])) for column, tap in enumerate(seen.taps)}
         if seal and (missing := seal.missing(rows)):
             raise StoreCorruptError(
                 f"{self.path} has lost rows (of {', '.join(missing)}): remove the store and extract again."
             )
-        return Snapshot(arrays, RowIndex(keys, crops), status, columns, seal)
+        return seen
 
     def _restless(self) -> StoreError:
         return StoreError(f"{self.path} is being folded by other processes without end: try again.")
 
 
-def _portions(paths: Sequence[Path]) -> Iterator[list[Path]]:
+def _portions(paths: Sequence[AnyPath]) -> Iterator[list[AnyPath]]:
     """The parts to fold at a time: at most `FOLD_PARTS`, and `FOLD_BYTES` where there are several."""
-    portion: list[Path] = []
+    portion: list[AnyPath] = []
     size = 0
     for path in paths:
         part = path.stat().st_size

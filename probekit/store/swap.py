@@ -18,6 +18,7 @@ from pathlib import Path
 
 from probekit.errors import StoreError
 from probekit.files import sync_folder
+from probekit.paths import AnyPath
 from probekit.store.files import writable
 
 NOT_HERE = {errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}
@@ -50,9 +51,9 @@ def exchange(path: Path, draft: Path) -> None:
         sync_folder(path.parent)
 
 
-def restore(path: Path) -> None:
-    """Bring the old store back if its replacement was cut short."""
-    if path.exists() or not _aside(path).exists():
+def restore(path: AnyPath) -> None:
+    """Bring the old store back if its replacement was cut short; in a bucket nothing is replaced."""
+    if not isinstance(path, Path) or path.exists() or not _aside(path).exists():
         return
     with writable(path.parent):
         try:
@@ -64,7 +65,7 @@ def restore(path: Path) -> None:
                 raise
 
 
-def restore_all(cache: Path) -> None:
+def restore_all(cache: AnyPath) -> None:
     """The same for every store of a cache folder."""
     for aside in cache.glob(".*.old"):
         restore(aside.with_name(aside.name.removeprefix(".").removesuffix(".old")))

@@ -6,17 +6,17 @@ journal, each named by the SHA-256 of its bytes: any number of processes may add
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 
 from probekit.errors import StoreCorruptError, StoreError
 from probekit.fingerprint import canonical_json, hash_bytes
+from probekit.paths import AnyPath
 from probekit.records import public_version, versions
 from probekit.store.files import write_whole
 
 FILES = "journal/writer-*.json"
 
 
-def admit(store: Path, writers: Sequence[Mapping[str, str]], libraries: Sequence[str], *, mixed: bool) -> str:
+def admit(store: AnyPath, writers: Sequence[Mapping[str, str]], libraries: Sequence[str], *, mixed: bool) -> str:
     """Nothing, if this process may write rows beside those in the store; else what is different, accepted and recorded.
 
     Args:
@@ -40,7 +40,7 @@ def admit(store: Path, writers: Sequence[Mapping[str, str]], libraries: Sequence
     return others
 
 
-def add_writer(store: Path, versions: Mapping[str, str]) -> None:
+def add_writer(store: AnyPath, versions: Mapping[str, str]) -> None:
     """Keep library → version of somebody who writes into the store beside its creator.
 
     Raises:
@@ -52,7 +52,7 @@ def add_writer(store: Path, versions: Mapping[str, str]) -> None:
         write_whole(path, data)
 
 
-def added_writers(store: Path) -> list[dict[str, str]]:
+def added_writers(store: AnyPath) -> list[dict[str, str]]:
     """Library → version of each writer that was admitted after the creation.
 
     Raises:

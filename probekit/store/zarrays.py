@@ -7,11 +7,9 @@ The rows of all arrays belong together. A row exists where its status is not 0, 
 at any moment leaves rows that are complete or rows that nobody sees.
 """
 
-import contextlib
 import itertools
 import os
-import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +18,10 @@ import numpy as np
 from probekit.arrays import Float, Int, Keys, Mask, Shaped, UInt8
 from probekit.errors import StoreCorruptError, StoreError
 from probekit.files import sync_folder
+from probekit.paths import AnyPath
+from probekit.remote import BucketPath
 from probekit.store.parts import DONE
+from probekit.store.zarr_errors import told, told_of_metadata
 
 if TYPE_CHECKING:
     import zarr
@@ -37,21 +38,29 @@ _BOOKKEEPING = ("key", "crop", "status")
 class ZarrArrays:
     """One open Zarr group; every method reads the current state from disk."""
 
-    def __init__(self, path: Path, mode: str = "r") -> None:
+    def __init__(self, path: AnyPath, mode: str = "r", may_write: Callable[[], None] | None = None) -> None:
+        """The group of a store.
+
+        Args:
+            path: of the store.
+            mode: `r`, or `r+` to write.
+            may_write: called before each object that is written into a bucket; raises where that must not be any more.
+        """
         import zarr
 
         self.path = path
-        self._written: set[Path] = set()
-        with _errors(path), _metadata(path):
-            self._group = zarr.open_group(path, mode=mode, zarr_format=3)  # type: ignore[arg-type]  # "r" or "r+"
+        self._written: set[AnyPath] = set()
+        with told(path), told_of_metadata(path):
+            where, within = _located(path, mode, may_write)
+            self._group = zarr.open_group(where, path=within, mode=mode, zarr_format=3)  # type: ignore[arg-type]  # "r" or "r+"
 
     @staticmethod
-    def create(path: Path, attributes: dict[str, Any]) -> None:
+    def create(path: Path, attributes: Mapping[str, Any]) -> None:
         """An empty group with its attributes and its three bookkeeping arrays, at a path that does not exist yet."""
         import zarr
 
-        with _errors(path):
-            group = zarr.create_group(path, zarr_format=3, attributes=attributes)
+        with told(path):
+            group = zarr.create_group(path, zarr_format=3, attributes=dict(attributes))
             _create(group, "key", (0, 32), "uint8", 0, chunk=(SHARD_ROWS, 32))
             _create(group, "crop", (0,), "int16", 0, chunk=(SHARD_ROWS,))
             status = _create(group, "status", (0, 0), "uint8", 0, chunk=(SHARD_ROWS, 1))
@@ -67,7 +76,7 @@ class ZarrArrays:
     @property
     def taps(self) -> list[str]:
         """Names of the taps, in the order of the columns of `status`."""
-        with _errors(self.path), _metadata(self.path / "status"):
+        with told(self.path), told_of_metadata(self.path / "status"):
             names: Any = self._array("status").attrs["taps"]
             return list(names)
 
@@ -75,13 +84,14 @@ class ZarrArrays:
         """Shape of one row of a tap."""
         return tuple(self._array(tap).shape[1:])
 
-    def rows(self) -> tuple[Keys, Int[np.ndarray, " n"], UInt8[np.ndarray, "n t"]]:
-        """Key, crop and status of every row up to the last that exists."""
-        with _errors(self.path):
+    def rows(self, first: int = 0) -> tuple[Keys, Int[np.ndarray, " m"], UInt8[np.ndarray, "n t"]]:
+        """Key and crop of every row from the first asked for to the last that exists; status of all."""
+        with told(self.path):
             status = np.asarray(self._array("status")[...])
             exists = np.flatnonzero(status.any(axis=1))
             n = int(exists[-1]) + 1 if len(exists) else 0
-            return np.asarray(self._array("key")[:n]), np.asarray(self._array("crop")[:n]), status[:n]
+            where = slice(min(first, n), n)
+            return np.asarray(self._array("key")[where]), np.asarray(self._array("crop")[where]), status[:n]
 
     def read(self, tap: str, rows: Int[np.ndarray, " n"]) -> Float[np.ndarray, "n ..."]:
         """Features of these rows as float32, in the order asked for; reads shard by shard, each once.
@@ -100,10 +110,11 @@ class ZarrArrays:
         for begin, end in itertools.pairwise(edges):
             shard = int(wanted[begin]) // shard_rows * shard_rows
             first, last = int(wanted[begin]), int(wanted[end - 1]) + 1
-            if 2 * (last - first) > shard_rows and shard + shard_rows <= array.shape[0]:
+            complete = 2 * (last - first) > shard_rows and shard + shard_rows <= array.shape[0]
+            if complete and isinstance(self.path, Path):
                 block, first = self._read_shard(tap, shard, shard_rows), shard
             else:
-                with _errors(self.path):
+                with told(self.path):
                     block = np.asarray(array[first:last])
             here: Any = wanted[begin:end] - first
             if here[-1] - here[0] + 1 == len(here) and (np.diff(here) == 1).all():
@@ -125,7 +136,7 @@ class ZarrArrays:
         import zarr
         import zarrs  # noqa: F401  # registers the pipeline
 
-        with _errors(self.path), zarr.config.set({"codec_pipeline.path": "zarrs.ZarrsCodecPipeline"}):
+        with told(self.path), zarr.config.set({"codec_pipeline.path": "zarrs.ZarrsCodecPipeline"}):
             return np.asarray(self._array(tap)[first : first + rows])
 
     def append(self, keys: Keys, crops: Int[np.ndarray, " n"], at: int) -> None:
@@ -133,7 +144,7 @@ class ZarrArrays:
         import zarr
 
         # chunks of zeros are written too, so that a missing one is a lost one
-        with _errors(self.path), zarr.config.set({"array.write_empty_chunks": True}):
+        with told(self.path), zarr.config.set({"array.write_empty_chunks": True}):
             self._grow(at + len(keys))
             rows = np.arange(at, at + len(keys))
             for name, values in (("key", keys), ("crop", crops)):
@@ -147,7 +158,7 @@ class ZarrArrays:
         status: UInt8[np.ndarray, " n"],
     ) -> None:
         """Features of one tap at these ascending rows, then their status."""
-        with _errors(self.path):
+        with told(self.path):
             self._prepare(tap, values)
             column = self.taps.index(tap)
             shard_rows = _object_rows(self._array(tap))
@@ -157,17 +168,20 @@ class ZarrArrays:
                 self._put("status", rows[shard], status[shard], column)
 
     def sync(self) -> None:
-        """Let everything that was written so far reach the disk."""
-        with _errors(self.path):
-            for file in {*self._written, *self.path.glob("*/zarr.json")}:
+        """Let everything that was written so far reach the disk; a bucket has what it has confirmed."""
+        written, self._written = self._written, set()
+        if not isinstance(self.path, Path):
+            return
+        with told(self.path):
+            files = [Path(str(file)) for file in written]
+            for file in {*files, *self.path.glob("*/zarr.json")}:
                 if file.exists():  # zarr writes no object for a shard of images that all failed
                     with file.open("rb") as opened:
                         os.fsync(opened.fileno())
-            folders = {parent for file in self._written for parent in file.parents if parent.is_relative_to(self.path)}
+            folders = {parent for file in files for parent in file.parents if parent.is_relative_to(self.path)}
             for folder in sorted({self.path, *folders}):
                 if folder.exists():
                     sync_folder(folder)
-        self._written.clear()
 
     def verify(self) -> Iterator[str]:
         """One line for each object that is damaged or gone."""
@@ -194,7 +208,7 @@ class ZarrArrays:
             place = f"{self.path / name}: rows {begin} to {min(begin + step, array.shape[0]) - 1}"
             here = done[begin : begin + step]
             try:
-                with _errors(self.path):
+                with told(self.path):
                     values = np.asarray(array[begin : begin + step])
             except StoreError:
                 yield place
@@ -225,7 +239,7 @@ class ZarrArrays:
         step = _object_rows(array)
         self._written |= {self._object(name, row, column) for row in range(first // step * step, last, step)}
 
-    def _object(self, name: str, row: int, column: int | None = None) -> Path:
+    def _object(self, name: str, row: int, column: int | None = None) -> AnyPath:
         """The file that holds a row."""
         array = self._array(name)
         place = (row // _object_rows(array), *[column or 0] * (array.ndim - 1))
@@ -234,7 +248,7 @@ class ZarrArrays:
     def _array(self, name: str) -> "zarr.Array[Any]":
         import zarr
 
-        with _errors(self.path), _metadata(self.path / name):
+        with told(self.path), told_of_metadata(self.path / name):
             array = self._group[name]
         if not isinstance(array, zarr.Array):
             raise StoreCorruptError(f"{self.path / name} is no array: remove the store and extract again.")
@@ -299,6 +313,16 @@ def _create(
     )
 
 
+def _located(path: AnyPath, mode: str, may_write: Callable[[], None] | None) -> tuple[Any, str]:
+    """What zarr opens, and the path in it."""
+    if not isinstance(path, BucketPath):
+        return path, ""
+    from probekit.store.bucket_store import PatientStore
+
+    store, key = path.opened()
+    return PatientStore(store, read_only=mode == "r", may_write=may_write), key
+
+
 def _object_rows(array: "zarr.Array[Any]") -> int:
     """Rows in one object: a shard, or a chunk of an array without shards."""
     return int((array.shards or array.chunks)[0])
@@ -314,51 +338,3 @@ def _runs(rows: Int[np.ndarray, " n"], shard_rows: int) -> Iterator[slice]:
     edges = np.flatnonzero(np.diff(rows // shard_rows, prepend=-1, append=-1))
     for begin, end in itertools.pairwise(edges):
         yield slice(int(begin), int(end))
-
-
-@contextlib.contextmanager
-def _errors(path: Path) -> Iterator[None]:
-    """Errors of zarr as ours."""
-    try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message="Object at .* is not recognized", module="zarr")
-            yield
-    except (FileNotFoundError, KeyError) as error:
-        raise StoreCorruptError(f"{path} is not a complete store ({error}): remove it and extract again.") from error
-    except OSError as error:
-        raise StoreError(
-            f"{path} cannot be read or written ({error.strerror or error}): check its disk and permissions."
-        ) from error
-    except (RuntimeError, ValueError) as error:
-        _let_zarr_finish()
-        if "checksum" not in str(error):
-            raise StoreError(f"{path}: {error}") from error
-        raise StoreCorruptError(
-            f"{path} has damaged bytes ({error}): `probekit cache verify` names them; remove it and extract again."
-        ) from error
-
-
-@contextlib.contextmanager
-def _metadata(path: Path) -> Iterator[None]:
-    """Whatever zarr stumbles over in a `zarr.json` that was changed, as ours."""
-    try:
-        yield
-    except FileNotFoundError:
-        raise
-    except (ValueError, TypeError, AttributeError) as error:
-        raise StoreCorruptError(
-            f"{path / 'zarr.json'} is damaged ({error}): remove the store and extract again."
-        ) from error
-
-
-def _let_zarr_finish() -> None:
-    """Wait for the chunks that zarr still reads after one failed: their tasks complain when they are dropped."""
-    import asyncio
-
-    from zarr.core.sync import sync
-
-    async def finish() -> None:
-        others = asyncio.all_tasks() - {asyncio.current_task()}
-        await asyncio.gather(*others, return_exceptions=True)
-
-    sync(finish())

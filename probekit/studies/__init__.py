@@ -1,6 +1,7 @@
 """Studies: a named set of questions with its tables and pictures, asked of whoever's data is there.
 
-    protocol.py     a study as a TOML file, every name in it checked
+    protocol.py     what a study consists of
+    reading.py      a study from a TOML file, every name in it checked
     library.py      where such files are
     needs.py        what the data and the machine lack for it
     derived.py      parameters that are taken from the data
@@ -20,8 +21,9 @@ printed beside it.
 from probekit.studies.estimates import Estimate, estimate
 from probekit.studies.library import find, known, sound
 from probekit.studies.plan import Place, Plan, PlannedStep, plan
-from probekit.studies.protocol import Protocol, Published, read
+from probekit.studies.protocol import Protocol, Published
 from probekit.studies.published import Checked, check, sentence
+from probekit.studies.reading import read
 from probekit.studies.report import StudyResult
 from probekit.studies.running import StepOutcome, run_steps
 from probekit.studies.verdicts import Verdict, answer

@@ -15,7 +15,7 @@ from probekit.studies.protocol import Statistic, names_in
 
 SOURCES = {"rank1": "queries", "ap": "queries"}
 """Metrics of retrieval; the others are of scores."""
-CONTEXT = ("model", "tap", "view", "precision", "task", "probe", "train_domain", "test_domain", "seed", "part_of")
+CONTEXT = ("model", "tap", "view", "precision", "task", "probe", "train_domain", "test_domain", "seed")
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,7 +58,7 @@ def cells_of(run: Path, statistic: Statistic, where: Mapping[str, str]) -> list[
 
 def _scores(run: Path, statistic: Statistic, where: Mapping[str, str]) -> list[Cell]:
     """A cell for each pair (train, test) that is asked for."""
-    pairs, scores = _rows(run, "pairs", where), _table(run, "scores")
+    pairs, scores = _rows(run, "pairs", where), table_of(run, "scores")
     context = [name for name in CONTEXT if name in pairs and name in scores]
     several = scores["seed"].unique() if "seed" in scores and "seed" not in pairs else [None]
     found = []
@@ -138,7 +138,7 @@ def _rows(run: Path, name: str, where: Mapping[str, str]) -> pd.DataFrame:
     Raises:
         RunError: there is no such table, column or row.
     """
-    table = _table(run, name)
+    table = table_of(run, name)
     for column, text in where.items():
         if column not in table:
             raise RunError(f"table {name} of {run} has no column {column}.")
@@ -149,7 +149,12 @@ def _rows(run: Path, name: str, where: Mapping[str, str]) -> pd.DataFrame:
     return table.reset_index(drop=True)
 
 
-def _table(run: Path, name: str) -> pd.DataFrame:
+def table_of(run: Path, name: str) -> pd.DataFrame:
+    """A table of a run folder.
+
+    Raises:
+        RunError: it is not there, or cannot be read.
+    """
     path = run / "tables" / f"{name}.parquet"
     if not path.exists():
         raise RunError(f"{run} has no table {name}.")

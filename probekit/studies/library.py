@@ -5,7 +5,8 @@ from pathlib import Path
 import probekit
 from probekit.errors import UsageError
 from probekit.registry import unknown_name
-from probekit.studies.protocol import Protocol, read
+from probekit.studies.protocol import Protocol
+from probekit.studies.reading import read
 
 OWN = Path("manifests/protocols")
 

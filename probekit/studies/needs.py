@@ -3,12 +3,14 @@
 import importlib.util
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 
 import pandas as pd
 
 from probekit import models
 from probekit.errors import ProbekitError
+from probekit.paths import AnyPath
 from probekit.registry import nearest, unknown_name
 from probekit.store import find_stores
 from probekit.studies.protocol import Needs, filled, names_in
@@ -69,7 +71,7 @@ def lacking_parts(needs: Needs) -> list[str]:
 class Supply:
     """Which models can be run, and of which there are features; each is looked up once."""
 
-    cache: Path
+    cache: AnyPath
     weights: Mapping[str, Path]
     made: frozenset[str] = frozenset()
     """Networks that the study itself trains, or what the names of several begin with."""
@@ -81,8 +83,12 @@ class Supply:
 
     def lacking_features(self, names: Iterable[str]) -> list[str]:
         """Why models among these can neither be run nor have any features in the cache."""
-        stored = {store.settings.model for store in find_stores(self.cache)[0]}
-        return self.lacking_weights(name for name in names if name not in stored)
+        return self.lacking_weights(name for name in names if name not in self._stored)
+
+    @cached_property
+    def _stored(self) -> set[str]:
+        """Models that the cache has features of."""
+        return {store.settings.model for store in find_stores(self.cache)[0]}
 
     def _why_not(self, name: str) -> str:
         if name not in self._found:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from probekit.fingerprint import fingerprint
 from probekit.manifest import Manifest
+from probekit.paths import AnyPath
 from probekit.registry import unknown_name
 from probekit.studies.derived import derived
 from probekit.studies.needs import Supply, fill_needs, lacking_data, lacking_parts
@@ -19,6 +20,8 @@ WEIGHTED = ("extract", "saliency")
 TRAINED = "tuned:"
 """Models that `finetune` makes."""
 SEEDED = ("audit", "compare", "finetune", "map", "probe", "retrieve", "saliency")
+CLUSTERED = ("extract", "probe", "retrieve")
+"""Commands that take --engine."""
 RESAMPLED = ("audit", "compare", "finetune", "probe", "retrieve", "saliency")
 """Commands that take --seed and --bootstrap."""
 
@@ -29,7 +32,7 @@ class Place:
 
     manifest: str
     """As it is typed after --manifest."""
-    cache: Path
+    cache: AnyPath
     runs: Path
     """The study's own folder of runs."""
     weights: Mapping[str, Path]
@@ -38,6 +41,8 @@ class Place:
     """That every step gets, where they are not the defaults: `--cache`."""
     seed: int = 0
     bootstrap: int = 1000
+    engine: tuple[str, ...] = ()
+    """Options of a cluster, for the commands that can run on one: `--engine`, `--address` …"""
 
 
 @dataclass(frozen=True)
@@ -51,6 +56,8 @@ class PlannedStep:
     """Of its runs."""
     missing: tuple[str, ...] = ()
     """Why it cannot be done; empty when it can."""
+    engine: tuple[str, ...] = ()
+    """Further words, which say where it runs: its answers are the same everywhere."""
 
     @property
     def verb(self) -> str:
@@ -65,7 +72,7 @@ class PlannedStep:
     @property
     def command(self) -> str:
         """The command line, quoted for a shell."""
-        return shlex.join(["probekit", *self.words])
+        return shlex.join(["probekit", *self.words, *self.engine])
 
 
 @dataclass(frozen=True)
@@ -147,7 +154,7 @@ def _planned(step: Step, parameters: Mapping[str, str], place: Place) -> Planned
     words += [*weights, *_draws(words[0], place), "--manifest", place.manifest, *place.options, "--runs", str(folder)]
     empty = [name for name in parameters_in(step.run) if not parameters[name]]
     missing = tuple(f"parameter {name} is empty: --set {name}=…" for name in dict.fromkeys(empty))
-    return PlannedStep(step, tuple(words), folder, missing)
+    return PlannedStep(step, tuple(words), folder, missing, place.engine if words[0] in CLUSTERED else ())
 
 
 def _draws(verb: str, place: Place) -> list[str]:

@@ -10,6 +10,7 @@ import pandas as pd
 
 from probekit.arrays import Float
 from probekit.errors import RunError
+from probekit.studies.evidence import table_of
 from probekit.studies.protocol import Protocol, Published, filled, names_in
 
 
@@ -101,14 +102,10 @@ def check(
 
 
 def _ours(one: Published, parameters: Mapping[str, str], run: Path) -> Float[np.ndarray, "r c"]:
-    path = run / "tables" / f"{one.table}.parquet"
-    try:
-        table = pd.read_parquet(path)
-    except (OSError, ValueError) as error:
-        raise RunError(f"{path} cannot be read: {str(error).splitlines()[0]}.") from error
+    table = table_of(run, one.table)
     needed = [one.metric, one.across, *([one.down] if one.rows else []), *one.where]
     if lacking := [name for name in needed if name not in table]:
-        raise RunError(f"{path} has no column {lacking[0]}.")
+        raise RunError(f"table {one.table} of {run} has no column {lacking[0]}.")
     for column, text in one.where.items():
         table = table[table[column].astype(str).isin(names_in(filled(text, parameters, one.title)))]
     rows = one.rows or ("",)
@@ -118,7 +115,9 @@ def _ours(one: Published, parameters: Mapping[str, str], run: Path) -> Float[np.
         for j, column in enumerate(one.columns):
             values = own.loc[own[one.across] == column, one.metric]
             if len(values) > 1:
-                raise RunError(f"{path} has {len(values)} numbers for {row} {column}: name one with `where`.")
+                raise RunError(
+                    f"table {one.table} of {run} has {len(values)} numbers for {row} {column}: name one with `where`."
+                )
             found[i, j] = float(values.iloc[0]) if len(values) else np.nan
     return found
 

@@ -95,7 +95,7 @@ def _run(planned: PlannedStep, execute: Execute) -> StepOutcome:
     """One command; exit code 1 means that some samples had failed, which its record tells."""
     before, began = set(_finished(planned.folder)), time.monotonic()
     try:
-        code = execute(planned.words)
+        code = execute([*planned.words, *planned.engine])
     except ProbekitError as error:
         return StepOutcome(planned, FAILED, None, (str(error),), time.monotonic() - began)
     new = [path for path in _finished(planned.folder) if path not in before]

@@ -4,16 +4,17 @@ Statistics that are compared share the draws, so that what two probes have in co
 """
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import numpy as np
 
 from probekit.arrays import Float, Int
-from probekit.metrics.bootstrap import FEWEST_GROUPS, Resampling, resample
+from probekit.metrics.bootstrap import FEWEST_GROUPS, Resampling, ratio, resample
+from probekit.metrics.curves import weighted_eer
 from probekit.metrics.group_aucs import group_aucs
 from probekit.studies.evidence import Cell
 
 Replicates = Float[np.ndarray, " r"]
-MAX_ELEMENTS = 2**22  # weights held at once
 
 REDUCE: dict[str, Callable[[Float[np.ndarray, "c r"]], Replicates]] = {
     "mean": lambda values: np.nanmean(values, axis=0),
@@ -25,8 +26,7 @@ REDUCE: dict[str, Callable[[Float[np.ndarray, "c r"]], Replicates]] = {
 
 def draws_of(sides: Sequence[Sequence[Cell]], replicates: int, seed: int) -> Resampling:
     """Draws of all groups that occur on any side; the members are the groups themselves, by their sorted names."""
-    names = sorted({group for cells in sides for cell in cells for group in cell.groups})
-    return resample(np.array(names, dtype=object), replicates, seed)
+    return resample(np.array(list(names_of(sides)), dtype=object), replicates, seed)
 
 
 def names_of(sides: Sequence[Sequence[Cell]]) -> dict[str, int]:
@@ -78,46 +78,18 @@ def _cell(cell: Cell, metric: str, counts: Int[np.ndarray, "r g"], members: Int[
     if metric == "auc":
         areas: Replicates = group_aucs(counts, members, cell.labels, cell.values[:, None], cell.part)[0]
         return areas
-    found = np.empty(len(counts))
-    at_once = max(1, MAX_ELEMENTS // max(1, len(members)))
-    for start in range(0, len(counts), at_once):
-        weights = counts[start : start + at_once][:, members].astype(np.float64)
-        found[start : start + at_once] = _weighted(cell, metric, weights)
-    return found
+    return Resampling(counts, members).replicates(partial(_weighted, cell, metric))
 
 
 def _weighted(cell: Cell, metric: str, weights: Float[np.ndarray, "r n"]) -> Replicates:
     if metric == "eer":
-        return _eer(cell, weights)
+        return weighted_eer(cell.labels, cell.values, weights)
     right = cell.values if not cell.scored else ((cell.values > 0) == (cell.labels == 1)).astype(np.float64)
     if metric != "balanced_acc":
-        return _ratio(weights @ right, weights.sum(axis=1))
+        return ratio(weights @ right, weights.sum(axis=1))
     members = (cell.labels[:, None] == np.unique(cell.labels)).astype(np.float64)
-    recalls = _ratio(weights @ (members * right[:, None]), weights @ members)  # a class that was not drawn has none
+    recalls = ratio(weights @ (members * right[:, None]), weights @ members)  # a class that was not drawn has none
     some = ~np.isnan(recalls).all(axis=1)
     found = np.full(len(weights), np.nan)
     found[some] = np.nanmean(recalls[some], axis=1)
     return found
-
-
-def _eer(cell: Cell, weights: Float[np.ndarray, "r n"]) -> Replicates:
-    """Where FPR = FNR on the ROC curve, interpolated; FPR + TPR − 1 rises from −1 to 1 along it."""
-    order = np.argsort(-cell.values, kind="stable")
-    ordered, labels = cell.values[order], cell.labels[order]
-    last = np.flatnonzero(np.append(ordered[1:] != ordered[:-1], True))
-    found = np.full(len(weights), np.nan)
-    for number, row in enumerate(weights[:, order]):
-        fakes, reals = np.cumsum(row * (labels == 1))[last], np.cumsum(row * (labels == 0))[last]
-        if fakes[-1] == 0 or reals[-1] == 0:
-            continue
-        fpr, tpr = np.append(0.0, reals / reals[-1]), np.append(0.0, fakes / fakes[-1])
-        excess = fpr + tpr - 1.0
-        right = int(np.argmax(excess >= 0))
-        share = -excess[right - 1] / (excess[right] - excess[right - 1])
-        found[number] = fpr[right - 1] + share * (fpr[right] - fpr[right - 1])
-    return found
-
-
-def _ratio(above: Float[np.ndarray, "..."], below: Float[np.ndarray, "..."]) -> Float[np.ndarray, "..."]:
-    ratio: Float[np.ndarray, "..."] = np.divide(above, below, out=np.full(np.shape(below), np.nan), where=below > 0)
-    return ratio

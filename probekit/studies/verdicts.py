@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from probekit.errors import ProbekitError, RunError
-from probekit.metrics.bootstrap import LEVEL
+from probekit.metrics.bootstrap import UNDEFINED, Interval, central
 from probekit.studies.evidence import Cell, cells_of
 from probekit.studies.protocol import Comparison, Protocol, Statistic, each_of, filled
 from probekit.studies.statistics import draws_of, enough, names_of, replicated, value
@@ -102,8 +102,6 @@ def answer(
         variable = question.each.partition(" in ")[0]
         for own in each_of(question, parameters):
             claims = [_claim(one, own, runs, lost, replicates, seed) for one in question.compare]
-            if question.untestable:
-                claims = [_untestable(question.asks, question.untestable)]
             name = own[variable] if variable else ""
             asks = filled(question.asks, own, f"question {question.name}")
             note = filled(question.note, own, f"question {question.name}")
@@ -171,11 +169,11 @@ def _value(side: Statistic, cells: Sequence[Cell]) -> float:
 
 def _interval(
     asked: Comparison, sides: Sequence[Sequence[Cell]], difference: float, replicates: int, seed: int
-) -> tuple[float, float]:
+) -> Interval:
     """The central 95 % of left − right over drawings of groups; NaN where a side has too few."""
     asked_of = zip((asked.left, asked.right), sides, strict=True)
     if not replicates or not all(enough(cells, side.metric) for side, cells in asked_of):
-        return float("nan"), float("nan")
+        return UNDEFINED
     numbers, counts = names_of(sides), draws_of(sides, replicates, seed).counts
     both = [
         np.full(len(counts), side.value)
@@ -184,10 +182,7 @@ def _interval(
         for side, cells in zip((asked.left, asked.right), sides, strict=True)
     ]
     differences = both[0] - both[1]
-    defined = differences[np.isfinite(differences)]
-    if len(defined) == 0:
-        return float("nan"), float("nan")
-    lo, hi = np.quantile(defined, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    lo, hi = central(differences)
     if {asked.left.reduce, asked.right.reduce} == {"mean"}:
-        return float(lo), float(hi)
-    return float(2 * difference - hi), float(2 * difference - lo)
+        return lo, hi
+    return 2 * difference - hi, 2 * difference - lo

@@ -16,7 +16,6 @@
 What comes out is a model, `tuned:NAME`, whose features go the way of all features.
 """
 
-import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +28,7 @@ from probekit.errors import StoreError, UsageError
 from probekit.fingerprint import fingerprint
 from probekit.manifest import Manifest
 from probekit.models.tuned import Network
+from probekit.parallel import processors
 from probekit.samples import Samples
 from probekit.training import checkpoints, folder
 from probekit.training.checkpoints import State
@@ -120,9 +120,7 @@ def train(
     state = _resumed(place, identity, force)
     trainee, samples = Trainee(design, device), Samples.of_rows(manifest)
     before, began = state.learned, time.monotonic()
-    Loop(
-        trainee, lesson, samples, state, folder.checkpoint_of(place), workers or os.cpu_count() or 1, on_progress
-    ).run()
+    Loop(trainee, lesson, samples, state, folder.checkpoint_of(place), workers or processors(), on_progress).run()
     speed = (state.learned - before) / max(time.monotonic() - began, 1e-9)
     tensors = trainee.finished()
     training = _training(manifest, lesson, design, state, device) | {"images_per_second": round(speed, 3)}

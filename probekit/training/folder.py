@@ -1,7 +1,6 @@
 """The folder of a trained network: written whole at the end, and recognised when it is asked for again."""
 
 import json
-import os
 import shutil
 import uuid
 from collections.abc import Mapping
@@ -107,7 +106,7 @@ def write(
         replaced = draft.with_name(f"{draft.name}.old")
         if folder.exists():
             folder.replace(replaced)
-        os.replace(draft, folder)  # noqa: PTH105  # of folders
+        draft.replace(folder)
         shutil.rmtree(replaced, ignore_errors=True)
     except OSError as error:
         raise StoreError(f"{folder}: cannot be written ({error.strerror or error}).") from error

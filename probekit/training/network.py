@@ -55,12 +55,11 @@ class Design:
             UsageError: it cannot be built for that size, or weights were given for random ones.
             WeightsError: they cannot be had.
         """
+        settings.check_start(file)
         import torch
 
         arch = settings.arch
         name = f"timm:{arch}"
-        if settings.scratch and file is not None:
-            raise UsageError(f"--scratch starts from random weights, --weights {file} from these: leave one out.")
         with torch.device("meta"):
             config: dict[str, Any] = timm.create(name, arch).pretrained_cfg
         fixed, usual = bool(config.get("fixed_input_size")), config["input_size"][-1]

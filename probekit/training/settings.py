@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Literal
 
 from probekit.errors import UsageError
@@ -94,6 +95,17 @@ class TrainSettings:
             raise UsageError(f"--lr {self.learning_rate:g}: the learning rate is a positive number.")
         if not (math.isfinite(self.weight_decay) and self.weight_decay >= 0):
             raise UsageError(f"--weight-decay {self.weight_decay:g}: it is 0 or more.")
+
+    def check_start(self, weights: Path | None) -> None:
+        """Nothing, unless weights are given for a network that starts from random ones.
+
+        Raises:
+            UsageError: they are.
+        """
+        if self.scratch and weights is not None:
+            raise UsageError(
+                f"--scratch starts from random weights, --weights {weights} from these: leave one of the two out."
+            )
 
     @property
     def learning_rate(self) -> float:

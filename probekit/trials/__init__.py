@@ -4,6 +4,7 @@ Every question that trains probes is made of trials.
 
 settings.py     how probes are trained and judged
 training.py     choose on held-out samples, fit, calibrate, score
+streamed.py     the same where the features are larger than memory
 units.py        what is scored as one: an image, or all frames of a video
 judging.py      what binary scores are worth on each test set
 """
@@ -18,6 +19,7 @@ from probekit.trials.judging import (
     remarks_on_probes,
 )
 from probekit.trials.settings import TrialSettings
+from probekit.trials.streamed import memory_needed, run_streamed_trials
 from probekit.trials.training import HeldOut, TrainingSet, Trial, given_trial, run_trials
 from probekit.trials.units import SAMPLE_COLUMNS, Units, units_of
 
@@ -34,8 +36,10 @@ __all__ = [
     "learned",
     "macro_means",
     "members_of",
+    "memory_needed",
     "remarks_on_pairs",
     "remarks_on_probes",
+    "run_streamed_trials",
     "run_trials",
     "units_of",
 ]

@@ -154,7 +154,7 @@ def _run_trial(
     trained, held = [], []
     for probe, scores in side_by_side(tasks, workers=workers, libraries=settings.choice.libraries):
         trained.append(probe)
-        held.append(_of_units(scores, features.samples, settings))
+        held.append(of_units(scores, features.samples, settings))
     tests = tuple(turn.test for turn in taken)
     return Trial(
         asked.name,
@@ -189,12 +189,11 @@ def given_trial(
     (turn,) = turns(samples, classes, asked.rows, divided, scored=scored, selection="val", seed=settings.seed)
     held = None
     if np.isin(probe.classifier.classes, classes[turn.val]).all():
-        decisions = probe.decision_function(features.matrix[turn.val])
-        held = HeldOut(np.flatnonzero(turn.val), classes[turn.val], decisions, "the val split")
+        held = of_val(classes, turn, probe.decision_function(features.matrix[turn.val]))
     return Trial(
         asked.name,
         (probe,),
-        (_of_units(held, samples, settings),),
+        (of_units(held, samples, settings),),
         turn.train,
         leaked(samples, [turn]),
         (turn.test,),
@@ -222,28 +221,67 @@ def _train(
     device: str,
 ) -> tuple[TrainedProbe, HeldOut | None]:
     """One probe, and its scores of val samples where they have every class, else of held-out training samples."""
-    choice, names = settings.choice, np.unique(classes[turn.train])
-    has_val = bool(np.isin(names, classes[turn.val]).all())
+    choice, by_val = settings.choice, has_val(classes, turn)
     needs_held_out = needs_threshold or settings.calibration != "none"
     selection, held, fit = given(choice), None, None
-    if choice.open or (needs_held_out and not has_val):
+    if choice.open or (needs_held_out and not by_val):
         selection, held, fit = _select(matrix, widths, classes, makers, turn, settings, device)
     if fit is not None:
         condition, classifier = fit()
     else:
         own, train = makers.of(turn.train), classes[turn.train]
         condition, classifier = fit_choice(selection, choice, matrix[turn.train], train, widths, device, own)
-    if has_val:
-        decisions = classifier.decision_function(condition.apply(matrix[turn.val]))
-        held = HeldOut(np.flatnonzero(turn.val), classes[turn.val], decisions, "the val split")
-    calibration, prior = _calibrate(settings.calibration, names, held, turn.by), classes[turn.train]
+    if by_val:
+        held = of_val(classes, turn, classifier.decision_function(condition.apply(matrix[turn.val])))
+    return finished(classes, turn, settings, selection, condition, classifier, held)
+
+
+def has_val(classes: Labels, turn: Turn) -> bool:
+    """Whether val samples have every class that is learned."""
+    return bool(np.isin(classes[turn.train], classes[turn.val]).all())
+
+
+def of_val(classes: Labels, turn: Turn, decisions: Decisions) -> HeldOut:
+    """The scores of the val samples."""
+    return HeldOut(np.flatnonzero(turn.val), classes[turn.val], decisions, "the val split")
+
+
+def of_chosen(
+    classes: Labels, turn: Turn, selection: Selection, rows: Int[np.ndarray, " h"], decisions: Decisions
+) -> HeldOut | None:
+    """The scores, by the probes of the value that was chosen, of the samples that it was chosen on.
+
+    None where these do not have every class.
+    """
+    if not np.isin(classes[turn.seen], classes[rows]).all():
+        return None
+    return HeldOut(rows, classes[rows], decisions, turn.by if selection.oracle else "held-out training samples")
+
+
+def finished(
+    classes: Labels,
+    turn: Turn,
+    settings: TrialSettings,
+    selection: Selection,
+    condition: Condition,
+    classifier: Classifier,
+    held: HeldOut | None,
+) -> tuple[TrainedProbe, HeldOut | None]:
+    """The probe, calibrated, and the held-out scores as it then gives them.
+
+    Raises:
+        ProbeError: there is nothing to calibrate on.
+    """
+    prior = classes[turn.train]
+    names = np.unique(prior)
+    calibration = _calibrate(settings.calibration, names, held, turn.by)
     if held is not None and calibration.kind != "none":
         held, prior = replace(held, decisions=calibration.apply(held.decisions)), held.classes
     counts = tuple(int(np.sum(prior == name)) for name in names)
     return TrainedProbe(settings.probe, condition, classifier, selection, calibration, counts), held
 
 
-def _of_units(held: HeldOut | None, samples: pd.DataFrame, settings: TrialSettings) -> HeldOut | None:
+def of_units(held: HeldOut | None, samples: pd.DataFrame, settings: TrialSettings) -> HeldOut | None:
     """The scores of held-out videos from those of their frames, as the tested ones are made."""
     if held is None or settings.aggregate is None:
         return held
@@ -286,9 +324,6 @@ def _select(
         device=device,
         makers=makers.of(turn.seen),
     )
-    selection, rows = selected.selection, selected.held_out.rows
-    held = None
-    if np.isin(own, own[rows]).all():
-        by = turn.by if selection.oracle else "held-out training samples"
-        held = HeldOut(turn.seen[rows], own[rows], selected.held_out.decisions, by)
+    selection, held_out = selected.selection, selected.held_out
+    held = of_chosen(classes, turn, selection, turn.seen[held_out.rows], held_out.decisions)
     return selection, held, selected.fit

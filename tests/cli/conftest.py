@@ -12,9 +12,12 @@ import torch
 import transformers
 
 from probekit.models import hf
+from probekit_cli import pace
 from probekit_cli.app import main
 from tests.cli.clips import write_clips
 from tests.extract.conftest import write_image
+
+NEVER = 1e6  # seconds
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,8 @@ def type_(monkeypatch, capfd, tmp_path) -> Callable[[str], Answer]:
     monkeypatch.chdir(tmp_path)
     for name in ("PROBEKIT_MANIFEST", "PROBEKIT_CACHE", "PROBEKIT_RUNS"):
         monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(pace, "EVERY", NEVER)  # how far it is depends on how busy this machine is
+    monkeypatch.setattr(pace, "QUICK", NEVER)
 
     def type_command(command: str) -> Answer:
         capfd.readouterr()

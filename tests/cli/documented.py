@@ -23,7 +23,7 @@ def documented_commands() -> list[tuple[str, str]]:
 
 
 def examples_in_help() -> list[tuple[str, str]]:
-    """The example of every command."""
+    """The examples of every command."""
     from probekit_cli.app import app
 
     def walk(command: click.Command) -> list[tuple[str, str]]:

@@ -2,6 +2,8 @@
 
 import io
 import json
+import shutil
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -55,13 +57,40 @@ def test_gc_asks_says_and_removes(type_, faces, monkeypatch):
     (store,) = json.loads(told.out)["stores"]
     assert (store["rows"], store["dropped"]) == (36, 4)
     monkeypatch.setattr("sys.stdin", io.StringIO("n\n"))
-    assert type_("probekit cache gc").code == 1
+    declined = type_("probekit cache gc")
+    assert declined.code == 130
+    assert declined.err.splitlines()[-1] == "probekit: stopped: nothing was removed."
     assert json.loads(type_("probekit cache gc --dry-run --json").out)["stores"][0]["dropped"] == 4
     done = type_("probekit cache gc --yes")
     assert done.code == 0
     assert "4 deleted files" in done.err
     assert "nothing to remove" in type_("probekit cache gc --yes").err
     assert type_("probekit cache verify").code == 0
+
+
+def test_a_store_is_not_removed_unless_it_is_said_so(type_, faces, monkeypatch):
+    monkeypatch.setattr(sys, "stdin", io.StringIO("n\n"))
+    declined = type_("probekit cache rm srm")
+    assert declined.code == 130
+    assert declined.err.splitlines()[-1] == "probekit: stopped: nothing was removed."
+    assert "Aborted" not in declined.err
+    assert len(json.loads(type_("probekit cache ls --json").out)["stores"]) == 1
+
+
+def test_gc_names_the_manifests_that_keep_rows(type_, faces):
+    for name in ("few", "some"):
+        for suffix in ("csv", "json"):
+            shutil.copy(f"manifests/faces.{suffix}", f"manifests/{name}.{suffix}")
+    assert "kept: what faces, few and some refer to\n" in type_("probekit cache gc --dry-run").err
+    assert "kept: what faces and few refer to\n" in type_("probekit cache gc --dry-run -m faces -m few").err
+    assert "kept: what faces refers to\n" in type_("probekit cache gc --dry-run -m faces").err
+
+
+def test_what_is_recorded_of_a_store_is_shown_in_words(type_, faces):
+    said = type_("probekit cache info srm").out
+    lines = said.splitlines()
+    assert {"model: srm", "rows: 36", "settings:", "  view:", "    policy: native"} <= set(lines)
+    assert not set(said) & set("{}[]'")
 
 
 def test_failed_images_are_listed_with_the_way_to_try_again(type_, faces):

@@ -1,14 +1,18 @@
 """The commands do what they say, and bad input ends in one clear line with the right exit code."""
 
+import itertools
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 from PIL import Image
+
+from probekit.extract import work
 
 ROOT = Path(__file__).parents[2]
 
@@ -102,6 +106,31 @@ def test_failed_images_are_listed_and_the_exit_code_is_1(type_, faces):
         assert "2 samples" in answer.err
     result = json.loads(type_("probekit extract --model srm --manifest more --json").out)
     assert (result["models"][0]["done"], result["models"][0]["failed"]) == (38, 2)
+
+
+def test_a_refused_command_leaves_no_run_behind(type_, faces):
+    before = sorted(Path("runs").rglob("*"))
+    for command in (
+        "extract --model nosuch",
+        "extract --model srm --taps cls",
+        "extract --model srm --weights none.pt",
+        "probe --train lma",
+        "probe --model npr",
+        "retrieve --unknown lma",
+        "map --method nosuch",
+        "compare --measure nosuch",
+        "finetune --model test_resnett --scratch",
+        "predict faces/real --probe none.safetensors",
+        "blacklist match nosuch faces/real",
+    ):
+        assert type_(f"probekit {command}").code == 2, command
+        assert sorted(Path("runs").rglob("*")) == before, command
+
+
+def test_a_shard_without_samples_says_so_in_one_line(type_, faces):
+    answer = type_("probekit extract --model srm --shard 1/5000")
+    assert (answer.code, answer.out) == (0, "")
+    assert answer.err == "shard 1 of 5000: none of the 36 samples, so there is nothing to do\n"
 
 
 def test_two_stores_of_one_model_are_told_apart(type_, faces):
@@ -220,6 +249,17 @@ def test_a_full_disk_is_one_line_and_what_was_done_is_kept(type_, faces):
         assert "File too large" in said[0]
     assert type_("probekit probe --model srm --bootstrap 0").code == 0
     assert type_("probekit extract --model npr").code == 0
+
+
+def test_what_a_scheduler_ends_keeps_what_it_has_done(type_, faces, monkeypatch):
+    looks = itertools.count(1)
+    with monkeypatch.context() as patch:
+        patch.setattr(work.Work, "_show_life", lambda _: next(looks) == 7 and os.kill(os.getpid(), signal.SIGTERM))
+        answer = type_("probekit extract --model npr --unit-size 4 --batch-size 2")
+    assert (answer.code, "\nprobekit: stopped: " in answer.err) == (130, True), answer.err
+    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+    (found,) = json.loads(type_("probekit extract --model npr --json").out)["models"]
+    assert (found["done"], 0 < found["computed"] < 36) == (36, True)
 
 
 def test_a_closed_pipe_costs_nothing_but_the_output(type_, faces):

@@ -2,10 +2,10 @@
 
 import json
 import os
+import re
 import shlex
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +13,15 @@ import pytest
 import zarr
 
 from tests.cli.documented import documented_commands
+from tests.cli.forked import Done, Prompt
 from tests.heads.published import save_ufd
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.timeout(3600),
+    pytest.mark.xdist_group("road"),  # one demo for all of them
+    pytest.mark.skipif(not hasattr(os, "fork"), reason="forks a process for every command"),
+]
 
 ROOT = Path(__file__).parents[2]
 NEEDS_A_HUB = ("clip", "dinov2", "sam", "hf:", "open_clip:")
@@ -24,6 +30,8 @@ A_RUN = "runs/2026-03-01T12-00-00-probe-1a2b3c4d"  # in the documents: the run o
 A_MAP = "runs/2026-03-01T12-00-00-map-5e6f7a8b"  # likewise
 MAKES_A_MAP = "probekit map --model srm --manifest demo"
 KEEPS_ITS_PROBE = "probekit probe --train telea --folds 0 --model srm --manifest demo"
+TYPED_ELSEWHERE = ("probekit demo", "probekit study run demo")  # by the newcomer; by test_field_studies.py
+HOW_FAR = re.compile(r"[^:]+: (\d+ of \d+, )?(\S+/s|\d+ (s|min|h) so far)")
 DIFFUSING = ("telea", "navier-stokes", "biharmonic")
 
 
@@ -33,7 +41,9 @@ class Newcomer:
     def __init__(self, home: Path) -> None:
         self.home = home
         paths = os.pathsep.join([str(ROOT), str(ROOT / "cli")])
-        self.environment = os.environ | {"PYTHONPATH": paths, "HOME": str(home), "HF_HUB_OFFLINE": "1"}
+        fixed = {"PYTHONPATH": paths, "HOME": str(home), "HF_HUB_OFFLINE": "1"}
+        # beside other tests, two threads wait for each other: ten times the processors' time
+        self.prompt = Prompt(home, {"OMP_NUM_THREADS": "1"} | os.environ | fixed)
 
     def last_run_of(self, command: str) -> str:
         """The folder of the newest run of this command."""
@@ -44,24 +54,28 @@ class Newcomer:
         ]
         return str(max(typed).relative_to(self.home))
 
-    def type(self, command: str) -> subprocess.CompletedProcess[str]:
+    def words(self, command: str) -> list[str]:
+        """What a shell makes of the command, less its first word."""
         arguments = [word.replace("~", str(self.home)) for word in shlex.split(command)[1:]]
         for name, value in JOB.items():
             arguments = [word.replace(f"${name}", value) for word in arguments]
-        code = "import sys; sys.argv[0] = 'probekit'; from probekit_cli.app import main; main()"
-        return subprocess.run(
-            [sys.executable, "-c", code, *arguments],
-            cwd=self.home,
-            env=self.environment,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        return arguments
+
+    def type(self, command: str) -> Done:
+        done = self.prompt.type(self.words(command))
+        print(f"{done.seconds:6.1f} s  {command}", flush=True)
+        return done
 
 
 @pytest.fixture(scope="module")
 def newcomer(tmp_path_factory):
     person = Newcomer(tmp_path_factory.mktemp("newcomer"))
+    with person.prompt:
+        yield settled(person)
+
+
+def settled(person):
+    """The newcomer after the demo, with pictures and checkpoints of their own."""
     done = person.type("probekit demo")
     assert done.returncode == 0, done.stderr[-3000:]
     for generator, folder in (("real", "real"), ("telea", "telea"), ("biharmonic", "edited")):
@@ -106,17 +120,42 @@ def test_plain_zarr_reads_what_the_demo_extracted(newcomer):
     assert (status == 1).all()
 
 
+@pytest.mark.parametrize(
+    ("command", "code"),
+    [
+        ("probekit extract --help", 0),
+        ("probekit extract --model srm --manifest nowhere", 2),
+        ("probekit manifest check --manifest demo", 0),
+        ("probekit probe --train telea --folds 0 --model srm --manifest demo", 0),
+        ("probekit retrieve --model srm --unknown shiftmap --manifest demo", 0),
+    ],
+)
+def test_a_forked_command_says_what_a_new_process_says(newcomer, command, code):
+    forked, new = newcomer.type(command), newcomer.prompt.type_in_a_new_process(newcomer.words(command))
+    assert forked.returncode == code
+    assert outcome(forked) == outcome(new)
+
+
+def outcome(done: Done | subprocess.CompletedProcess[str]) -> tuple[int, str, str]:
+    """Exit code and output, less what the clock decides: the time in the name of a run, how far it was when."""
+    said = "".join(line for line in done.stderr.splitlines(keepends=True) if not HOW_FAR.match(line))
+    return done.returncode, *(re.sub(r"runs/\S{19}-", "", text) for text in (done.stdout, said))
+
+
 def test_every_documented_command_runs(newcomer):
-    commands = [command for page, command in documented_commands() if page != "datasets.md"]  # it has a test of its own
+    shown = [(page, command) for page, command in documented_commands() if page != "datasets.md"]  # has its own test
+    commands = [command for _, command in shown]
     saved = [command for command in commands if A_RUN in command]
     placed = [command for command in commands if A_MAP in command]
     last = [*placed, *saved, *(command for command in commands if command.startswith("probekit cache rm"))]
-    skipped = ("probekit demo",)
-    with_one_manifest = [command for command in commands if "faces" not in command and command not in last]
+    with_one_manifest = [(page, command) for page, command in shown if "faces" not in command and command not in last]
     with_two = [command for command in commands if "faces" in command and command not in last]
+    reports = [command for command in commands if command.startswith("probekit report --")]  # of all runs before them
+    of_the_readme = [command for page, command in with_one_manifest if page == "README.md" and command not in reports]
+    of_the_rest = [command for _, command in with_one_manifest]
     failures = []
-    for command in dict.fromkeys([*with_one_manifest, *with_two, *last]):
-        if command in skipped:
+    for command in dict.fromkeys([*of_the_readme, *reports, *of_the_rest, *with_two, *last]):
+        if command in TYPED_ELSEWHERE:
             continue
         if command.startswith("probekit manifest import"):  # several pages begin with it
             name = command.partition("--name ")[2].split()[0]

@@ -22,6 +22,18 @@ def test_perturbations_may_be_listed_and_repeated(type_, faces):
     assert [run["view"] for run in json.loads(probe.out)["runs"]] == ["jpeg75-native512"]
 
 
+@pytest.mark.parametrize("width", [60, 100, 160])
+def test_every_row_of_the_summary_says_which_perturbation_it_is_of(type_, faces, monkeypatch, width):
+    monkeypatch.setenv("COLUMNS", str(width))
+    views = ["native512", "jpeg75-native512", "blur-k9-sigma3+jpeg50-native512"]
+    said = type_("probekit extract --model srm --perturb none,jpeg:75,blur:k=9,sigma=3+jpeg:50").out.splitlines()
+    assert said[0].startswith("Features of 36 samples in cache")
+    rows = [line.split()[:2] for line in said[1:] if not line.startswith("model ")]
+    assert rows == [["srm", view] for view in views] * (len(rows) // 3)
+    assert len(rows) == (3 if width > 60 else 6)
+    assert ("store" in said[1]) == (width > 120)
+
+
 def test_a_number_of_textured_crops_makes_a_view_of_its_own(type_, faces):
     answer = type_("probekit extract --model srm --view texture:3 --json")
     assert answer.code == 0, answer.err

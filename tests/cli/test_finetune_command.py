@@ -1,14 +1,21 @@
 """`probekit finetune` as it is typed: networks become models, their heads probes, their answers a matrix."""
 
 import json
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from probekit_cli.finetune import flags
 from tests.training.material import write_tree
 
 NETWORK = "--model test_resnet --scratch --size 32 --batch-size 4 --epochs 6 --patience 6 --lr 3e-3 --bootstrap 50"
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -162,6 +169,7 @@ def test_an_image_that_cannot_be_read_is_listed_and_the_exit_code_is_1(type_, pi
         ("--model test_resnet --scratch --task attribution --threshold val-eer", "is for --task binary"),
         ("--model test_resnet --scratch --train lama,lama+ldm --task attribution", "is part of two classes"),
         ("--model tuned:nothing --scratch", "only networks of timm are trained"),
+        ("--model test_resnet --scratch --weights pictures", "--weights pictures from these: leave one of the two out"),
     ],
 )
 def test_bad_input_ends_in_one_line(options, message, type_, pictures):
@@ -169,6 +177,41 @@ def test_bad_input_ends_in_one_line(options, message, type_, pictures):
     assert found.code == 2, found.err
     assert message in found.err
     assert "Traceback" not in found.err
+
+
+def test_what_can_be_refused_without_pytorch_is_refused_before_it_is_imported(pictures):
+    """PyTorch takes seconds to import; a new process, for this one has it."""
+    refused = (
+        "--device gpu", "--device cuda:x", "--device cpu --loss triple", "--device cpu --train lma --scratch",
+        "--device cpu --weights none.pt", "--device cpu --weights pictures --scratch", "--task attribution --curves",
+    )  # fmt: skip
+    code = (
+        "import sys\n"
+        "from probekit_cli.app import main\n"
+        "for options in sys.argv[1:]:\n"
+        "    sys.argv[1:] = ['finetune', '--model', 'test_resnet', *options.split()]\n"
+        "    try: main()\n"
+        "    except SystemExit as end: print(end.code)\n"
+        "print('torch' in sys.modules)"
+    )
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "cli")])}
+    done = subprocess.run(
+        [sys.executable, "-c", code, *refused],
+        cwd=pictures,
+        capture_output=True,
+        text=True,
+        env=environment,
+        check=True,
+    )
+    assert done.stdout.split() == ["2"] * len(refused) + ["False"], done.stderr
+    assert len(done.stderr.splitlines()) == len(refused)
+
+
+@pytest.mark.parametrize("given", ["{file}", "test_resnet={file}", "timm:test_resnet={file}"])
+def test_the_file_to_start_from_is_named_as_help_and_messages_spell_it(given, tmp_path):
+    file = tmp_path / "w.pt"
+    file.touch()
+    assert flags.weights_file(given.format(file=file), "test_resnet") == file
 
 
 def test_the_report_tells_how_the_networks_were_trained(type_, pictures):

@@ -47,9 +47,35 @@ def test_help_loads_nothing_heavy(path):
     ("path", "command"), [(path, command) for path, command in ALL if not hasattr(command, "commands")], ids=str
 )
 def test_every_command_shows_an_example_that_calls_it(path, command):
-    (example,) = re.findall(r"^\s*Example: (probekit .*)$", command.help or "", re.MULTILINE)
+    examples = re.findall(r"^\s*Example: (probekit .*)$", command.help or "", re.MULTILINE)
     words = " ".join(path).replace("tsne", "map")
-    assert example.startswith(f"probekit {words}")
+    assert examples
+    assert [example for example in examples if not example.startswith(f"probekit {words}")] == []
+
+
+@pytest.mark.parametrize(
+    ("verb", "words"),
+    [
+        ("extract", ["--engine ray", "--shard $SLURM_ARRAY_TASK_ID/16", "once more without --shard"]),
+        ("probe", ["--engine ray", "--memory 8GiB", "For this machine alone, without --engine ray"]),
+        ("retrieve", ["--engine ray", "--memory 8GiB", "on this machine alone, without --engine ray"]),
+    ],
+)
+def test_help_shows_how_work_that_is_large_is_done(type_, monkeypatch, verb, words):
+    monkeypatch.setenv("COLUMNS", "300")
+    said = type_(f"probekit {verb} --help").out
+    assert [word for word in words if word not in said] == []
+
+
+@pytest.mark.parametrize("width", [50, 60, 79, 80, 120])
+def test_no_name_of_an_option_or_a_command_is_cut_in_help(type_, monkeypatch, width):
+    monkeypatch.setenv("COLUMNS", str(width))
+    for path, command in ALL:
+        said = type_(" ".join(["probekit", *path, "--help"])).out
+        options = [name for one in command.params for name in (*one.opts, *one.secondary_opts) if name.startswith("-")]
+        verbs = [name for name, one in getattr(command, "commands", {}).items() if not one.hidden]
+        for name in (*options, *verbs):
+            assert re.search(rf"(?<![\w-]){re.escape(name)}(?![\w-])", said), f"{' '.join(path)}: {name}"
 
 
 def test_the_module_of_each_command_is_thin():

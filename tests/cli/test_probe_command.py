@@ -207,10 +207,17 @@ def test_curves_are_of_margins_and_say_which_probe_and_evaluation(ask, monkeypat
 
 
 def test_seeds_are_averaged_and_their_spread_is_said(ask):
-    answer = ask(f"{NPR} --train lama --seeds 2")
+    answer = ask(f"{NPR} --train lama --seeds 2 --folds 3 --C 1")
     assert answer.code == 0, answer.err
     assert "mean over 2 seeds" in answer.out
-    assert "spread of the AUC over 2 seeds" in answer.err
+    assert "spread of the AUC over 2 seeds: up to 0." in answer.err
+
+
+def test_seeds_that_change_nothing_are_not_called_a_spread_of_zero(ask):
+    answer = ask(f"{NPR} --train lama --seeds 2 --C 1")
+    assert answer.code == 0, answer.err
+    assert "the 2 seeds gave the same AUCs" in answer.err
+    assert "spread of the AUC" not in answer.err
 
 
 def test_a_given_C_and_k_are_used_as_they_are(ask):

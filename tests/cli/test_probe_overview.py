@@ -12,7 +12,7 @@ from probekit_cli import tables
 
 
 def test_the_taps_of_a_model_are_an_overview_and_a_line(ask, monkeypatch):
-    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setenv("COLUMNS", "100")
     answer = ask("--model hf:vit --taps cls@all --probe prototype --bootstrap 0 --no-save")
     assert answer.code == 0, answer.err
     title, heading, *rows = answer.out.strip().splitlines()

@@ -1,10 +1,14 @@
 """`probekit study` from the command line, through the commands that its steps are."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 
 import pytest
+
+from probekit import studies
+from probekit.manifest import Manifest
 
 MINI = """
 [study]
@@ -142,16 +146,61 @@ def test_a_dry_run_says_what_is_missing_and_what_it_takes_and_does_nothing(type_
     before = sorted(tmp_path.rglob("*"))
     found = type_("probekit study run mini --dry-run --json")
     plan = json.loads(found.out)
-    assert found.code == 0
+    assert found.code == 1  # one step would be left out
     steps = {step["name"]: step for step in plan["steps"]}
-    assert steps["features"]["seconds"] > 0
-    assert steps["features"]["bytes"] > 0
+    assert (steps["features"]["seconds"], steps["features"]["bytes"]) == (0, 0)  # srm is there
+    assert "no features are missing" in steps["features"]["estimated_by"]
     assert steps["clip"]["missing"]
     assert len(plan["missing"]) == 1
     assert sorted(tmp_path.rglob("*")) == before
     shown = type_("probekit study run mini --dry-run")
+    assert shown.code == 1
     assert "left out" in shown.out
+    assert re.search(r"features +Features\. +done\s*$", shown.out, re.MULTILINE)
+    assert "features: by what is there: no features are missing" in shown.err
     assert "missing (clip)" in shown.err
+    commands = [line for line in shown.err.splitlines() if "probekit extract" in line]
+    assert [line.split("probekit")[0] for line in commands] == ["$ ", "# left out: "]
+
+
+def test_a_dry_run_ends_well_only_where_every_step_can_be_done(type_, study):
+    study.write_text(MINI.replace("timm:vit_tiny_patch16_224", "srm"))
+    assert type_("probekit study run mini --dry-run").code == 0
+    none = type_("probekit study run mini --dry-run --set first=lma")
+    assert none.code == 1
+    assert "no step can be done; nothing was done" in none.err
+    assert "$ probekit" not in none.err
+
+
+def test_features_that_are_there_are_not_estimated(type_, study, tmp_path):
+    row = 135 * 2  # bytes
+    (part,) = json.loads(type_("probekit extract --model srm --cache part --shard 1/3 --json").out)["models"]
+    left = 36 - part["done"]
+    assert 0 < left < 36
+
+    def judged(cache, engine=()):
+        place = studies.Place("faces", tmp_path / cache, tmp_path / "runs", {}, engine=engine)
+        return studies.estimate(studies.plan(studies.find("mini"), {}, Manifest.read("faces"), place), place.runs)[0]
+
+    assert judged("none").bytes == 36 * row
+    assert judged("none").seconds > 0
+    assert not (tmp_path / "none").exists()
+    assert (judged("part").bytes, judged("part").by.partition("; ")[2]) == (
+        left * row,
+        f"features are missing of {left}",
+    )
+    for engine in ((), ("--engine", "ray")):
+        assert judged("cache", engine) == studies.Estimate("features", 0, 0, "what is there: no features are missing")
+
+
+def test_each_step_is_named_before_it_is_timed(study, tmp_path):
+    place = studies.Place("faces", tmp_path / "cache", tmp_path / "runs", {})
+    plan = studies.plan(studies.find("mini"), {}, Manifest.read("faces"), place)
+    said: list[tuple[int, int, str]] = []
+    found = studies.estimate(plan, tmp_path / "runs", lambda *how_far: said.append(how_far))
+    names = ["features", "matrix", "attribution", "retrieval"]  # clip cannot be done
+    assert said == [*((number, 4, name) for number, name in enumerate(names)), (4, 4, "")]
+    assert [one.step for one in found] == names
 
 
 def test_a_generator_that_the_data_lack_stops_every_step_in_one_line(type_, study):
@@ -184,6 +233,16 @@ def test_studies_are_listed_with_ones_own_among_them(type_, study):
     assert "mini" in names
     assert "celebahq-local" in names
     assert "A small study" in type_("probekit study ls").out
+
+
+@pytest.mark.parametrize("width", [60, 100])
+def test_names_of_studies_can_be_copied_from_a_narrow_terminal(type_, study, monkeypatch, width):
+    monkeypatch.setenv("COLUMNS", str(width))
+    names = [one["name"] for one in json.loads(type_("probekit study ls --json").out)["studies"]]
+    said = type_("probekit study ls").out
+    assert {line.split()[0] for line in said.splitlines() if not line.startswith(" ")} >= set(names)
+    assert "…" not in said
+    assert max(map(len, said.splitlines())) <= width
 
 
 def test_a_study_goes_on_where_its_store_was_lost(type_, study):

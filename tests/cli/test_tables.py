@@ -74,3 +74,34 @@ def test_columns_of_a_matrix_are_named_without_breaking_words(capfd, monkeypatch
     for word in ("biharmonic", "shiftmap", "telea", "navier-"):
         headings = [line for line in said.splitlines() if not re.search(r"\d", line)]
         assert word in "\n".join(headings)
+
+
+def test_names_that_are_typed_again_stay_whole_while_other_columns_fold(capfd, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "60")
+    name = "a-study-with-a-name-of-forty-characters-"
+    table = pd.DataFrame({"study": [name, "demo"], "asks": ["who is found, by what?"] * 2, "steps": [5, 6]})
+    tables.print_table(table, whole=["study"])
+    said = capfd.readouterr().out
+    assert max(map(len, said.splitlines())) <= 60
+    assert said.count(name) == 1
+    tables.print_table(table)
+    assert name not in capfd.readouterr().out  # it takes more than half of the room
+
+
+def test_names_of_rows_stay_whole_where_half_of_the_room_is_enough(capfd, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "60")
+    tables.print_table(NUMBERS.set_axis(["real", "navier-stokes", "lama"]), corner="generator")
+    said = capfd.readouterr().out
+    assert max(map(len, said.splitlines())) <= 60
+    assert "…" not in said
+    assert said.count("navier-stokes") > 1
+
+
+@pytest.mark.parametrize("print_it", [tables.print_table, lambda frame, title: tables.print_matrix(frame, "n", title)])
+def test_a_title_is_folded_between_words(capfd, monkeypatch, print_it):
+    monkeypatch.setenv("COLUMNS", "40")
+    title = "Retrieval of 1135 of 1135 queries in 1135 registered images by soft vote"
+    print_it(NUMBERS, title=title)
+    lines = capfd.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= 40
+    assert " ".join(line.strip() for line in lines[:2]) == title

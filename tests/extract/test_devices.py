@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from probekit.errors import ManifestError, ModelError, UsageError
-from probekit.extract import ExtractSettings, extract
+from probekit.extract import ExtractSettings, devices, extract
 from probekit.features import load_features
 from probekit.models import compute
 
@@ -39,6 +39,15 @@ def test_an_error_in_a_process_is_the_error_of_the_whole(make_manifest, tmp_path
     (tmp_path / "images").rename(tmp_path / "elsewhere")
     with pytest.raises(ManifestError, match="is gone"):
         extract(manifest, SRM, cache=tmp_path / "cache", device="cpu,cpu")
+
+
+def test_a_process_that_is_killed_while_it_speaks_is_one_that_died():
+    ours, theirs = multiprocessing.Pipe(duplex=False)
+    os.write(theirs.fileno(), (1000).to_bytes(4, "big") + b"half a message")
+    theirs.close()
+    worker = devices._Worker("cpu", multiprocessing.Process(), ours)
+    devices._listen([worker], None)
+    assert worker.result is None
 
 
 @pytest.mark.slow

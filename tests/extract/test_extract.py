@@ -50,6 +50,13 @@ def test_running_again_computes_nothing_and_loads_no_model(make_manifest, tmp_pa
     assert (again.models[0].done, again.models[0].computed) == (6, 0)
 
 
+def test_a_plan_is_the_same_however_many_samples_are_looked_for_together(make_manifest, tmp_path, monkeypatch):
+    extract(make_manifest(5), SRM, cache=tmp_path / "cache", device="cpu")
+    monkeypatch.setattr("probekit.extract.plan._BATCH", 2)
+    more = extract(make_manifest(7), SRM, cache=tmp_path / "cache", device="cpu")
+    assert (more.models[0].done, more.models[0].computed) == (7, 2)
+
+
 def test_the_same_bytes_under_two_paths_are_one_row(make_manifest, tmp_path):
     manifest = make_manifest(3)
     shutil.copy(tmp_path / "images" / "0001.png", tmp_path / "images" / "copy.png")

@@ -25,7 +25,7 @@ def test_the_decoder_is_part_of_the_view_and_leaves_other_addresses_alone():
     gpu = replace(view, decoder="nvjpeg")
     assert gpu.name == "nvjpeg-native512"
     assert fingerprint(gpu) != fingerprint(view) == fingerprint(replace(view, decoder=""))
-    with pytest.raises(UsageError, match="is done on the CPU, but nvjpeg decodes on the GPU"):
+    with pytest.raises(UsageError, match="but nvjpeg decodes on the GPU: leave --perturb or --decoder out"):
         gpu.with_perturbation("jpeg:75")
 
 

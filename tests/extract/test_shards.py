@@ -59,7 +59,7 @@ def test_two_spellings_of_one_path_are_in_one_shard():
 
 
 def test_keys_of_a_bucket_are_taken_as_they_stand():
-    urls = [f"s3://bucket/a{slash}{row}.png" for row in range(50) for slash in ("/", "//", "/./")]
+    urls = [f"s3://bucket/a{before}{row}.png" for row in range(50) for before in ("/", "/%2F", "/..")]
     manifest = manifest_of(Path("/"), urls)
     assert sorted(name for shard in names_in(manifest, 4) for name in shard) == sorted(urls)
     assert len(np.unique(place_hashes(manifest))) == len(urls)
@@ -87,6 +87,21 @@ def test_the_shard_of_a_path_is_the_remainder_of_its_blake2b_hash():
 def test_what_is_no_shard_is_refused_in_one_line(text):
     with pytest.raises(UsageError, match="--shard"):
         Shard.parse(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [("1/0", "cannot be divided into 0 parts"), ("5/4", "there are 4, counted from 1/4 to 4/4"), ("3", "as 3/16")],
+)
+def test_the_message_says_which_shards_there_are(text, said):
+    with pytest.raises(UsageError, match=said):
+        Shard.parse(text)
+
+
+def test_how_many_samples_a_shard_has_is_told_in_one_line():
+    assert Shard(3, 16).told(1234, of=20000) == "shard 3 of 16: 1,234 samples"
+    assert Shard(3, 16).told(1, of=20) == "shard 3 of 16: 1 sample"
+    assert Shard(1, 5000).told(0, of=1135) == ("shard 1 of 5000: none of the 1,135 samples, so there is nothing to do")
 
 
 def test_shards_one_after_another_make_the_store_of_a_whole_run(make_manifest, tmp_path):

@@ -94,6 +94,7 @@ def test_a_request_of_a_model_that_does_not_run_is_an_error(make_manifest, tmp_p
     ("size", "text"),
     [
         (0, "0 bytes"),
+        (1, "1 byte"),
         (1000, "1000 bytes"),
         (1024, "1 KiB"),
         (1536, "1.5 KiB"),

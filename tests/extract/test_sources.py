@@ -91,7 +91,7 @@ def test_a_million_members_need_one_look_at_their_archive(tmp_path, monkeypatch)
     import os
 
     original = os.stat
-    monkeypatch.setattr("probekit.keys.os.stat", lambda path, **_: looked.append(path) or original(path))
+    monkeypatch.setattr("probekit.keys.index.os.stat", lambda path, **_: looked.append(path) or original(path))
     found = known_keys(Samples.of_rows(manifest), KeyIndex.open(tmp_path))
     monkeypatch.undo()
     assert looked.count(str(tmp_path / "a.zip")) == 1

@@ -12,7 +12,7 @@ from probekit.errors import StoreError, UsageError
 from probekit.extract import ExtractSettings, extract
 from probekit.extract.process import Job
 from probekit.extract.worker import Introduction, Order, UnitWorker, require_alike
-from probekit.parallel.cluster import connected
+from probekit.parallel.connecting import connected
 from probekit.records import versions
 from probekit.samples import Samples
 from probekit.store import list_stores, writers
@@ -94,8 +94,8 @@ def test_a_worker_that_may_mix_versions_leaves_its_own_in_the_stores_that_it_add
 @pytest.mark.parametrize(
     ("address", "why"),
     [
-        ("nonsense", "write HOST:PORT, auto or local"),
-        ("head:port", "write HOST:PORT, auto or local"),
+        ("nonsense", "write HOST:PORT of the cluster's head"),
+        ("head:port", "write HOST:PORT of the cluster's head"),
         ("ray://head:10001", "Ray's client is not supported"),
     ],
 )

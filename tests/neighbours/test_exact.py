@@ -12,7 +12,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from probekit.arrays import unit_rows
 from probekit.errors import UsageError
-from probekit.neighbours import Gallery, search, search_blocks, similarity_blocks
+from probekit.neighbours import Gallery, Neighbours, search, search_blocks, similarity_blocks
 
 
 def reference(queries, gallery, k, query_groups, gallery_groups):
@@ -163,14 +163,35 @@ def test_no_queries_or_no_gallery_is_an_empty_answer(q, n):
     assert_array_equal(found.indices, np.full((q, 2), -1))
 
 
-def test_similarity_blocks_give_the_same_numbers_as_search(monkeypatch):
-    monkeypatch.setattr("probekit.neighbours.exact.SCORED_AT_ONCE", 100)  # several blocks
+@pytest.mark.parametrize(("scored", "given"), [(100, 1 << 21), (600, 100), (1 << 25, 200)])
+def test_similarity_blocks_give_the_same_numbers_as_search(monkeypatch, scored, given):
+    monkeypatch.setattr("probekit.neighbours.exact.SCORED_AT_ONCE", scored)
+    monkeypatch.setattr("probekit.neighbours.exact.GIVEN_AT_ONCE", given)
+    monkeypatch.setattr("probekit.neighbours.exact.FEWEST", 1)
     gallery, queries, groups = clouds(3, 60), clouds(4, 25), np.arange(60) % 7
     found = search(queries, gallery, 60, groups[:25], groups)
     blocks = list(similarity_blocks(queries, gallery, groups[:25], groups))
-    assert len(blocks) == 25
+    assert len(blocks) == -(-25 // (min(scored, given) // 60))
+    places = np.concatenate([np.arange(25)[rows] for rows, _ in blocks])
+    assert_array_equal(places, np.arange(25))
     everything = np.concatenate([block for _, block in blocks])
     assert_array_equal(np.sort(everything, axis=1)[:, ::-1], found.similarities)
+
+
+def test_the_nearest_among_similarities_that_are_known_are_those_that_a_search_finds():
+    gallery, queries, groups = clouds(3, 60), clouds(4, 25), np.arange(60) % 7
+    gallery[20:40] = gallery[0]  # many equals: the earlier row comes first
+    for k in (1, 7, 60, 80):
+        found = search(queries, gallery, k, groups[:25], groups)
+        near = [Neighbours.among(some, k) for _, some in similarity_blocks(queries, gallery, groups[:25], groups)]
+        assert_array_equal(np.concatenate([one.indices for one in near]), found.indices)
+        assert_array_equal(np.concatenate([one.similarities for one in near]), found.similarities)
+
+
+def test_where_nothing_is_admissible_nothing_is_near():
+    found = Neighbours.among(np.full((2, 3), -np.inf, np.float32), 2)
+    assert_array_equal(found.indices, -1)
+    assert_array_equal(Neighbours.among(np.empty((2, 0), np.float32), 2).indices, -1)
 
 
 def test_search_does_not_change_with_the_scale_of_a_row_and_leaves_its_input_alone():

@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from probekit.neighbours import IndexedRows, search
+from probekit.arrays import unit_rows
+from probekit.neighbours import IndexedRows, indexed, search
+from probekit.neighbours.indexed import in_order
 from tests.neighbours.test_engines import clouds
 
 ROWS, QUERIES = clouds(5, 3000), clouds(6, 150)
@@ -42,7 +44,7 @@ def test_a_query_that_has_no_admissible_row_finds_nothing():
 
 def test_recall_is_that_of_admissible_rows_and_repeats():
     indexed = IndexedRows.of(ROWS, GROUPS, "ivf")
-    recalls = {indexed.recall(QUERIES, ASKED, seed=3) for _ in range(2)}
+    recalls = {indexed.recall(QUERIES, ASKED) for _ in range(2)}
     assert len(recalls) == 1
     found = indexed.search(QUERIES, 10, ASKED).indices
     exact = search(QUERIES, ROWS, 10, ASKED, GROUPS).indices
@@ -50,3 +52,23 @@ def test_recall_is_that_of_admissible_rows_and_repeats():
     assert recalls.pop() == pytest.approx(shared)
     assert shared < 1
     assert IndexedRows.of(ROWS, GROUPS, "flat").recall(QUERIES, ASKED) == 1
+
+
+def test_proposed_rows_are_fetched_for_some_queries_at_a_time(monkeypatch):
+    rng = np.random.default_rng(0)
+    rows, queries = (unit_rows(rng.normal(size=(n, 8))).astype(np.float32) for n in (200, 30))
+    proposed = rng.permuted(np.tile(np.arange(200), (30, 1)), axis=1)[:, :12]
+    proposed[:, 10:] = -1
+    whole = in_order(queries, proposed, lambda wanted: rows[wanted], 5)
+    fetched = []
+
+    def fetch(wanted):
+        fetched.append(len(wanted))
+        return rows[wanted]
+
+    monkeypatch.setattr(indexed, "FETCHED", 3 * 12 * 8 * 4)  # three queries' worth
+    some = in_order(queries, proposed, fetch, 5)
+    assert_array_equal(some.indices, whole.indices)
+    assert some.similarities.tobytes() == whole.similarities.tobytes()
+    assert len(fetched) == 10
+    assert max(fetched) <= 30

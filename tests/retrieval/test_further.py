@@ -22,6 +22,9 @@ from probekit.retrieval import (
     retrieve,
     score_shots,
 )
+from probekit.retrieval.bank import Bank
+from probekit.retrieval.ranks import SHOWN
+from probekit.retrieval.rows import turns
 from tests.retrieval.clouds import QUICK, clouds
 
 EVERY = [
@@ -80,7 +83,8 @@ def test_a_projection_never_sees_unknown_generators_queries_or_validation_rows(p
     again = retrieve(replace(fs, blocks=(changed,)), settings, projection)
     assert first.projection == again.projection
     kept = np.flatnonzero(~unseen)
-    (a,), (b,) = first.searched.banks, again.searched.banks
+    (turn,) = turns(fs.samples, settings, learns=True)
+    a, b = (Bank.of(features, turn, settings, projection) for features in (fs, replace(fs, blocks=(changed,))))
     assert (a.vectors[kept] == b.vectors[kept]).all()
     assert not (a.vectors[unseen] == b.vectors[unseen]).any()
 
@@ -190,7 +194,7 @@ def test_more_shots_than_there_are_say_which_generator_lacks_them():
 
 def test_a_contact_sheet_shows_a_success_and_a_failure_of_each_generator_where_there_are():
     result = retrieve(clouds(spread=1.2), replace(QUICK, unknown=("ldm",)))
-    sheet = contact_rows(result, neighbours=4, most=20)
+    sheet = contact_rows(result, most=20)
     queries = result.queries.reset_index(drop=True)
     places = {row: i for i, row in enumerate(result.searched.queries)}
     kinds = set()
@@ -217,6 +221,7 @@ def test_a_short_contact_sheet_still_has_every_generator():
 
 def test_a_gallery_smaller_than_a_sheet_is_wide_gives_shorter_rows():
     fs = clouds(n=20, generators=("real", "lama"), groups=20)
-    sheet = contact_rows(retrieve(fs, QUICK), neighbours=50)
-    n = int((fs.samples["split"] == "train").sum())
+    n = int((fs.samples["split"] == "val").sum())
+    assert 0 < n < SHOWN
+    sheet = contact_rows(retrieve(fs, replace(QUICK, gallery="val")))
     assert {len(row.neighbours) for row in sheet.rows} == {n}

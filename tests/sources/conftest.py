@@ -1,4 +1,4 @@
-"""Archives and small videos, made by the tests themselves."""
+"""Archives, small videos and buckets, made by the tests themselves."""
 
 import io
 import tarfile
@@ -7,6 +7,13 @@ from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
+import pytest
+
+from probekit.remote import buckets, objects
+from tests.extract.conftest import write_image
+from tests.sources.faulty import faulty_s3
+
+IMAGES = 60
 
 
 def make_zip(path: Path, members: dict[str, bytes], method: int = zipfile.ZIP_DEFLATED) -> Path:
@@ -49,3 +56,29 @@ def make_video(path: Path, frames: int = 40, codec: str = "libx264", pts=None, *
             container.mux(stream.encode(frame))
         container.mux(stream.encode())
     return path
+
+
+@pytest.fixture
+def s3(monkeypatch):
+    for name, value in (("ACCESS_KEY_ID", "key"), ("SECRET_ACCESS_KEY", "hidden"), ("REGION", "us-east-1")):
+        monkeypatch.setenv(f"AWS_{name}", value)
+    with faulty_s3() as (url, plan):
+        monkeypatch.setenv("AWS_ENDPOINT_URL", url)
+        buckets._store.cache_clear()
+        objects._open.clear()
+        yield plan
+        buckets._store.cache_clear()
+
+
+@pytest.fixture
+def images(s3, tmp_path):
+    """The names of images that are both in a bucket and on a disk."""
+    import boto3
+
+    client = boto3.client("s3", endpoint_url=f"http://127.0.0.1:{s3.port}")
+    client.create_bucket(Bucket="faces")
+    names = [f"real/{number:03d}.png" for number in range(IMAGES)]
+    for number, name in enumerate(names):
+        data = write_image(tmp_path / "images" / name, number, size=(96, 96)).read_bytes()
+        client.put_object(Bucket="faces", Key=name, Body=data)
+    return names

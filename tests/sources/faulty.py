@@ -1,6 +1,10 @@
-"""An S3 server that fails as real ones do: moto behind a proxy that answers 500, breaks off, and takes its time."""
+"""An S3 server that fails as real ones do: moto behind a proxy that answers 500, breaks off, and takes its time.
+
+A write that breaks off was done; only the answer is lost.
+"""
 
 import http.client
+import logging
 import threading
 import time
 from collections import Counter
@@ -10,6 +14,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 SLOW_SECONDS = 1.0
+WRITES = ("PUT", "POST", "DELETE")
 
 
 @dataclass
@@ -18,24 +23,26 @@ class Faulty:
 
     port: int
     fault: Callable[[int], str] = lambda number: ""
-    """Number of a GET or HEAD, from 1 → `500`, `break` in the middle of the body, `slow`, or nothing."""
+    """Number of a request, from 1 → `500`, `break` in the middle of the body, `slow`, or nothing."""
+    writes: int | None = None
+    """How many writes more are done before every request fails; without an end if None."""
     requests: list[tuple[str, str]] = field(default_factory=list)
     """Method and path of each."""
     faults: Counter[str] = field(default_factory=Counter)
     at_once: int = 0
     """The most requests that were under way together."""
-    began: list[float] = field(default_factory=list)
-    """When each of them came, in seconds of `time.monotonic`."""
     _now: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def begin(self, method: str, path: str) -> str:
         with self._lock:
             self.requests.append((method, path))
-            self.began.append(time.monotonic())
             self._now += 1
             self.at_once = max(self.at_once, self._now)
             fault = self.fault(len(self.requests))
+            if self.writes is not None:
+                fault = "500" if self.writes <= 0 else fault
+                self.writes -= method in WRITES
             self.faults[fault] += 1
             return fault
 
@@ -49,9 +56,14 @@ def faulty_s3() -> Iterator[tuple[str, Faulty]]:
     """The URL of the proxy, and its plan; both servers end with it."""
     from moto.server import ThreadedMotoServer
 
+    logging.getLogger("werkzeug").setLevel(logging.WARNING)
     moto = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     moto.start()
     plan = Faulty(moto.get_host_and_port()[1])
+    forget = http.client.HTTPConnection("127.0.0.1", plan.port)
+    forget.request("POST", "/moto-api/reset")  # what earlier servers of this process had
+    forget.getresponse().read()
+    forget.close()
     proxy = ThreadingHTTPServer(("127.0.0.1", 0), _handler(plan))
     proxy.daemon_threads = True
     thread = threading.Thread(target=proxy.serve_forever, daemon=True)
@@ -76,16 +88,21 @@ def _handler(plan: Faulty) -> type[BaseHTTPRequestHandler]:
             finally:
                 plan.end()
 
-        do_HEAD = do_GET
+        do_HEAD = do_PUT = do_POST = do_DELETE = do_GET
 
         def _answer(self, fault: str) -> None:
             if fault == "slow":
                 time.sleep(SLOW_SECONDS)
-            upstream = http.client.HTTPConnection("127.0.0.1", plan.port)
-            upstream.request(self.command, self.path, headers=dict(self.headers))
-            found = upstream.getresponse()
-            body = found.read()
-            upstream.close()
+            sent = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            if fault != "500" or self.command not in WRITES:
+                upstream = http.client.HTTPConnection("127.0.0.1", plan.port)
+                upstream.request(self.command, self.path, body=sent, headers=dict(self.headers))
+                found = upstream.getresponse()
+                body = found.read()
+                upstream.close()
+            if fault == "break" and self.command in WRITES:
+                self.close_connection = True
+                return
             if fault == "500":
                 self.send_response(500)
                 self.send_header("Content-Length", "0")

@@ -13,7 +13,9 @@ from pathlib import Path
 import pytest
 
 from probekit.errors import StoreError
-from probekit.store.claims import STALE_SECONDS, Claims, bury, exclusive
+from probekit.store.claims import Claims, bury
+from probekit.store.locks import exclusive
+from probekit.store.owners import STALE_SECONDS
 
 ROOT = Path(__file__).parents[2]
 
@@ -23,7 +25,8 @@ def run_until_dead(work: str, folder: Path) -> None:
     code = (
         "import os, sys, types; from pathlib import Path; store = types.ModuleType('probekit.store'); "
         f"store.__path__ = [{str(ROOT / 'probekit' / 'store')!r}]; sys.modules['probekit.store'] = store; "
-        f"from probekit.store.claims import Claims, exclusive; kept = {work}; os._exit(0)"
+        f"from probekit.store.claims import Claims; from probekit.store.locks import exclusive; "
+        f"kept = {work}; os._exit(0)"
     )
     subprocess.run([sys.executable, "-c", code], cwd=folder, env=os.environ | {"PYTHONPATH": str(ROOT)}, check=True)
 
@@ -121,7 +124,7 @@ def test_a_lock_is_held_by_one_and_ends_with_its_process(tmp_path):
     run_until_dead("exclusive(Path('l')).__enter__()", tmp_path)
     with exclusive(tmp_path / "l") as first:
         with exclusive(tmp_path / "l") as second:
-            assert (first, second) == (True, False)
+            assert (first is None, second is None) == (False, True)
         with exclusive(tmp_path / "l") as third:
             assert not third
     with exclusive(tmp_path / "l") as again:
@@ -134,7 +137,7 @@ def test_without_locks_of_the_system_a_created_file_excludes_until_it_is_deleted
 
     monkeypatch.setattr(fcntl, "flock", refuse)
     with exclusive(tmp_path / "l.lock") as first, exclusive(tmp_path / "l.lock") as second:
-        assert (first, second) == (True, False)
+        assert (first is None, second is None) == (False, True)
     (tmp_path / "l.held").touch()
     with exclusive(tmp_path / "l.lock") as held:
         assert not held

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from probekit.errors import StoreCorruptError, StoreError
 from probekit.store import ABSENT, DONE, Rows, Store, find_stores, remove_store, swap
-from probekit.store.claims import Claims, exclusive
+from probekit.store.claims import Claims
+from probekit.store.locks import exclusive
 from probekit.store.seal import Seal
 from tests.store.conftest import SETTINGS, commit, make_rows
 from tests.store.test_claims import run_until_dead

@@ -59,12 +59,12 @@ class Commands:
 
 @pytest.fixture
 def plan(tmp_path):
-    def make(text=TEXT, given=None, labels=(0, 1)):
+    def make(text=TEXT, given=None, labels=(0, 1), engine=()):
         rows = [(f"{n}.png", label, "lama" if label else "real", f"g{n}") for n, label in enumerate(labels)]
         table = validate(pd.DataFrame(rows, columns=["path", "label", "generator", "group"]), tmp_path / "m.csv")
         table["split"] = "train"
         manifest = Manifest("mine", None, tmp_path, table)
-        place = studies.Place("mine", tmp_path / "cache", tmp_path / "runs", {})
+        place = studies.Place("mine", tmp_path / "cache", tmp_path / "runs", {}, engine=engine)
         return studies.plan(studies.read(write(tmp_path, text)), given or {}, manifest, place)
 
     return make
@@ -84,6 +84,16 @@ def test_each_step_runs_once_and_the_next_time_only_the_store_is_asked_again(pla
     assert [one.state for one in again.values()] == [DONE, KEPT, KEPT]
     assert [one.run for one in again.values()][1:] == [one.run for one in first.values()][1:]
     assert ("first", KEPT) in said
+
+
+def test_on_a_cluster_run_the_commands_that_can_and_what_was_done_here_stays_done(plan):
+    commands, engine = Commands(), ("--engine", "ray", "--address", "auto")
+    there, _ = run(plan(engine=engine), commands)
+    assert [words[-4:] == engine for words in map(tuple, commands.typed)] == [True, True, False]
+    assert there["first"].planned.command.endswith(" --engine ray --address auto")
+    here, _ = run(plan(), commands)
+    assert commands.verbs == ["extract", "probe", "saliency", "extract"]
+    assert here["first"].run == there["first"].run
 
 
 def test_a_step_is_given_the_run_folder_of_the_step_that_it_names(plan):
@@ -154,3 +164,9 @@ def test_a_model_whose_weights_are_nowhere_is_missing_in_one_line(plan):
 def test_the_commands_are_those_that_a_person_would_type(plan):
     first = plan().steps[0]
     assert first.command.startswith("probekit extract --model srm,npr --manifest mine --runs ")
+
+
+def test_searches_run_on_a_cluster_too(plan):
+    text = TEXT.replace("probe --model", "retrieve --model")
+    steps = plan(text, engine=("--engine", "ray")).steps
+    assert [step.engine for step in steps if step.words[0] == "retrieve"] == [("--engine", "ray")]

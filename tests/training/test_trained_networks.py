@@ -388,7 +388,7 @@ def test_an_unknown_network_lists_the_nearest(learn):
 
 def test_weights_and_random_weights_contradict_each_other(learn, tmp_path):
     save_file({"a": torch.zeros(1)}, tmp_path / "a.safetensors")
-    with pytest.raises(UsageError, match="leave one out"):
+    with pytest.raises(UsageError, match="leave one of the two out"):
         learn(weights=tmp_path / "a.safetensors")
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from probekit.paths import AnyPath, require_no_url
 from probekit_cli import options, output
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ Blacklist = Annotated[
         envvar="PROBEKIT_BLACKLIST",
         metavar="NAME|DIR",
         help="Blacklist; the only one in blacklists/.",
+        callback=options.on_a_disk("blacklists", "name a folder"),
         rich_help_panel=options.FILES,
     ),
 ]
@@ -35,12 +37,18 @@ Blacklists = Annotated[
         envvar="PROBEKIT_BLACKLISTS",
         metavar="DIR",
         help="Folder of the blacklists.",
+        callback=options.on_a_disk("blacklists", "name a folder"),
         rich_help_panel=options.FILES,
     ),
 ]
 Split = Annotated[str | None, typer.Option(help="Of a manifest, only this split: train, val or test.")]
 Weights = Annotated[
-    list[str] | None, typer.Option(metavar="MODEL=FILE", help="Local checkpoint of a model, not a hub's.")
+    list[str] | None,
+    typer.Option(
+        metavar="MODEL=FILE",
+        help="Local checkpoint of a model, not a hub's.",
+        callback=options.on_a_disk("checkpoints"),
+    ),
 ]
 Device = Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1 … Default: a GPU if there is one.")]
 Frames = Annotated[int, typer.Option(min=0, help="Frames of each video; 0 leaves videos out.")]
@@ -52,7 +60,7 @@ Workers = Annotated[int | None, typer.Option(min=1, help="Threads that read and 
 class Engine:
     """Where features are computed and kept, as the options say."""
 
-    cache: Path
+    cache: AnyPath
     weights: list[str] | None
     device: str | None
     batch_size: int | None
@@ -111,6 +119,8 @@ class Engine:
                     record.blocks, manifest, computing, generator=generator, split=split, shots=shots, seed=seed
                 )
             paths = [Path(text) for text in inputs]
+            for path in paths:
+                require_no_url(path, f"images that are not of a manifest lie on a disk: give {MANIFEST}NAME.")
             return images_of_files(record.blocks, paths, computing, frames=self.frames, shots=shots, seed=seed)
 
 

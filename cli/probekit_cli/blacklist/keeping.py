@@ -92,7 +92,10 @@ def verify(
 
 
 def export(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="Where to: watch.zip.")],
+    file: Annotated[
+        Path,
+        typer.Argument(metavar="FILE", help="Where to: watch.zip.", callback=options.on_a_disk("exported blacklists")),
+    ],
     force: Annotated[bool, typer.Option("--force", help="Replace an earlier file of that name.")] = False,
     name: choosing.Blacklist = None,
     blacklists: choosing.Blacklists = choosing.DEFAULT,
@@ -115,7 +118,10 @@ def export(
 
 
 def import_(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="What export wrote.")],
+    file: Annotated[
+        Path,
+        typer.Argument(metavar="FILE", help="What export wrote.", callback=options.on_a_disk("files to import")),
+    ],
     name: Annotated[str | None, typer.Option("--name", help="What it is called here. Default: as it was.")] = None,
     blacklists: choosing.Blacklists = choosing.DEFAULT,
     as_json: options.AsJson = False,

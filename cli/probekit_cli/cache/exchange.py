@@ -17,7 +17,15 @@ Force = Annotated[bool, typer.Option("--force", help="Replace an earlier file of
 
 def export(
     name: stores.Name,
-    to: Annotated[Path, typer.Option("--to", metavar="FILE|DIR", help="Where to; for npy a folder.")],
+    to: Annotated[
+        Path,
+        typer.Option(
+            "--to",
+            metavar="FILE|DIR",
+            help="Where to; for npy a folder.",
+            callback=options.on_a_disk("exported features"),
+        ),
+    ],
     format_: Annotated[
         str | None,
         typer.Option("--format", help="npy, parquet, safetensors or hdf5. Default: by the ending of the name."),
@@ -68,13 +76,25 @@ def export(
 
 
 def import_(
-    file: Annotated[Path, typer.Argument(metavar="FILE|DIR", help="npy, npz, pt, parquet or safetensors.")],
+    file: Annotated[
+        Path,
+        typer.Argument(
+            metavar="FILE|DIR",
+            help="npy, npz, pt, parquet or safetensors.",
+            callback=options.on_a_disk("files to import", "copy it to one"),
+        ),
+    ],
     model: Annotated[str, typer.Option("--model", metavar="imported:NAME", help="What the features are called here.")],
     manifest: options.Manifest = None,
     features: Annotated[str | None, typer.Option("--features", metavar="NAME", help="Array or column.")] = None,
     ids: Annotated[
         str | None,
-        typer.Option("--ids", metavar="NAME|FILE", help="Paths or keys: array, column or text file. Default: found."),
+        typer.Option(
+            "--ids",
+            metavar="NAME|FILE",
+            help="Paths or keys: array, column or text file. Default: found.",
+            callback=options.on_a_disk("files to import"),
+        ),
     ] = None,
     strip: Annotated[
         str, typer.Option("--strip", metavar="PREFIX", help="What to cut from the beginning of ids.")

@@ -1,19 +1,17 @@
 """`probekit cache ls`, `info`, `verify` and `rm`."""
 
-import contextlib
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from probekit.paths import AnyPath, size_of
 from probekit_cli import options, output, tables
 
 if TYPE_CHECKING:
     from probekit.store import Store
 
 Name = Annotated[str, typer.Argument(metavar="STORE", help="The beginning of a store's name, address or model.")]
-
-WIDE = 120  # columns of a terminal that has room for all
 
 
 def list_(cache: options.Cache = options.DEFAULT_CACHE, as_json: options.AsJson = False) -> None:
@@ -41,7 +39,7 @@ def list_(cache: options.Cache = options.DEFAULT_CACHE, as_json: options.AsJson 
         output.print_json({"cache": str(cache), "stores": stores, "damaged": broken})
     elif stores:
         frame = pd.DataFrame(stores)
-        wide = output.stdout().width >= WIDE
+        wide = output.stdout().width >= tables.WIDE
         frame["taps"] = frame["taps"].map(_spell_taps if wide else len)
         frame["size"] = [spell_size(count) for count in frame["bytes"]]
         frame["address"] = frame["address"].str[:12]
@@ -50,8 +48,8 @@ def list_(cache: options.Cache = options.DEFAULT_CACHE, as_json: options.AsJson 
         tables.print_table(frame[columns] if wide else frame[columns].drop(columns=["precision", "address"]))
     else:
         output.remark(
-            f"{cache} has no stores yet: run `probekit extract --model srm`."
-            if cache.is_dir()
+            f"{cache} has no stores yet: run `probekit extract --model srm` with the same --cache."
+            if cache.is_dir() or not isinstance(cache, Path)
             else f"there is no folder {cache}."
         )
 
@@ -70,9 +68,11 @@ def info(name: Name, cache: options.Cache = options.DEFAULT_CACHE, as_json: opti
     if as_json:
         output.print_json(described)
         return
-    from rich.pretty import pprint
+    from probekit.files import spell_size
 
-    pprint(described, console=output.stdout(), expand_all=True)
+    described["taps"] = _spell_taps(described["taps"])
+    described["bytes"] = f"{described['bytes']:,} ({spell_size(described['bytes'])})"
+    output.print_facts(described)
 
 
 def verify(
@@ -117,12 +117,12 @@ def remove(
     damaged = [path for path in find_stores(cache)[1] if path.name.startswith(name)]
     path = damaged[0] if len(damaged) == 1 else find(cache, name).path
     if not yes:
-        typer.confirm(f"Delete {path} ({spell_size(bytes_in(path))})?", abort=True, err=True)
+        output.confirm_removal(f"Delete {path} ({spell_size(size_of(path))})?")
     remove_store(path)
     output.remark(f"deleted {path}")
 
 
-def find(cache: Path, name: str) -> "Store":
+def find(cache: AnyPath, name: str) -> "Store":
     """The one store that the beginning of its name or address, or its model, fits; of a model, that of clean images."""
     from probekit.errors import UsageError
     from probekit.store import list_stores
@@ -142,7 +142,7 @@ def find(cache: Path, name: str) -> "Store":
     return fitting[0]
 
 
-def _describe(store: "Store") -> dict[str, object]:
+def _describe(store: "Store") -> dict[str, Any]:
     settings = store.settings
     return {
         "name": store.path.name,
@@ -153,7 +153,7 @@ def _describe(store: "Store") -> dict[str, object]:
         "taps": {tap: list(shape) for tap, shape in store.taps.items()},
         "rows": store.rows,
         "failed": len(store.reasons()),
-        "bytes": bytes_in(store.path),
+        "bytes": size_of(store.path),
     }
 
 
@@ -163,12 +163,3 @@ def _spell_taps(taps: "dict[str, list[int]]") -> str:
 
     shapes = {shape: [tap for tap in taps if tuple(taps[tap]) == shape] for shape in map(tuple, taps.values())}
     return ", ".join(f"{' '.join(compact(same))}: {'×'.join(map(str, shape))}" for shape, same in shapes.items())
-
-
-def bytes_in(path: Path) -> int:
-    """Size of all files in a folder."""
-    total = 0
-    for file in path.rglob("*"):
-        with contextlib.suppress(FileNotFoundError):  # an extraction is at work
-            total += file.stat().st_size if file.is_file() else 0
-    return total

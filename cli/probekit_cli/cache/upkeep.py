@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from probekit.paths import AnyPath, size_of
 from probekit_cli import options, output, tables
 from probekit_cli.cache import stores
 
@@ -49,14 +50,16 @@ def gc(
     if not as_json:
         _show(found, manifests)
     done: dict[str, Any] = {}
-    before = {each.store.path.name: stores.bytes_in(each.store.path) for each in found.surplus}
+    before = {each.store.path.name: size_of(each.store.path) for each in found.surplus}
     if found and not dry_run:
         if not yes:
-            typer.confirm("Remove this?", abort=True, err=True)
+            output.confirm_removal("Remove this?")
         with output.progress("rows kept") as show:
             done = found.collect(show)
+    elif found and not isinstance(cache, Path) and not as_json:
+        output.remark(f"{cache}: none of this can be removed, because no store of a bucket can take another's place.")
     refused = {store: outcome for store, outcome in done.items() if isinstance(outcome, str)}
-    after = {each.store.path.name: stores.bytes_in(each.store.path) for each in found.surplus}
+    after = {each.store.path.name: size_of(each.store.path) for each in found.surplus}
     freed = sum(before.values()) - sum(after.values())
     if as_json:
         output.print_json(
@@ -97,7 +100,7 @@ def failed(
                 output.remark(line)
 
 
-def _ways_to_retry(store: "Store", failed: "pd.DataFrame", cache: Path) -> list[str]:
+def _ways_to_retry(store: "Store", failed: "pd.DataFrame", cache: AnyPath) -> list[str]:
     """A line for each manifest that has images of this store which failed, and one for those that none has."""
     lines = []
     for manifest, rows in failed.groupby("manifest"):
@@ -115,7 +118,7 @@ def _ways_to_retry(store: "Store", failed: "pd.DataFrame", cache: Path) -> list[
     return lines
 
 
-def _retry(store: "Store", keys: list[bytes], manifest: str, cache: Path) -> list[str]:
+def _retry(store: "Store", keys: list[bytes], manifest: str, cache: AnyPath) -> list[str]:
     """The command that extracts these failed images into this store, and no other."""
     import numpy as np
 
@@ -132,7 +135,7 @@ def _retry(store: "Store", keys: list[bytes], manifest: str, cache: Path) -> lis
     return [*command, "--retry-failed"]
 
 
-def _stores(cache: Path, name: str | None) -> "list[Store]":
+def _stores(cache: AnyPath, name: str | None) -> "list[Store]":
     from probekit.errors import UsageError
     from probekit.store import find_stores
 
@@ -172,8 +175,8 @@ def _show(found: "Collection", manifests: "list[Manifest]") -> None:
         if each.surplus
     ]
     if rows:
-        tables.print_table(pd.DataFrame(rows), title="What is not needed")
-    output.remark(f"kept: what {', '.join(manifest.name for manifest in manifests)} refers to")
+        tables.print_table(pd.DataFrame(rows), title="What is not needed", whole=("store",))
+    output.remark(f"kept: what {_refer([manifest.name for manifest in manifests])} to")
     for each in found.surplus:
         for path in each.surplus.leftovers:
             output.remark(f"  left by a dead process: {path}")
@@ -182,6 +185,12 @@ def _show(found: "Collection", manifests: "list[Manifest]") -> None:
         output.remark(f"keys of {deleted} that no manifest has would be forgotten (first: {found.forgotten[0]})")
     if not found:
         output.remark("there is nothing to remove")
+
+
+def _refer(names: list[str]) -> str:
+    """`demo refers`, `demo and faces refer`, `demo, faces and few refer`."""
+    *others, last = names
+    return f"{', '.join(others)} and {last} refer" if others else f"{last} refers"
 
 
 def _to_json(

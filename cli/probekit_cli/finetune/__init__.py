@@ -54,7 +54,6 @@ def finetune(
     Example: probekit finetune --model test_resnet --scratch --train telea --test all --manifest demo
     """
     from probekit.errors import UsageError
-    from probekit.models import compute
     from probekit.models.tuned import INPUTS
     from probekit.registry import one_of
     from probekit.training import TrainSettings, parse_augmentations
@@ -63,8 +62,6 @@ def finetune(
     from probekit_cli.finetune.asked import TASKS, Asked
     from probekit_cli.where import Where, selector
 
-    place = compute.devices(device)[0]
-    precise = not (place.startswith("cuda") if amp is None else amp)
     arch = model.removeprefix("timm:")
     if ":" in arch:
         raise UsageError(f"--model {model}: only networks of timm are trained; start from others with --weights.")
@@ -83,7 +80,6 @@ def finetune(
         input=one_of("--input", input_, INPUTS),
         size=size,
         view=view,
-        precision="float32" if precise else "bfloat16",
         patience=patience,
         balanced=balanced,
         seed=seed,
@@ -100,7 +96,6 @@ def finetune(
         threshold=threshold,
         bootstrap=bootstrap,
         curves=curves,
-        device=place,
         workers=workers,
     )
-    answer(asked).finish(as_json)
+    answer(asked.placed(device, amp)).finish(as_json)

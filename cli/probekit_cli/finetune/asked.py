@@ -1,7 +1,7 @@
 """What the options of `probekit finetune` ask."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -33,8 +33,8 @@ class Asked:
     threshold: str
     bootstrap: int
     curves: bool
-    device: str
     workers: int | None
+    device: str = "cpu"
     save: bool | None = None
     """Of the probes: unless they hold much."""
 
@@ -44,10 +44,28 @@ class Asked:
         for flag, given in (("--threshold", self.threshold != "0.5"), ("--curves", self.curves)):
             if given and self.task != "binary":
                 raise UsageError(f"{flag} is for --task binary: leave it out.")
+        self.settings.check_start(self.start)
         if self.name is not None:
             from probekit.training import check_name
 
             check_name(self.name)
+
+    def placed(self, device: str | None, amp: bool | None) -> "Asked":
+        """The same on a device that there is; names that the data lack are said first, before PyTorch is imported.
+
+        Args:
+            device: None: a GPU if there is one.
+            amp: bfloat16 autocast; None: on GPUs.
+
+        Raises:
+            UsageError: no such device, or the data cannot teach what is asked.
+        """
+        from probekit.models import compute
+
+        _ = self.lessons
+        place = compute.devices(device)[0]
+        half = place.startswith("cuda") if amp is None else amp
+        return replace(self, device=place, settings=replace(self.settings, precision="bfloat16" if half else "float32"))
 
     @property
     def identity(self) -> dict[str, object]:
@@ -97,7 +115,7 @@ class Asked:
         """Of a network of that name."""
         from probekit.models import tuned
 
-        return self.where.cache / tuned.FOLDER / name
+        return tuned.folder_of(name, self.where.cache)
 
     def _name(self, learned: str, of: int) -> str:
         from probekit.training import name_of

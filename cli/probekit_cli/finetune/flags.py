@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from probekit_cli.options import EVALUATION, FILES
+from probekit_cli.options import EVALUATION, FILES, on_a_disk
 
 NETWORK, LEARNED, TRAINING, SPEED = "The network", "What it learns", "How it is trained", "Speed"
 """Panels of the help page."""
@@ -20,7 +20,10 @@ Scratch = Annotated[bool, typer.Option("--scratch", help="Start from random weig
 Weights = Annotated[
     str | None,
     typer.Option(
-        metavar="FILE", help="Start from this checkpoint. Default: pretrained, from a hub.", rich_help_panel=NETWORK
+        metavar="[MODEL=]FILE",
+        help="Start from this checkpoint. Default: pretrained, from a hub.",
+        rich_help_panel=NETWORK,
+        callback=on_a_disk("checkpoints"),
     ),
 ]
 Input = Annotated[
@@ -113,7 +116,7 @@ Curves = Annotated[
 
 
 def weights_file(given: str | None, arch: str) -> Path | None:
-    """FILE, or MODEL=FILE.
+    """The checkpoint of FILE or MODEL=FILE, MODEL with timm: before it or not.
 
     Raises:
         UsageError: there is no such file.

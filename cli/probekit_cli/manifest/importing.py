@@ -10,7 +10,13 @@ from probekit_cli.manifest import written
 
 
 def import_(
-    root: Annotated[Path, typer.Argument(help="Folder of images, archive, or a listing (layout table).")],
+    root: Annotated[
+        Path,
+        typer.Argument(
+            help="Folder of images, archive, or a listing (layout table).",
+            callback=options.on_a_disk("images to import", "write the manifest from the listing that you have"),
+        ),
+    ],
     name: Annotated[str, typer.Option("--name", help="Of the manifest: manifests/NAME.csv.")],
     layout: Annotated[
         str,
@@ -31,7 +37,11 @@ def import_(
         str, typer.Option(metavar="'{generator}/{split}/{group}.png'", help="Path with fields (template).")
     ] = "",
     listing: Annotated[
-        Path | None, typer.Option(help="File or folder of lists whose paths start at ROOT (table, deepfakebench …).")
+        Path | None,
+        typer.Option(
+            help="File or folder of lists whose paths start at ROOT (table, deepfakebench …).",
+            callback=options.on_a_disk("lists"),
+        ),
     ] = None,
     column: Annotated[
         list[str] | None, typer.Option(metavar="OURS=THEIRS", help="A column of the listing by its name there (table).")

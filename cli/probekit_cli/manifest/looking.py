@@ -52,14 +52,16 @@ def show(name: Which = None, manifest: options.Manifest = None, as_json: options
     Example: probekit manifest show demo
     """
     from probekit.manifest import Manifest, summarise
+    from probekit.manifest.urls import places
 
     chosen = Manifest.read(name or manifest)
-    summary = summarise(chosen)
+    summary, where = summarise(chosen), places(chosen.table["path"], chosen.root)
     if as_json:
         rows = summary.to_dict(orient="records")
-        facts = {"manifest": chosen.name, "path": str(chosen.path), "root": str(chosen.root), "sha256": chosen.sha256}
-        output.print_json(facts | {"folds": chosen.folds, "samples": len(chosen.table), "rows": rows})
+        facts = {"manifest": chosen.name, "path": chosen.path and str(chosen.path), "root": str(chosen.root)}
+        facts["sha256"] = chosen.sha256
+        output.print_json(facts | {"images": where, "folds": chosen.folds, "samples": len(chosen.table), "rows": rows})
         return
     evaluation = f"out of fold, {chosen.folds} folds by group" if chosen.folds else "train → test split"
-    tables.print_table(summary, title=f"{chosen.name} · {len(chosen.table)} samples · images in {chosen.root}")
+    tables.print_table(summary, title=f"{chosen.name} · {len(chosen.table)} samples · images in {', '.join(where)}")
     output.remark(f"questions evaluate: {evaluation}")

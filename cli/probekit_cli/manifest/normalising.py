@@ -12,7 +12,15 @@ from probekit_cli.manifest import written
 def normalise(
     source: Annotated[str, typer.Argument(metavar="NAME|FILE", help="The manifest whose images are copied.")],
     name: Annotated[str, typer.Option("--name", help="Of the new manifest: manifests/NAME.csv.")],
-    to: Annotated[Path, typer.Option("--to", metavar="DIR", help="Folder of the copies: new, or of an earlier run.")],
+    to: Annotated[
+        Path,
+        typer.Option(
+            "--to",
+            metavar="DIR",
+            help="Folder of the copies: new, or of an earlier run.",
+            callback=options.on_a_disk("copies", "name a folder"),
+        ),
+    ],
     size: Annotated[int, typer.Option(help="Pixels of each side.")] = 256,
     quality: Annotated[int, typer.Option(help="Quality factor of JPEG copies.")] = 95,
     format_: Annotated[str, typer.Option("--format", help="jpeg or png.")] = "jpeg",

@@ -5,9 +5,19 @@ from typing import Annotated
 
 import typer
 
+from probekit_cli import options
+
 MANIFESTS = Path("manifests")
 
-Folder = Annotated[Path, typer.Option("--manifests", metavar="DIR", help="Where the manifest goes.")]
+Folder = Annotated[
+    Path,
+    typer.Option(
+        "--manifests",
+        metavar="DIR",
+        help="Where the manifest goes.",
+        callback=options.on_a_disk("manifests that are written", "name a folder"),
+    ),
+]
 Force = Annotated[bool, typer.Option("--force", help="Replace a manifest of that name.")]
 
 

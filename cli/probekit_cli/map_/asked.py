@@ -34,11 +34,13 @@ class Asked:
 
         if self.onto is not None and (self.attributes or self.colour == OUTCOME):
             flag = "--accuracy" if self.accuracy else f"--colour {self.colour}"
-            raise UsageError(f"{flag} is about the samples of a map, --onto about new ones: leave one of them out.")
+            raise UsageError(f"{flag} is about the samples of a map, --onto about new ones: leave one of the two out.")
         layout = {"method": "tsne", "condition": "zscore", "perplexity": None, "size": None}
         given = [name for name, usual in layout.items() if getattr(self.settings, name) != usual]
         if self.onto is not None and given:
-            raise UsageError(f"--{given[0]} is of a new map, --onto places on one that has its own: leave one out.")
+            raise UsageError(
+                f"--{given[0]} is of a new map, --onto places on one that has its own: leave one of the two out."
+            )
         if self.folds is not None and not self.attributes and self.colour != OUTCOME:
             raise UsageError("--folds is for probes: give --accuracy, --colour outcome or --colour attribution, too.")
         if self.export is not None and self.export.suffix != ".parquet":

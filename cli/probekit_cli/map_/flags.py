@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from probekit_cli.options import FILES
+from probekit_cli.options import FILES, on_a_disk
 
 LAYOUT, LOOK = "Where samples lie", "What is drawn"
 """Panels of the help page."""
@@ -30,7 +30,10 @@ Size = Annotated[
 Onto = Annotated[
     Path | None,
     typer.Option(
-        metavar="RUN", help="Place the samples on the map of this run, whose own stay put.", rich_help_panel=LAYOUT
+        metavar="RUN",
+        help="Place the samples on the map of this run, whose own stay put.",
+        rich_help_panel=LAYOUT,
+        callback=on_a_disk("run records", "name a folder"),
     ),
 ]
 Colour = Annotated[
@@ -56,5 +59,10 @@ Format = Annotated[
 ]
 Export = Annotated[
     Path | None,
-    typer.Option(metavar="FILE.parquet", help="Write the points for Embedding Atlas, too.", rich_help_panel=FILES),
+    typer.Option(
+        metavar="FILE.parquet",
+        help="Write the points for Embedding Atlas, too.",
+        rich_help_panel=FILES,
+        callback=on_a_disk("exported points"),
+    ),
 ]

@@ -5,6 +5,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from probekit.paths import AnyPath
+
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
@@ -21,10 +23,10 @@ class EarlierMap:
     path: Path
     record: Mapping[str, Any]
     manifest: "Manifest"
-    cache: Path
+    cache: AnyPath
 
     @classmethod
-    def read(cls, path: Path, cache: Path) -> "EarlierMap":
+    def read(cls, path: Path, cache: AnyPath) -> "EarlierMap":
         """The map in this run folder.
 
         Raises:

@@ -5,13 +5,15 @@ asked.py          what they ask
 pairs.py          the train/test matrix
 further.py        shots, ensembles and perturbations
 attribution.py    which generator
+clustered.py      all of these in parts, for the workers of a cluster
 shown.py          what is printed
 overview.py       many answers at a glance: lines over taps, one row an answer
 pictures.py       curves of scores
 saved.py          the probes, kept beside the run's tables
 """
 
-from probekit_cli import options, output, questions
+from probekit_cli import engines, options, output, questions, sweeps
+from probekit_cli.memory import Limit, MemoryHere, of_probes
 from probekit_cli.probe import flags
 from probekit_cli.where import Where, finite, selector
 
@@ -53,8 +55,12 @@ def probe(
     allow_missing: options.AllowMissing = False,
     seed: options.Seed = 0,
     bootstrap: options.Bootstrap = 1000,
+    memory: MemoryHere = None,
     curves: flags.Curves = False,
     save: flags.Save = None,
+    engine: engines.Engine = "local",
+    address: engines.Address = None,
+    workers_per_node: engines.WorkersPerNode = None,
     cache: options.Cache = options.DEFAULT_CACHE,
     runs: options.Runs = options.DEFAULT_RUNS,
     as_json: options.AsJson = False,
@@ -62,6 +68,10 @@ def probe(
     """Train probes on some generators' images and score them on others'.
 
     Example: probekit probe --train telea --test all --model srm
+
+    Example: probekit probe --model srm --manifest demo --engine ray --address local
+
+    Example: probekit probe --model srm --manifest demo --probe ridge --C 0.01 --memory 8GiB
     """
     from probekit.errors import UsageError
     from probekit.models import compute
@@ -70,7 +80,10 @@ def probe(
     from probekit_cli.probe.overview import Overview
 
     if oracle and selection not in ("cv", "oracle"):
-        raise UsageError(f"--oracle chooses on the test samples, --selection {selection} does not: leave one out.")
+        raise UsageError(f"--oracle chooses on test samples, --selection {selection} does not: leave one of them out.")
+    cluster = engines.cluster_settings(engine, address, workers_per_node)
+    if cluster:
+        engines.refuse_on_cluster({"--memory": memory})
     where = Where(manifest, model, taps, selector(view, precision, store, perturb, crops), allow_missing, cache, runs)
     asked = Asked(
         where=where,
@@ -103,19 +116,23 @@ def probe(
         threshold=threshold,
         curves=curves,
         save=save,
-        device=compute.devices(device or "cpu")[0],
+        device=engines.device_there(device) if cluster else compute.devices(device or "cpu")[0],
+        limit=Limit.of(memory, of_probes(where.folds(folds))),
     )
     pair_settings, attribution_settings = asked.pairs(), asked.attributions()
     identity = {"pairs": pair_settings, "attribution": attribution_settings, "further": asked.further}
-    with questions.session("probe", identity, where) as session:
+    with (
+        questions.session("probe", identity, where) as session,
+        sweeps.opened(session, cluster, asked.device) as sweep,
+    ):
         matrices = len(pair_settings) * (1 if choose_features else session.count)
         many = matrices + len(attribution_settings) * session.count > flags.FEW_ANSWERS
         overview = Overview(session, brief=many)
         if pair_settings:
             with output.progress("probes trained") as show:
-                pairs.answer(overview, asked, pair_settings, show)
+                pairs.answer(overview, asked, pair_settings, show, sweep)
         if attribution_settings:
             with output.progress("attributions answered") as show:
-                attribution.answer(overview, asked, attribution_settings, show)
+                attribution.answer(overview, asked, attribution_settings, show, sweep)
         overview.record()
     session.finish(as_json)

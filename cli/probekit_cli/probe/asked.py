@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from probekit_cli.memory import Limit
 from probekit_cli.where import Where
 
 if TYPE_CHECKING:
@@ -36,6 +37,9 @@ class Asked:
     curves: bool
     save: bool | None
     device: str
+    """`cpu` or `cuda:1`."""
+    limit: Limit
+    """What features may take of the memory."""
 
     def __post_init__(self) -> None:
         from probekit import probes
@@ -123,6 +127,13 @@ class Asked:
             "fuse": self.fuse,
             "choose_features": self.choose_features,
         }
+
+    @property
+    def shot_numbers(self) -> "list[int | None] | None":
+        """Training images of each generator; in the list None means all of them."""
+        from probekit.protocols import parse_shots
+
+        return None if self.shots is None else list(parse_shots(self.shots))
 
     def pairs(self) -> "list[PairSettings]":
         """One a probe, if the binary task is asked."""

@@ -1,29 +1,45 @@
 """Attribution: what is recorded of each answer, and what is shown."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from probekit_cli.probe import saved, shown
+from probekit_cli.probe import clustered, saved, shown
 from probekit_cli.probe.asked import Asked
 from probekit_cli.probe.overview import Overview
 
 if TYPE_CHECKING:
     from probekit.attribution import AttributionResult, AttributionSettings
     from probekit.features import FeatureSet
+    from probekit.sweeps import Sweep
+    from probekit_cli.questions import Session
 
 OnProgress = Callable[[int, int], None]
 
 
-def answer(overview: Overview, asked: Asked, every: "Sequence[AttributionSettings]", show: OnProgress) -> None:
+def answer(
+    overview: Overview, asked: Asked, every: "Sequence[AttributionSettings]", show: OnProgress, sweep: "Sweep | None"
+) -> None:
     """Every question, of every feature reference."""
+    session = overview.session
+    results = (
+        clustered.attributions(session, asked, every, sweep, show) if sweep else _here(session, asked, every, show)
+    )
+    for features, settings, result in results:
+        record(overview, asked, features, result, _name(settings, len(every)))
+
+
+def _here(
+    session: "Session", asked: Asked, every: "Sequence[AttributionSettings]", show: OnProgress
+) -> "Iterator[tuple[FeatureSet, AttributionSettings, AttributionResult]]":
+    """The features, the settings and the answer of each question; each reference is read once, and one at a time."""
     from probekit.attribution import attribute
 
-    total = len(every) * overview.session.count
-    for place, features in enumerate(overview.session.feature_sets()):
+    total = len(every) * session.count
+    for place, opened in enumerate(session.opened(asked.limit)):
+        features = asked.limit.loaded(opened, f"--task {every[0].task}")
         for number, settings in enumerate(every):
             show(place * len(every) + number, total)
-            result = attribute(features, settings, device=asked.device)
-            record(overview, asked, features, result, _name(settings, len(every)))
+            yield features, settings, attribute(features, settings, device=asked.device)
     show(total, total)
 
 

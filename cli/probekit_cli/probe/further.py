@@ -1,6 +1,5 @@
 """Questions beyond the matrix: how many training images, which ensemble, which perturbation."""
 
-from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
@@ -20,23 +19,11 @@ if TYPE_CHECKING:
 
 MOST_CURVES = 5  # lines that can be told apart in one panel
 
-OnProgress = Callable[[int, int], None]
 
-
-def shots(
-    session: "Session",
-    asked: Asked,
-    features: "FeatureSet",
-    settings: "PairSettings",
-    progress: OnProgress,
-    named: str,
-) -> None:
+def shots(session: "Session", features: "FeatureSet", settings: "PairSettings", found: "ShotCurve", named: str) -> None:
     """AUC by training images of each generator, as a table and as curves."""
     from probekit import figures
-    from probekit.pairs import score_shots
-    from probekit.protocols import parse_shots
 
-    found = score_shots(features, settings, parse_shots(asked.shots or ""), device=asked.device, on_progress=progress)
     for number, result in found.results.items():
         session.answer({"shots": number, **result.to_json()}, features)
     session.table("shots", found.table, features, {"task": "binary", "probe": settings.probe})
@@ -84,15 +71,14 @@ def ensemble(
     asked: Asked,
     features: "FeatureSet",
     settings: "PairSettings",
-    progress: OnProgress,
+    found: "Ensemble",
     named: str,
 ) -> None:
     """Each kind of features alone, side by side, fused late, and what was gained."""
     from probekit import figures
-    from probekit.pairs import pair_matrix, score_ensemble
+    from probekit.pairs import pair_matrix
 
     session = overview.session
-    found: Ensemble = score_ensemble(features, settings, device=asked.device, on_progress=progress)
     for number, single in enumerate(found.singles):
         own = replace(features, sources=(features.sources[number],), blocks=(features.blocks[number],))
         matrix.record(overview, asked, own, single, named)
@@ -131,15 +117,12 @@ def robustness(
     asked: Asked,
     features: "FeatureSet",
     settings: "PairSettings",
-    progress: OnProgress,
+    found: "Robustness",
     named: str,
 ) -> None:
     """The same probes on perturbed images, one table a training set."""
     from probekit import figures
-    from probekit.pairs import score_robustness
 
-    variants = session.perturbed(features, asked.perturbed or "")
-    found: Robustness = score_robustness(features, variants, settings, device=asked.device, on_progress=progress)
     session.answer({**found.clean.to_json(), "robustness": found.to_json()}, features)
     labels = {"task": "binary", "probe": settings.probe}
     session.table("robustness", found.table, features, labels)

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 FEW = 10  # images of a class below which a cell says little
 CORNER = "train ↓  test →"
+ROUNDING = 1e-9  # standard deviation of AUCs that are the same
 MEANS = {"all": "mean", "unseen": "unseen"}
 
 
@@ -48,13 +49,23 @@ def matrix(session: "Session", auc: "pd.DataFrame", result: "PairResult", title:
     sizes = " to ".join(str(size) for size in sorted({pairs["n_test"].min(), pairs["n_test"].max()}))
     session.remark(f"n per cell: {sizes} {what}, at least {smallest} of each class")
     if result.settings.seeds > 1:
-        session.remark(f"spread of the AUC over {result.settings.seeds} seeds: up to {pairs['auc_sd'].max():.3f}")
+        session.remark(_spread(pairs["auc_sd"].max(), result.settings.seeds))
     if smallest < FEW:
         known = "; intervals are in the tables" if pairs["auc_lo"].notna().any() else ""
         session.remark(f"note: fewer than {FEW} {what} of a class: such a cell says little{known}.")
     if (pairs["auc"] < 0.4).any():
         session.remark("note: an AUC below .5 is an inverted score: these fakes look more real than the real images.")
     notes(session, result.notes)
+
+
+def _spread(largest: float, seeds: int) -> str:
+    """How far the AUCs of the seeds lie apart, or why they do not."""
+    if largest < ROUNDING:
+        return (
+            f"note: the {seeds} seeds gave the same AUCs: they decide folds, shots and random starts alone, which made "
+            "no difference here. It says nothing of how sure the numbers are; intervals do (--bootstrap)."
+        )
+    return f"spread of the AUC over {seeds} seeds: up to {largest:.3f}"
 
 
 def robustness(session: "Session", auc: "pd.DataFrame", title: str) -> None:

@@ -1,22 +1,23 @@
 """`probekit retrieve`: options become a question, the question becomes answers.
 
-flags.py     the options
-asked.py     what they ask
-further.py   projections, generators left out in turn, shots
-shown.py     what is printed
-pictures.py  what is drawn
+flags.py      the options
+asked.py      what they ask
+answering.py  who answers: this process, or the workers of a cluster
+further.py    projections, generators left out in turn, shots
+shown.py      what is printed
+pictures.py   what is drawn
 """
 
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from probekit_cli import options, output, questions
+from probekit_cli import engines, options, questions, sweeps
+from probekit_cli.memory import Limit, Memory, of_retrieval
 from probekit_cli.retrieve import flags
 from probekit_cli.where import Where, selector
 
 if TYPE_CHECKING:
-    from probekit.features import FeatureSet
-    from probekit.retrieval import RetrievalSettings
+    from probekit_cli.retrieve.answering import Answered
     from probekit_cli.retrieve.asked import Asked
 
 
@@ -50,7 +51,11 @@ def retrieve(
     allow_missing: options.AllowMissing = False,
     seed: options.Seed = 0,
     bootstrap: options.Bootstrap = 1000,
+    memory: Memory = None,
     sheets: flags.Sheets = None,
+    engine: engines.Engine = "local",
+    address: engines.Address = None,
+    workers_per_node: engines.WorkersPerNode = None,
     cache: options.Cache = options.DEFAULT_CACHE,
     runs: options.Runs = options.DEFAULT_RUNS,
     as_json: options.AsJson = False,
@@ -60,9 +65,17 @@ def retrieve(
     With --folds, or where the manifest has too few groups for a split, each image is searched among all other groups.
 
     Example: probekit retrieve --model srm --unknown shiftmap
+
+    Example: probekit retrieve --model srm --manifest demo --engine ray --address local
+
+    Example: probekit retrieve --model srm --manifest demo --index ivf --memory 8GiB
     """
+    from probekit_cli.retrieve import answering
     from probekit_cli.retrieve.asked import Asked
 
+    cluster = engines.cluster_settings(engine, address, workers_per_node)
+    if cluster:
+        engines.refuse_on_cluster({"--query-manifest": query_manifest})
     where = Where(manifest, model, taps, selector(view, precision, store, perturb, crops), allow_missing, cache, runs)
     asked = Asked(
         where=where,
@@ -89,35 +102,37 @@ def retrieve(
     )
     settings = asked.settings()
     asked.projection(seed)  # a name that does not exist is said before features are read
-    with questions.session("retrieve", asked.identity(settings), where) as session:
+    limit = Limit.of(memory, of_retrieval, sharing=workers_per_node or 1)
+    with (
+        questions.session("retrieve", asked.identity(settings), where) as session,
+        sweeps.opened(session, cluster, "cpu") as sweep,
+    ):
         drawn = session.count <= flags.FEW_ANSWERS if sheets is None else sheets
-        for features in session.feature_sets():
-            _answer(session, asked, asked.beside(features), settings, drawn)
+        found = (
+            answering.on_cluster(session, asked, settings, limit, sweep)
+            if sweep
+            else answering.here(session, asked, settings, limit)
+        )
+        for answered in found:
+            _keep(session, asked, answered, drawn=bool(sheets) if answered.streamed else drawn)
     session.finish(as_json)
 
 
-def _answer(
-    session: questions.Session, asked: "Asked", features: "FeatureSet", settings: "RetrievalSettings", sheets: bool
-) -> None:
-    """One kind of features: the answer as they are, and whatever else is asked of them."""
-    from probekit.retrieval import compare
-    from probekit.retrieval import retrieve as search
+def _keep(session: questions.Session, asked: "Asked", answered: "Answered", *, drawn: bool) -> None:
+    """The answer of one reference: recorded, drawn, and printed at the end."""
     from probekit_cli.retrieve import further, pictures, shown
 
-    projection = asked.projection(settings.seed)
-    compared = compare(features, settings, projection) if projection else None
-    result = compared.raw if compared else search(features, settings)
+    features, result, compared = answered.features, answered.result, answered.compared
     shown.answer(session, features, result, each=asked.each)
     pictures.draw(session, features, result, compared)
-    if sheets:
+    if drawn:
         pictures.contact_sheet(session, features, result)
     more = further.projected(session, features, compared) if compared else {}
-    with output.progress(f"searching {features.name}") as progress:
-        if asked.each:
-            more |= further.each(session, features, settings, projection, progress)
-        if asked.shots:
-            more |= further.shots(session, features, settings, asked, result.per_class["n_gallery"], progress)
-    session.answer({**result.to_json(), **more}, features)
+    if answered.each:
+        more |= further.each(session, features, answered.each)
+    if answered.shots:
+        more |= further.shots(session, features, asked.seeds, answered.shots, result.per_class["n_gallery"])
+    session.answer({**result.to_json(), **more, "streamed": answered.streamed}, features)
     for name in ("per_class", "queries", "rank_curve"):
         session.table(name, getattr(result, name), features)
     if len(result.scores):

@@ -52,6 +52,25 @@ class Asked:
         if self.dimension and not self.project:
             raise UsageError("--dimension is that of a projection: name one with --project.")
 
+    def require_streamable(self, why: str) -> None:
+        """Nothing, if this is asked of one manifest and gallery, which can be read in blocks.
+
+        Raises:
+            UsageError: it is not; `why` says why it would have to be.
+        """
+        from probekit.errors import UsageError
+
+        given = {"--query-manifest": self.query_where, "--shots": self.shots, "--unknown each": self.each}
+        for flag in (flag for flag, value in given.items() if value):
+            raise UsageError(f"{flag} is not answered over blocks, and {why}: give more --memory.")
+
+    @property
+    def shot_numbers(self) -> "list[int | None]":
+        """Registered examples of each generator, None for all of them; none where it is not asked."""
+        from probekit.protocols import parse_shots
+
+        return list(parse_shots(self.shots, of="examples")) if self.shots else []
+
     @property
     def each(self) -> bool:
         """Whether every generator is left out in turn."""

@@ -44,7 +44,11 @@ QueryDomain = Annotated[
 ]
 QueryManifest = Annotated[
     str | None,
-    typer.Option(metavar="NAME|FILE", help="Search the images of another manifest.", rich_help_panel=FEATURES),
+    typer.Option(
+        metavar="NAME|FILE",
+        help="Search the images of another manifest; on this machine alone, without --engine ray.",
+        rich_help_panel=FEATURES,
+    ),
 ]
 Unknown = Annotated[
     str | None,

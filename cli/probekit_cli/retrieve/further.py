@@ -1,7 +1,8 @@
 """Questions beyond one gallery: a projection, every generator left out in turn, and few registered examples."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from probekit_cli import tables
@@ -11,12 +12,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from probekit.features import FeatureSet
-    from probekit.projections import Projection
-    from probekit.retrieval import Comparison, RetrievalSettings
+    from probekit.retrieval import Comparison, LeaveOneOut, ShotCurve
     from probekit_cli.questions import Session
-    from probekit_cli.retrieve.asked import Asked
-
-OnProgress = Callable[[int, int], None]
 
 Record = Mapping[str, Any]
 
@@ -29,7 +26,7 @@ def projected(session: "Session", features: "FeatureSet", compared: "Comparison"
     session.table("gains", compared.gains, features, {"projection": kind})
     session.table("queries_projected", compared.projected.queries, features, {"projection": kind})
     title = f"Projected by {kind} · {features.title} · with the interval of the difference under the same draws"
-    session.show(lambda: tables.print_table(_intervals(compared.gains), title=title))
+    session.show(partial(tables.print_table, _intervals(compared.gains), title=title))
     for record in compared.projected.projection:
         session.remark(f"note: {kind}, {record['dimension']} columns, was learned from {_taught(record)}.")
         session.remark(f"note: {_descent(record)}")
@@ -39,17 +36,8 @@ def projected(session: "Session", features: "FeatureSet", compared: "Comparison"
     return {"projected": compared.projected.to_json(), "gains": compared.to_json()}
 
 
-def each(
-    session: "Session",
-    features: "FeatureSet",
-    settings: "RetrievalSettings",
-    projection: "Projection | None",
-    progress: OnProgress,
-) -> dict[str, Any]:
+def each(session: "Session", features: "FeatureSet", found: "LeaveOneOut") -> dict[str, Any]:
     """The open set with each generator in turn unregistered."""
-    from probekit.retrieval import leave_one_out
-
-    found = leave_one_out(features, settings, projection, on_progress=progress)
     session.table("leave_one_out", found.table, features)
     session.table("leave_one_out_scores", found.scores, features)
     for pool in ("unregistered", "real"):
@@ -60,30 +48,21 @@ def each(
     if len(found.gains):
         session.table("leave_one_out_gains", found.gains, features)
         title = f"Gain of the projection by generator left out · {features.title}"
-        session.show(lambda: tables.print_table(_intervals(found.gains), title=title))
+        session.show(partial(tables.print_table, _intervals(found.gains), title=title))
     heading = f"Means over the generators left out · {features.title}"
-    session.show(lambda: tables.print_table(_means(found.mean), title=heading))
+    session.show(partial(tables.print_table, _means(found.mean), title=heading))
     return {"leave_one_out": found.to_json()}
 
 
 def shots(
-    session: "Session",
-    features: "FeatureSet",
-    settings: "RetrievalSettings",
-    asked: "Asked",
-    counts: "pd.Series[int]",
-    progress: OnProgress,
+    session: "Session", features: "FeatureSet", seeds: int, found: "ShotCurve", counts: "pd.Series[int]"
 ) -> dict[str, Any]:
     """Rank-1 and DIR by registered examples of each generator, as a table and as curves; counts: all there are."""
     import pandas as pd
 
     from probekit import figures
-    from probekit.protocols import EVERY, parse_shots
-    from probekit.retrieval import score_shots
+    from probekit.protocols import EVERY
 
-    found = score_shots(
-        features, settings, parse_shots(asked.shots or "", of="examples"), asked.seeds, on_progress=progress
-    )
     session.table("shots", found.table, features)
     session.table("shot_draws", found.draws, features)
     title = f"By registered examples · {features.title}"
@@ -106,8 +85,8 @@ def shots(
     cells = found.table.assign(cell=[_cell(*row) for row in found.table[["measure", "value", "fpir"]].to_numpy()])
     columns, measures = (list(dict.fromkeys(cells[name])) for name in ("shots", "measure"))
     table = cells.pivot(index="measure", columns="shots", values="cell").loc[measures, columns]
-    heading = f"{title} · mean over {asked.seeds} draws · DIR at FPIR (as measured)"
-    session.show(lambda: tables.print_matrix(table, "measure ↓  examples →", title=heading))
+    heading = f"{title} · mean over {seeds} draws · DIR at FPIR (as measured)"
+    session.show(partial(tables.print_matrix, table, "measure ↓  examples →", title=heading))
     rows = found.table[found.table["measure"] == "Rank-1"]
     numbers = (f"{name}: {n:.0f} in {g:.0f}" for name, n, g in rows[["shots", "n_queries", "n_gallery"]].to_numpy())
     session.remark(f"queries scored in registered images, by examples: {', '.join(numbers)}")
@@ -142,8 +121,8 @@ def _show_left_out(
         points[name.upper()] = [shown.at_fpir(*pair) for pair in zip(every[name], fpirs, strict=True)]
     against = "the generator left out" if pool == "unregistered" else "real images"
     title = f"Each generator unregistered in turn · {features.title} · against {against}"
-    session.show(lambda: tables.print_table(table, title=title))
-    session.show(lambda: tables.print_table(points, title="DIR at FPIR (as measured)"))
+    session.show(partial(tables.print_table, table, title=title))
+    session.show(partial(tables.print_table, points, title="DIR at FPIR (as measured)"))
 
 
 def _means(mean: "pd.DataFrame") -> "pd.DataFrame":

@@ -1,6 +1,8 @@
 """What `probekit retrieve` prints of an answer."""
 
 import math
+from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 from probekit_cli import tables
@@ -15,13 +17,13 @@ MATRIX = 12  # classes up to which the first neighbours are printed, not only dr
 
 def answer(session: "Session", features: "FeatureSet", result: "RetrievalResult", *, each: bool) -> None:
     """Closed set, classes, first neighbours and open set, with what a reader should know."""
-    session.show(lambda: _closed(result, features.title))
-    session.show(lambda: _classes(result))
+    session.show(_closed(result, features.title))
+    session.show(_classes(result))
     if 1 < len(result.neighbours) <= MATRIX:
         title = "First neighbours of the queries"
-        session.show(lambda: tables.print_matrix(result.neighbours, "query ↓  neighbour →", title=title))
+        session.show(partial(tables.print_matrix, result.neighbours, "query ↓  neighbour →", title=title))
     if result.open:
-        session.show(lambda: _open(result.open))
+        session.show(partial(_open, result.open))
     for note in result.notes:
         session.remark(f"note: {note}")
     if len(result.per_class) == 1 or result.per_class["n_gallery"].gt(0).sum() < 2:
@@ -39,7 +41,8 @@ def at_fpir(rate: float | None, fpir: float | None) -> str:
     return f"{rate:.3f} ({f'{fpir:.3f}'.removeprefix('0')})"
 
 
-def _closed(result: "RetrievalResult", name: str) -> None:
+def _closed(result: "RetrievalResult", name: str) -> Callable[[], None]:
+    """What prints the closed set, without holding what every query found."""
     import pandas as pd
 
     closed, settings = result.closed, result.settings
@@ -53,10 +56,10 @@ def _closed(result: "RetrievalResult", name: str) -> None:
     numbers |= {f"class rank-{rank} ({by})": value for rank, value in closed.class_rank.items() if rank == 1}
     numbers |= {"mAP": closed.mean_ap, "macro mAP": closed.macro_ap, "MAP@R": closed.map_at_r}
     numbers |= {"R-prec": closed.r_precision, "attribution": closed.knn_accuracy}
-    tables.print_table(pd.DataFrame([numbers]), title=title)
+    return partial(tables.print_table, pd.DataFrame([numbers]), title=title)
 
 
-def _classes(result: "RetrievalResult") -> None:
+def _classes(result: "RetrievalResult") -> Callable[[], None]:
     shown = {
         "n_queries": "queries",
         "n_scored": "scored",
@@ -67,7 +70,7 @@ def _classes(result: "RetrievalResult") -> None:
         "knn_recall": "recall",
     }
     table = result.per_class.set_index("generator")[[*shown]].rename(columns=shown)
-    tables.print_table(table, corner="generator")
+    return partial(tables.print_table, table, corner="generator")
 
 
 def _open(pools: "tuple[OpenSet, ...]") -> None:

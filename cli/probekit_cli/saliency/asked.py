@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from probekit.paths import AnyPath
 from probekit_cli import checkpoints
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ def task(head: "Head") -> str:
     return "attribution" if attributes else "binary"
 
 
-def weights(given: str | None, models: Sequence[str], cache: Path) -> dict[str, Path]:
+def weights(given: str | None, models: Sequence[str], cache: AnyPath) -> dict[str, Path]:
     """FILE of the one model that is run, or MODEL=FILE of one of several; networks of the cache beside it.
 
     Raises:

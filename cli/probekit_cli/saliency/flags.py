@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from probekit_cli.options import FILES
+from probekit_cli.options import FILES, on_a_disk
 
 LOOKED_AT, HOW, MODEL_RUN = "What is looked at", "How maps are made", "How the model runs"
 """Panels of the help page."""
@@ -30,6 +30,7 @@ ProbeOption = Annotated[
         metavar="NAME|FILE",
         help="logistic, ridge, svm or lda to train one; a saved probe's file, or its run's folder, to take that.",
         rich_help_panel=LOOKED_AT,
+        callback=on_a_disk("probes"),
     ),
 ]
 Task = Annotated[
@@ -70,7 +71,12 @@ InverseRegularisation = Annotated[
 ]
 Weights = Annotated[
     str | None,
-    typer.Option(metavar="[MODEL=]FILE", help="Local checkpoint of the model, not a hub's.", rich_help_panel=MODEL_RUN),
+    typer.Option(
+        metavar="[MODEL=]FILE",
+        help="Local checkpoint of the model, not a hub's.",
+        rich_help_panel=MODEL_RUN,
+        callback=on_a_disk("checkpoints"),
+    ),
 ]
 Device = Annotated[
     str | None, typer.Option(help="cpu, cuda, cuda:1 … Default: a GPU if there is one.", rich_help_panel=MODEL_RUN)
@@ -92,5 +98,6 @@ MapsFolder = Annotated[
         metavar="FOLDER",
         help="Write every map there, as float32 .npy in the pixels of its image.",
         rich_help_panel=FILES,
+        callback=on_a_disk("maps", "name a folder"),
     ),
 ]

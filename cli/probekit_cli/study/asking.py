@@ -5,20 +5,27 @@ import os
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from probekit_cli import commands, options, output
+from probekit.paths import AnyPath
+from probekit_cli import commands, engines, options, output
 from probekit_cli.study import shown
 
 if TYPE_CHECKING:
     from probekit.manifest import Manifest
-    from probekit.studies import Place, Plan, PlannedStep, Protocol, StudyResult
+    from probekit.studies import Estimate, Place, Plan, PlannedStep, Protocol, StudyResult
 
 Name = Annotated[
-    str, typer.Argument(metavar="NAME|FILE.toml", help="A study that `probekit study ls` lists, or a file.")
+    str,
+    typer.Argument(
+        metavar="NAME|FILE.toml",
+        help="A study that `probekit study ls` lists, or a file.",
+        callback=options.on_a_disk("studies"),
+    ),
 ]
 Given = Annotated[
     list[str] | None,
@@ -26,7 +33,12 @@ Given = Annotated[
 ]
 Weights = Annotated[
     list[str] | None,
-    typer.Option("--weights", metavar="MODEL=FILE", help="Local checkpoint of a model, in place of a hub's."),
+    typer.Option(
+        "--weights",
+        metavar="MODEL=FILE",
+        help="Local checkpoint of a model, in place of a hub's.",
+        callback=options.on_a_disk("checkpoints"),
+    ),
 ]
 
 
@@ -40,6 +52,9 @@ def run(
     ] = False,
     seed: options.Seed = 0,
     bootstrap: options.Bootstrap = 1000,
+    engine: engines.Engine = "local",
+    address: engines.Address = None,
+    workers_per_node: engines.WorkersPerNode = None,
     cache: options.Cache = options.DEFAULT_CACHE,
     runs: options.Runs = options.DEFAULT_RUNS,
     as_json: options.AsJson = False,
@@ -54,13 +69,17 @@ def run(
     from probekit.errors import UsageError
 
     protocol = studies.find(name)
+    where = engines.words(engine, address, workers_per_node)
     place, found = _place(
         protocol, manifest, weights or [], cache, runs, as_json, seed=seed, bootstrap=bootstrap, make=not dry_run
     )
+    place = replace(place, engine=where)
     plan = studies.plan(protocol, _pairs("--set", given or []), found, place)
     if dry_run:
-        estimates = studies.estimate(plan, runs)
+        estimates = _estimates(plan, runs)
         output.print_json(shown.plan_json(plan, estimates)) if as_json else shown.plan(plan, estimates)
+        if plan.missing:
+            raise typer.Exit(1)
         return
     for line, steps in plan.missing.items():
         output.remark(f"missing ({', '.join(steps)}): {line}")
@@ -77,6 +96,16 @@ def run(
         output.remark(f"report: {page}")
     if not result.complete:
         raise typer.Exit(1)
+
+
+def _estimates(plan: "Plan", runs: Path) -> "list[Estimate]":
+    """What its steps will take; none, and no progress of it, where no step can be done."""
+    from probekit import studies
+
+    if all(step.missing for step in plan.steps):
+        return []
+    with output.progress("timing the steps") as show:
+        return studies.estimate(plan, runs, show)
 
 
 def _run(plan: "Plan", as_json: bool) -> "tuple[StudyResult, Path]":
@@ -117,7 +146,7 @@ def _place(
     protocol: "Protocol",
     manifest: str | None,
     weights: Sequence[str],
-    cache: Path,
+    cache: AnyPath,
     runs: Path,
     as_json: bool,
     *,

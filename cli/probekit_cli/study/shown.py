@@ -43,25 +43,26 @@ def plan(found: "Plan", estimates: "Sequence[Estimate]") -> None:
                 "": number,
                 "step": planned.step.name,
                 "asks": planned.step.title,
-                "time": "left out" if planned.missing else _time(one.seconds if one else None),
-                "disk": _size(one.bytes if one else None),
+                "time": "left out" if planned.missing else _time(one),
+                "disk": _size(one.bytes if one and not one.nothing_to_do else None),
             }
         )
     manifest = found.manifest
     title = f"{found.protocol.title} · {manifest.name}, {output.count(len(manifest.table), 'image')}"
-    tables.print_table(pd.DataFrame(rows), title=title)
+    tables.print_table(pd.DataFrame(rows), title=title, whole=("step",))
     seconds = [one.seconds for one in estimates if one.seconds is not None]
-    output.remark(
-        f"together: {_time(sum(seconds))} for the {len(seconds)} of {len(found.steps)} steps whose time is known, "
-        f"{_size(sum(one.bytes or 0 for one in estimates)) or '0 B'} of features; nothing was done"
+    known = (
+        f"together: {_spell(sum(seconds))} for the {len(seconds)} of {len(found.steps)} steps whose time is known, "
+        f"{_size(sum(one.bytes or 0 for one in estimates)) or '0 B'} of features"
     )
+    output.remark(f"{known if estimates else 'no step can be done'}; nothing was done")
     for one in estimates:
         if one.seconds is not None:
             output.remark(f"{one.step}: by {one.by}")
     for line, steps in found.missing.items():
         output.remark(f"missing ({', '.join(steps)}): {line}")
     for planned in found.steps:
-        output.remark(f"$ {planned.command}")
+        output.remark(f"{'# left out:' if planned.missing else '$'} {planned.command}")
 
 
 def plan_json(found: "Plan", estimates: "Sequence[Estimate]") -> dict[str, Any]:
@@ -135,7 +136,9 @@ def listing(rows: Sequence[Mapping[str, object]], folders: Sequence[Path]) -> No
     """The studies that there are."""
     import pandas as pd
 
-    tables.print_table(pd.DataFrame(rows), title="Studies: probekit study run NAME")
+    tables.print_table(
+        pd.DataFrame(rows), title="Studies: probekit study run NAME", whole=("study", "asks", "parameters")
+    )
     output.remark(f"TOML files in {', '.join(map(str, folders))}: copy one and change it")
 
 
@@ -143,9 +146,13 @@ def _look(column: str, value: object) -> str:
     return LOOKS.get(str(value), "") if column == "answer" else ""
 
 
-def _time(seconds: float | None) -> str:
-    if seconds is None:
+def _time(one: "Estimate | None") -> str:
+    if one is None or one.seconds is None:
         return "?"
+    return "done" if one.nothing_to_do else _spell(one.seconds)
+
+
+def _spell(seconds: float) -> str:
     if seconds < 90:
         return f"{seconds:.0f} s"
     if seconds < 5400:

@@ -24,7 +24,7 @@ from probekit.probes import streamed
 from probekit.probes.logistic import LogisticProbe
 from probekit.probes.ridge import RidgeProbe
 from probekit.samples import Samples
-from probekit.store import Rows, list_stores
+from probekit.store import Rows, Store, list_stores
 from tests.benchmarks.scale import synthetic
 
 QUERIES, K = 100, 10
@@ -105,16 +105,33 @@ def verify(folder: Path, rows: int) -> dict[str, float]:
 
 
 def fold(folder: Path, rows: int) -> dict[str, float]:
-    """64 commits of 128 rows moved into the arrays, as happens all along an extraction. It changes the store."""
+    """64 commits of 128 rows moved into the arrays by a process that has just begun. It changes the store."""
     (store,) = list_stores(folder / "cache")
+    commit_more(store)
+    clock = Clock()
+    store.fold()
+    return clock.lap()
+
+
+def fold_again(folder: Path, rows: int) -> dict[str, float]:
+    """The next 64 in the same process, and a look at what is there: as happens all along an extraction."""
+    (store,) = list_stores(folder / "cache")
+    commit_more(store)
+    store.fold()
+    commit_more(store)
+    clock = Clock()
+    store.fold()
+    store.update()
+    return clock.lap()
+
+
+def commit_more(store: Store) -> None:
+    """As many rows as are folded together."""
     rng = np.random.default_rng()
     for _ in range(64):
         keys = rng.integers(0, 256, (128, 32), np.uint8)
         features = {"blocks": rng.random((128, 63), dtype=np.float32)}
         store.commit(Rows(keys, np.zeros(128, np.int16), features, {}), [""])
-    clock = Clock()
-    store.fold()
-    return clock.lap()
 
 
 def probe(folder: Path, rows: int, settings: RidgeProbe | LogisticProbe) -> dict[str, float]:
@@ -172,8 +189,9 @@ STEPS: dict[str, Callable[[Path, int], dict[str, float]]] = {
     "logistic": lambda folder, rows: probe(folder, rows, LogisticProbe(C=1.0)),
     "retrieve": retrieve,
     "fold": fold,
+    "fold again": fold_again,
 }
-"""The last one adds to the store, so that it comes last."""
+"""The last two add to the store, so that they come last."""
 
 
 if __name__ == "__main__":

@@ -1,155 +1,40 @@
-"""Features for a question: the rows of a manifest joined, by identity, with the rows of a store."""
+"""The rows of a manifest joined, by identity, with the rows of a store."""
 
 import itertools
 import shlex
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import pandas as pd
 
 from probekit import sources
-from probekit.arrays import Features, Float, Int, Mask
+from probekit.arrays import Features, Float, Int
 from probekit.errors import ImageError, MissingFeaturesError, UsageError
+from probekit.features.matched import Matched, means, numbered
+from probekit.features.sets import FeatureSet, FeatureStream, Selector
 from probekit.keys import KeyIndex
 from probekit.manifest import Manifest
 from probekit.models.requests import FINAL, compact, expand, gives_tokens, means_several
+from probekit.paths import AnyPath
 from probekit.registry import nearest, unknown_name
 from probekit.samples import Samples, known_keys
 from probekit.sources import Sample
 from probekit.store import ABSENT, DONE, FAILED, Store, find_stores
 
-BLOCK_BYTES = 64 << 20  # of float32 features in memory at a time, where they are streamed
-
-
-@dataclass(frozen=True)
-class Source:
-    """Where one block of features came from."""
-
-    model: str
-    tap: str
-    view: str
-    precision: str
-    address: str
-    """Fingerprint of the store."""
-    name: str = ""
-    """Name of the store's folder."""
-
-
-@dataclass(frozen=True)
-class FeatureSet:
-    """Samples and their raw features, row by row; several blocks when the reference names several parts."""
-
-    reference: str
-    """As typed: `clip#cls@20` or `npr+srm`."""
-    sources: tuple[Source, ...]
-    samples: pd.DataFrame
-    """Manifest rows in manifest order, index 0…n-1: path, label, generator, domain, split, group, …
-
-    Where the crops of an image are kept apart, one row a crop, told apart by the column `crop`.
-    """
-    blocks: tuple[Float[np.ndarray, "n _"], ...]
-    """float32, one array per part of the reference; conditions are fitted to each part on its own."""
-    excluded: pd.DataFrame
-    """Samples without features: path (with the member, frame or box that is meant), generator, reason."""
-
-    @property
-    def name(self) -> str:
-        """Model and tap of each part, whether or not the reference spelled them: `npr#blocks+srm#blocks`."""
-        return "+".join(f"{source.model}#{source.tap}" for source in self.sources)
-
-    @property
-    def title(self) -> str:
-        """The name and the views, for headings: `npr#blocks · jpeg75-native512`."""
-        return f"{self.name} · {', '.join(dict.fromkeys(source.view for source in self.sources))}"
-
-    @property
-    def widths(self) -> tuple[int, ...]:
-        """Number of columns of each block."""
-        return tuple(block.shape[1] for block in self.blocks)
-
-    @property
-    def matrix(self) -> Float[np.ndarray, "n d"]:
-        """All blocks side by side."""
-        return self.blocks[0] if len(self.blocks) == 1 else np.concatenate(self.blocks, axis=1)
-
-    def without_rows(self) -> "FeatureSet":
-        """The same names, sources and widths, and no samples: what an answer is labelled with costs no memory."""
-        blocks = tuple(np.empty((0, width), np.float32) for width in self.widths)
-        return replace(self, samples=self.samples[:0].copy(), blocks=blocks, excluded=self.excluded[:0].copy())
-
-
-@dataclass(frozen=True, eq=False)
-class FeatureStream:
-    """Samples, and their features whenever they are asked for: what `FeatureSet` has, in the memory of a block."""
-
-    reference: str
-    sources: tuple[Source, ...]
-    samples: pd.DataFrame
-    """As those of a `FeatureSet`."""
-    widths: tuple[int, ...]
-    """Number of columns of each part, side by side in a block."""
-    excluded: pd.DataFrame
-    order: Int[np.ndarray, " n"]
-    """The samples as they stand in the store, so that each shard is read once."""
-    read: Callable[[Int[np.ndarray, " b"]], Features]
-    """The features of some samples, in the order asked for."""
-
-    def blocks(
-        self, among: Mask | None = None, *, block_bytes: int = BLOCK_BYTES
-    ) -> Iterator[tuple[Int[np.ndarray, " b"], Features]]:
-        """Numbers of samples and their features, float32, each sample once, in the order of the store.
-
-        Args:
-            among: the samples that are meant; all unless given.
-            block_bytes: of features at a time; at least one sample.
-        """
-        rows = self.order if among is None else self.order[among[self.order]]
-        size = max(1, block_bytes // (4 * sum(self.widths)))
-        for start in range(0, len(rows), size):
-            yield rows[start : start + size], self.read(rows[start : start + size])
-
-
-@dataclass(frozen=True)
-class Selector:
-    """Which stores are meant where several hold features of one model."""
-
-    view: str | None = None
-    """Policy (`center`) or full name (`center224`) of the view."""
-    precision: str | None = None
-    store: str | None = None
-    """The beginning of a store's address or folder name."""
-    perturb: str | None = None
-    """Canonical name of a perturbation; unperturbed images where neither it nor `store` says otherwise."""
-    crops: Literal["mean", "all"] = "mean"
-    """Of a view with several crops an image: their mean, or each as a sample of its own."""
-
-    def admits(self, store: Store) -> bool:
-        """Whether the store is one of those meant."""
-        settings = store.settings
-        named = self.store is not None or self.view == settings.view_name
-        return (
-            (settings.perturbation == (self.perturb or "") or (named and self.perturb is None))
-            and (self.view is None or self.view in (settings.view_name, settings.view.get("policy")))
-            and (self.precision is None or self.precision == settings.precision)
-            and (
-                self.store is None or settings.address.startswith(self.store) or store.path.name.startswith(self.store)
-            )
-        )
-
 
 class Join:
     """The rows of a manifest and the stores of a cache, matched by identity; both are looked at once."""
 
-    def __init__(self, manifest: Manifest, cache: Path) -> None:
+    def __init__(self, manifest: Manifest, cache: AnyPath) -> None:
         samples = Samples.of_rows(manifest)
         found = known_keys(samples, KeyIndex.open(cache))
         self.manifest = manifest
         self.cache = cache
         self.stores, self.damaged = find_stores(cache)
         self._keys = found.keys
+        self._tables: dict[str, pd.DataFrame] = {}  # samples of labels: one table for all taps of a model
         self._crops = np.zeros(len(samples), np.int16)
         self._samples = samples
         self._known = found.known | (found.remembered & ~found.readable)  # the features outlive their files
@@ -173,31 +58,29 @@ class Join:
             StoreCorruptError: stored bytes are damaged.
         """
         selector = selector or Selector()
-        parts, kept, excluded = self._found(reference, selector, allow_missing)
-        counts = [self._crop_counts(store, tap, kept) for store, tap in parts]
-        blocks = [self._read(store, tap, kept, count) for (store, tap), count in zip(parts, counts, strict=True)]
-        samples = self.manifest.table.iloc[kept].reset_index(drop=True)
-        if selector.crops == "all":
-            if any((count != counts[0]).any() for count in counts):
-                raise UsageError(
-                    f"{reference}: its parts have different numbers of crops an image, so they cannot stand side by "
-                    "side crop by crop: take their means with --crops mean."
-                )
-            samples = samples.loc[np.repeat(samples.index, counts[0])].reset_index(drop=True)
-            samples["crop"] = _numbered(counts[0])
-        else:
-            blocks = [_means(block, count) for block, count in zip(blocks, counts, strict=True)]
+        return self._loaded(self._matched(reference, selector, allow_missing), selector)
+
+    def label(self, reference: str, selector: Selector | None = None, *, allow_missing: bool = False) -> FeatureSet:
+        """What `load` gives, its samples and names, without any row of the features: none is read.
+
+        Raises:
+            UsageError, MissingFeaturesError: as `load`.
+        """
+        selector = selector or Selector()
+        matched = self._matched(reference, selector, allow_missing)
+        rows = matched.rows_digest(selector.crops)
+        if rows not in self._tables:
+            self._tables[rows] = matched.samples(selector.crops)
         return FeatureSet(
             reference=reference,
-            sources=tuple(_source(store, tap) for store, tap in parts),
-            samples=samples,
-            blocks=tuple(blocks),
-            excluded=excluded,
+            sources=matched.sources,
+            samples=self._tables[rows],
+            blocks=tuple(np.empty((0, width), np.float32) for width in matched.widths),
+            excluded=matched.excluded,
+            identity=matched.identity,
         )
 
-    def stream(
-        self, reference: str, selector: Selector | None = None, *, allow_missing: bool = False
-    ) -> "FeatureStream":
+    def stream(self, reference: str, selector: Selector | None = None, *, allow_missing: bool = False) -> FeatureStream:
         """What `load` gives, a block of rows at a time: for features that are larger than memory.
 
         Raises:
@@ -205,32 +88,73 @@ class Join:
             MissingFeaturesError: as `load`.
         """
         selector = selector or Selector()
-        if selector.crops == "all":
-            raise UsageError("crops are streamed as their mean: leave --crops all out.")
-        parts, kept, excluded = self._found(reference, selector, allow_missing)
-        counts = [self._crop_counts(store, tap, kept) for store, tap in parts]
-        store, _ = parts[0]
-        order = np.argsort(store.places(self._keys[kept], self._crops[kept]), kind="stable")
+        _require_means(selector)
+        return self._streamed(self._matched(reference, selector, allow_missing))
+
+    def open(
+        self,
+        reference: str,
+        selector: Selector | None = None,
+        *,
+        fits: Callable[[pd.DataFrame, int], bool],
+        memory: int,
+        allow_missing: bool = False,
+    ) -> FeatureSet | FeatureStream:
+        """What `load` gives, where that fits the memory, else what `stream` does.
+
+        Args:
+            reference: as `load` takes it.
+            selector: which stores, where several fit.
+            fits: whether the features of these samples, so many columns wide, can be in memory.
+            memory: bytes that a question may hold of streamed features.
+            allow_missing: go on without samples that were never extracted.
+
+        Raises:
+            UsageError, MissingFeaturesError, StoreCorruptError: as `load` and `stream`.
+        """
+        selector = selector or Selector()
+        matched = self._matched(reference, selector, allow_missing)
+        if fits(self.manifest.table.iloc[matched.kept], sum(matched.widths)):
+            return self._loaded(matched, selector)
+        _require_means(selector)
+        return replace(self._streamed(matched), memory=memory)
+
+    def _loaded(self, matched: Matched, selector: Selector) -> FeatureSet:
+        samples = matched.samples(selector.crops)
+        blocks = []
+        for (store, tap), count in zip(matched.parts, matched.counts, strict=True):
+            block = self._read(store, tap, matched.kept, count)
+            blocks.append(block if selector.crops == "all" else means(block, count))
+        return FeatureSet(
+            reference=matched.reference,
+            sources=matched.sources,
+            samples=samples,
+            blocks=tuple(blocks),
+            excluded=matched.excluded,
+            identity=matched.identity,
+        )
+
+    def _streamed(self, matched: Matched) -> FeatureStream:
+        kept, (store, _) = matched.kept, matched.parts[0]
 
         def read(rows: Int[np.ndarray, " b"]) -> Features:
             found = []
-            for (store, tap), count in zip(parts, counts, strict=True):
-                found.append(_means(self._read(store, tap, kept[rows], count[rows]), count[rows]))
+            for (store, tap), count in zip(matched.parts, matched.counts, strict=True):
+                found.append(means(self._read(store, tap, kept[rows], count[rows]), count[rows]))
             return found[0] if len(found) == 1 else np.concatenate(found, axis=1)
 
         return FeatureStream(
-            reference=reference,
-            sources=tuple(_source(store, tap) for store, tap in parts),
-            samples=self.manifest.table.iloc[kept].reset_index(drop=True),
-            widths=tuple(store.taps[tap][0] for store, tap in parts),
-            excluded=excluded,
-            order=order,
+            reference=matched.reference,
+            sources=matched.sources,
+            samples=matched.samples("mean"),
+            widths=matched.widths,
+            excluded=matched.excluded,
+            order=np.argsort(store.places(self._keys[kept], self._crops[kept]), kind="stable"),
             read=read,
+            identity=matched.identity,
         )
 
-    def _found(
-        self, reference: str, selector: Selector, allow_missing: bool
-    ) -> tuple[list[tuple[Store, str]], Int[np.ndarray, " n"], pd.DataFrame]:
+    def _matched(self, reference: str, selector: Selector, allow_missing: bool) -> Matched:
         """The stores and taps of a reference, the rows that have all of them, and the samples that have not."""
         table = self.manifest.table
         parts = [self._resolve(part, selector) for part in reference.split("+")]
@@ -250,7 +174,9 @@ class Join:
             )
         excluded = table.iloc[sorted(reasons)][["path", "generator"]].reset_index(drop=True)
         excluded["path"] = [self._name(row) for row in sorted(reasons)]
-        return parts, kept, excluded.assign(reason=[reasons[row] for row in sorted(reasons)])
+        excluded = excluded.assign(reason=[reasons[row] for row in sorted(reasons)])
+        counts = [self._crop_counts(store, tap, kept) for store, tap in parts]
+        return Matched(reference, table, parts, kept, counts, excluded)
 
     def expand(self, name: str, requests: Sequence[str], selector: Selector) -> list[str]:
         """References to all that requests such as `cls@all`, `cls@0-11`, `all` mean of the stores that fit.
@@ -340,7 +266,7 @@ class Join:
         self, store: Store, tap: str, rows: Int[np.ndarray, " n"], counts: Int[np.ndarray, " n"]
     ) -> Float[np.ndarray, "m _"]:
         """Features of all crops of these rows, those of one image one after another."""
-        return store.read(np.repeat(self._keys[rows], counts, axis=0), _numbered(counts).astype(np.int16), tap)
+        return store.read(np.repeat(self._keys[rows], counts, axis=0), numbered(counts).astype(np.int16), tap)
 
     def _status(self, store: Store, tap: str) -> Int[np.ndarray, " n"]:
         """ABSENT, DONE or FAILED for every row; a file that cannot be read counts as failed."""
@@ -412,7 +338,8 @@ class Join:
 
     def _missing(self, store: Store, tap: str, absent: Int[np.ndarray, " m"]) -> str:
         manifest, settings = self.manifest, store.settings
-        how = shlex.join(["--manifest", manifest.name, "--taps", tap, *settings.words()])
+        where = [] if isinstance(self.cache, Path) else ["--cache", str(self.cache)]
+        how = shlex.join(["--manifest", manifest.name, "--taps", tap, *settings.words(), *where])
         run = f"probekit extract --model {settings.model} {how}"
         if settings.view.get("imported"):
             run = f"probekit cache import FILE --model {settings.model} --manifest {manifest.name}"
@@ -424,25 +351,20 @@ class Join:
 
 
 def load_features(
-    manifest: Manifest, reference: str, *, cache: Path, selector: Selector | None = None, allow_missing: bool = False
+    manifest: Manifest, reference: str, *, cache: AnyPath, selector: Selector | None = None, allow_missing: bool = False
 ) -> FeatureSet:
     """The features that a reference names, for the manifest's samples; `Join.load` for several references."""
     return Join(manifest, cache).load(reference, selector, allow_missing=allow_missing)
 
 
-def _numbered(counts: Int[np.ndarray, " n"]) -> Int[np.ndarray, " m"]:
-    """0 … counts[0] - 1, 0 … counts[1] - 1, and so on."""
-    numbers: Int[np.ndarray, " m"] = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
-    return numbers
+def _require_means(selector: Selector) -> None:
+    """Nothing, if crops are taken as their mean.
 
-
-def _means(features: Float[np.ndarray, "m d"], counts: Int[np.ndarray, " n"]) -> Float[np.ndarray, "n d"]:
-    """Mean over the crops of each image."""
-    if (counts == 1).all():
-        return features
-    sums = np.add.reduceat(features, np.cumsum(counts) - counts, axis=0, dtype=np.float64)
-    means: Float[np.ndarray, "n d"] = (sums / counts[:, None]).astype(np.float32)
-    return means
+    Raises:
+        UsageError: each is a sample of its own.
+    """
+    if selector.crops == "all":
+        raise UsageError("crops are streamed as their mean: leave --crops all out, or give more --memory.")
 
 
 def _require_vectors(parts: Iterable[tuple[Store, str]]) -> None:
@@ -466,8 +388,3 @@ def _why_unreadable(sample: Sample) -> str:
     except ImageError as error:
         return str(error)
     return "could not be read"
-
-
-def _source(store: Store, tap: str) -> Source:
-    settings = store.settings
-    return Source(settings.model, tap, settings.view_name, settings.precision, settings.address, store.path.name)
