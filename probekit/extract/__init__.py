@@ -80,7 +80,8 @@ def extract(
             within rounding across sizes, so a store keeps its own unless another is given. It is halved when the
             device has no memory for it.
         workers: threads that read and decode; one per processor unless given.
-        unit_size: samples that a process claims and commits together; the smallest of the models' own unless given.
+        unit_size: samples that a process claims and commits together; unless given, the smallest of the models' own,
+            on a cluster rounded up to whole batches.
         retry_failed: try images again that could not be read before.
         rehash: read every file again instead of trusting its size and time; of several devices, each reads all.
         shard: this part of the manifest alone, which no other shard has a sample of.
@@ -88,8 +89,8 @@ def extract(
             on a cluster whose nodes have several.
         cluster: compute on the nodes of a Ray cluster; `device` is then `cpu` or `cuda` on every node.
         on_progress: called several times a second.
-        on_remark: told before the start what taps of many tokens, which are large, will take, and how many samples the
-            shard has.
+        on_remark: told before the start what taps of many tokens, which are large, will take, how many samples the
+            shard has, and of units that fill no batch on a cluster.
 
     Raises:
         UsageError: an unknown model, tap, view, perturbation or device.

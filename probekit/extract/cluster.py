@@ -5,10 +5,11 @@ this process is killed, its workers end with it, and its claims are nobody's any
 """
 
 import contextlib
+import math
 import time
 import uuid
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -16,8 +17,17 @@ import numpy as np
 
 from probekit.errors import StoreError, UsageError
 from probekit.extract.plan import Plan, Unit
-from probekit.extract.process import Job, check_versions, list_failures, note_halved, open_targets, summarise
+from probekit.extract.process import (
+    Job,
+    check_versions,
+    images_per_unit,
+    list_failures,
+    note_halved,
+    open_targets,
+    summarise,
+)
 from probekit.extract.results import ExtractResult, WorkerRecord
+from probekit.extract.target import Target
 from probekit.extract.work import INDEX_PART, LIFE_SECONDS, POLL_SECONDS, Progress
 from probekit.extract.worker import Introduction, Order, Outcome, UnitWorker, require_alike
 from probekit.keys import KeyIndex
@@ -45,7 +55,7 @@ def extract_over(
         settings: where.
         device: `cpu` or `cuda`, on every node; None: the GPUs if the cluster has any.
         on_progress: called whenever a unit is done.
-        on_remark: told when the cluster has no room for a worker.
+        on_remark: told of units that fill no batch, and when the cluster has no room for a worker.
 
     Raises:
         UsageError: no Ray, no cluster, or one whose nodes are not alike.
@@ -58,6 +68,8 @@ def extract_over(
     with connected(settings.address) as cluster:
         gpus = cluster.has_gpus if device is None else device == "cuda"
         driver = _Driver(job, "cuda" if gpus else "cpu", on_progress)
+        if on_remark and driver.remark:
+            on_remark(driver.remark)
         with (
             contextlib.closing(driver),
             cluster.workers(
@@ -92,15 +104,17 @@ class _Driver:
     def __init__(self, job: Job, device: str, on_progress: Callable[[Progress], None] | None) -> None:
         self._precision_given = job.settings.precision is not None
         job = _located(job, device)
-        self._job, self._on_progress = job, on_progress
         self._targets = open_targets(job, device)
+        self.remark = _remark_on_part_batches(job, self._targets)
+        job = replace(job, unit_size=job.unit_size or _whole_batches(job, self._targets))
+        self._job, self._on_progress = job, on_progress
         self._sizes = {target: target.batch_size for target in self._targets}
         self._index = KeyIndex.open(job.cache)
         self._plan = Plan(
             Samples.distinct(job.manifest),
             self._targets,
             self._index,
-            unit_size=job.unit_size or min(target.unit for target in self._targets),
+            unit_size=images_per_unit(job, self._targets),
             retry_failed=job.retry_failed,
             rehash=job.rehash,
         )
@@ -274,4 +288,27 @@ def _located(job: Job, device: str) -> Job:
         cache=job.cache.absolute() if isinstance(job.cache, Path) else job.cache,
         weights={model: file.absolute() for model, file in job.weights.items()},
         manifest=replace(job.manifest, root=job.manifest.root.absolute()),
+    )
+
+
+def _largest_batch(targets: Sequence[Target]) -> Target | None:
+    """The one with the most crops in a batch, of those whose batches are filled up to be computed."""
+    padded = (target for target in targets if not target.model.card.per_image)
+    return max(padded, key=lambda target: target.batch_size, default=None)
+
+
+def _whole_batches(job: Job, targets: Sequence[Target]) -> int:
+    """Images in a unit, rounded up to whole batches, because batches do not reach across units on a cluster."""
+    images, largest = images_per_unit(job, targets), _largest_batch(targets)
+    return images if largest is None else math.ceil(images / largest.batch_size) * largest.batch_size
+
+
+def _remark_on_part_batches(job: Job, targets: Sequence[Target]) -> str:
+    """What units cost that are smaller than a batch; empty where they are not, or where views make several crops."""
+    largest = _largest_batch(targets)
+    if largest is None or not job.unit_size or job.unit_size * largest.view.fewest_crops >= largest.batch_size:
+        return ""
+    return (
+        f"units of {job.unit_size} do not fill the batches of {largest.batch_size} of {largest.model.card.name}, which "
+        f"are computed whole: leave --unit-size out, or give {largest.batch_size} or more."
     )

@@ -2,7 +2,7 @@
 
 import contextlib
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -63,7 +63,7 @@ def extract_here(
         samples,
         targets,
         index,
-        unit_size=job.unit_size or min(target.unit for target in targets),
+        unit_size=images_per_unit(job, targets),
         retry_failed=job.retry_failed,
         rehash=job.rehash,
         shard=shard,
@@ -80,6 +80,11 @@ def extract_here(
         images=work.images,
         notes=(*mixed, *note_halved(sizes)),
     )
+
+
+def images_per_unit(job: Job, targets: Sequence[Target]) -> int:
+    """How many a process claims together: as the job says, or as suits the slowest model."""
+    return job.unit_size or min(target.unit for target in targets)
 
 
 def open_targets(job: Job, device: str) -> list[Target]:

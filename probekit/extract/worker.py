@@ -20,7 +20,7 @@ from probekit.errors import StoreError, UsageError
 from probekit.extract.lane import ImageCrops, Lane
 from probekit.extract.loading import Loaded, stream
 from probekit.extract.plan import Unit, status_in
-from probekit.extract.process import Job, open_targets
+from probekit.extract.process import Job, images_per_unit, open_targets
 from probekit.extract.target import Target
 from probekit.models import compute
 from probekit.paths import AnyPath
@@ -119,7 +119,7 @@ class UnitWorker:
             _require_claim(target.store.path, token)
             _ = target.net  # loaded now, so that what is wrong with it is known before there is work
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="write")
-        commit_size = -(-(job.unit_size or min(target.unit for target in self._targets)) // 2)
+        commit_size = -(-images_per_unit(job, self._targets) // 2)
         self._lanes = {
             target: Lane(target, self._writer, commit_size, on_image=_ignore, on_committed=_ignore)
             for target in self._targets
