@@ -3,7 +3,6 @@
 What travels to a worker is the name of the features and a question; what comes back is what the question found.
 """
 
-import os
 import socket
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -21,7 +20,7 @@ from probekit.fingerprint import JSONValue
 from probekit.manifest import Manifest
 from probekit.models import compute
 from probekit.parallel import limit_processors
-from probekit.parallel.cluster import Place
+from probekit.parallel.cluster import Place, process_name
 from probekit.parallel.connecting import ClusterSettings
 from probekit.parallel.ordered import OnProgress, OrderedWorkers, ordered_workers
 from probekit.paths import AnyPath
@@ -226,7 +225,7 @@ class Asked:
     def introduce(self) -> Introduction:
         """What and where it is."""
         return Introduction(
-            _name(),
+            process_name(),
             socket.gethostname(),
             self._threads,
             versions(),
@@ -248,7 +247,7 @@ class Asked:
                 for name, (selector, identity) in ask.variants.items()
             }
             found = ask.question(features, variants) if variants else ask.question(features)
-            return Answer(found, _name())
+            return Answer(found, process_name())
 
     def _features(self, ask: Ask) -> FeatureSet | FeatureStream:
         wanted = (ask.reference, ask.selector, ask.identity)
@@ -272,7 +271,7 @@ def _as_meant(found: F, identity: str) -> F:
     """
     if identity not in ("", found.identity):
         raise UsageError(
-            f"{found.reference}: {_name()} finds other samples with features than there were when this was "
+            f"{found.reference}: {process_name()} finds other samples with features than there were when this was "
             "asked: something was extracted meanwhile. Ask again."
         )
     return found
@@ -298,7 +297,3 @@ def _require_alike(worker: Introduction, here: Introduction, material: Material)
         theirs, ours = (public_version(one.versions.get(library, "none")) for one in (worker, here))
         if theirs != ours:
             raise UsageError(f"{worker.host} has {library} {theirs}, this machine {ours}: install the same there.")
-
-
-def _name() -> str:
-    return f"{socket.gethostname()}:{os.getpid()}"

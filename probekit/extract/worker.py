@@ -4,7 +4,6 @@ A unit travels as an `Order`: its samples and what is lacking of them. What come
 features go from the worker into the stores, whose folder every node sees.
 """
 
-import os
 import socket
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -23,6 +22,7 @@ from probekit.extract.plan import Unit, status_in
 from probekit.extract.process import Job, images_per_unit, open_targets
 from probekit.extract.target import Target
 from probekit.models import compute
+from probekit.parallel.cluster import process_name
 from probekit.paths import AnyPath
 from probekit.records import public_version, versions
 from probekit.remote import is_url
@@ -129,7 +129,7 @@ class UnitWorker:
     def introduce(self) -> Introduction:
         """What and where it is."""
         return Introduction(
-            _name(),
+            process_name(),
             socket.gethostname(),
             self._device,
             compute.hardware(self._device),
@@ -164,7 +164,7 @@ class UnitWorker:
         for commit in commits:
             commit.result()
         return Outcome(
-            _name(),
+            process_name(),
             samples,
             images,
             failed,
@@ -239,10 +239,6 @@ class _Wanted:
     def has(self, target: Target, key: bytes) -> bool:
         """Whether the store has it, so that it need not be decoded."""
         return not self.retry and bool(status_in(target, np.frombuffer(key, np.uint8)[None])[0] != ABSENT)
-
-
-def _name() -> str:
-    return f"{socket.gethostname()}:{os.getpid()}"
 
 
 def _ignore(_: object) -> None:

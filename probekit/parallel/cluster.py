@@ -10,6 +10,8 @@ Clusters are opened by `connecting.py`.
 import contextlib
 import itertools
 import math
+import os
+import socket
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
@@ -350,6 +352,11 @@ class _Seat:
     def compute(self, unit: Any) -> Any:  # noqa: ANN401  # the caller's
         """The worker's result."""
         return caught(lambda: self._worker.compute(unit))
+
+
+def process_name() -> str:
+    """HOST:PROCESS, by which a worker is known."""
+    return f"{socket.gethostname()}:{os.getpid()}"
 
 
 def caught(work: Callable[[], Any]) -> Any:  # noqa: ANN401  # what the work returns, or a `Failure`
