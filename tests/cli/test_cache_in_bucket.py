@@ -91,7 +91,7 @@ def test_rows_are_not_pruned_there_and_it_says_why(in_bucket, tmp_path):
             "s3://lab/team//cache: a key is taken as it stands: write it without",
         ),
         ("audit --runs s3://lab/runs", "s3://lab/runs: run records lie on a disk: name a folder with --runs."),
-        ("manifest import s3://lab/faces --name f", "s3://lab/faces: images to import lie on a disk: write the manifest"),
+        ("manifest import s3://lab/faces --name f", "s3://lab/faces: images to import lie on a disk: write the"),
         ("cache ls --cache s3://me:word@lab/cache", "s3://lab/cache: it holds credentials or a query"),
     ],
 )

@@ -40,7 +40,7 @@ def test_it_shows_that_it_lives_while_others_compute_all_that_is_left(make_manif
         (["timm:vit_tiny_patch16_224"], None, 32, 256, ""),
         (["timm:vit_tiny_patch16_224", "srm"], None, 100, 300, ""),
         (["timm:vit_tiny_patch16_224"], 32, 32, 32, ""),
-        (["srm", "timm:vit_tiny_patch16_224"], 16, 32, 16, "units of 16 do not fill the batches of 32 of timm:vit_tiny"),
+        (["srm", "timm:vit_tiny_patch16_224"], 16, 32, 16, "units of 16 do not fill the batches of 32 of timm:vit"),
         (["srm"], 16, 32, 16, ""),  # it needs no full batches
     ],
 )
