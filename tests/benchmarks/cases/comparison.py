@@ -93,7 +93,7 @@ def _taps(taps: int, n: int, width: int) -> list[FeatureSet]:
             "generator": np.where(number % 2 == 0, "real", "made"),
             "domain": "photographs",
             "split": "train",
-            "group": [f"photograph {i // 2}" for i in number],
+            "group": [f"photograph {i}" for i in number],  # of a larger group, ours takes one image and the peer all
         }
     )
     features = rng.standard_normal((n, width), dtype=np.float32)
