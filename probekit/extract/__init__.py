@@ -80,8 +80,8 @@ def extract(
             within rounding across sizes, so a store keeps its own unless another is given. It is halved when the
             device has no memory for it.
         workers: threads that read and decode; one per processor unless given.
-        unit_size: samples that a process claims and commits together; unless given, the smallest of the models' own,
-            on a cluster rounded up to whole batches.
+        unit_size: samples that a process claims and commits together; unless given, the smallest of the models' own
+            in whole batches.
         retry_failed: try images again that could not be read before.
         rehash: read every file again instead of trusting its size and time; of several devices, each reads all.
         shard: this part of the manifest alone, which no other shard has a sample of.

@@ -5,7 +5,6 @@ this process is killed, its workers end with it, and its claims are nobody's any
 """
 
 import contextlib
-import math
 import time
 import uuid
 from collections import Counter
@@ -21,6 +20,7 @@ from probekit.extract.process import (
     Job,
     check_versions,
     images_per_unit,
+    largest_batch,
     list_failures,
     note_halved,
     open_targets,
@@ -104,10 +104,9 @@ class _Driver:
     def __init__(self, job: Job, device: str, on_progress: Callable[[Progress], None] | None) -> None:
         self._precision_given = job.settings.precision is not None
         job = _located(job, device)
+        self._job, self._on_progress = job, on_progress
         self._targets = open_targets(job, device)
         self.remark = _remark_on_part_batches(job, self._targets)
-        job = replace(job, unit_size=job.unit_size or _whole_batches(job, self._targets))
-        self._job, self._on_progress = job, on_progress
         self._sizes = {target: target.batch_size for target in self._targets}
         self._index = KeyIndex.open(job.cache)
         self._plan = Plan(
@@ -291,21 +290,9 @@ def _located(job: Job, device: str) -> Job:
     )
 
 
-def _largest_batch(targets: Sequence[Target]) -> Target | None:
-    """The one with the most crops in a batch, of those whose batches are filled up to be computed."""
-    padded = (target for target in targets if not target.model.card.per_image)
-    return max(padded, key=lambda target: target.batch_size, default=None)
-
-
-def _whole_batches(job: Job, targets: Sequence[Target]) -> int:
-    """Images in a unit, rounded up to whole batches, because batches do not reach across units on a cluster."""
-    images, largest = images_per_unit(job, targets), _largest_batch(targets)
-    return images if largest is None else math.ceil(images / largest.batch_size) * largest.batch_size
-
-
 def _remark_on_part_batches(job: Job, targets: Sequence[Target]) -> str:
     """What units cost that are smaller than a batch; empty where they are not, or where views make several crops."""
-    largest = _largest_batch(targets)
+    largest = largest_batch(targets)
     if largest is None or not job.unit_size or job.unit_size * largest.view.fewest_crops >= largest.batch_size:
         return ""
     return (

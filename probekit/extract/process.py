@@ -1,6 +1,7 @@
 """An extraction in one process: the stores opened, what is lacking computed, and what came of it."""
 
 import contextlib
+import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -83,8 +84,20 @@ def extract_here(
 
 
 def images_per_unit(job: Job, targets: Sequence[Target]) -> int:
-    """How many a process claims together: as the job says, or as suits the slowest model."""
-    return job.unit_size or min(target.unit for target in targets)
+    """How many a process claims together: as the job says, or as suits the slowest model, in whole batches.
+
+    The same on one machine and on a cluster, where batches do not reach across units, so that claims of both meet.
+    """
+    if job.unit_size:
+        return job.unit_size
+    images, largest = min(target.unit for target in targets), largest_batch(targets)
+    return images if largest is None else math.ceil(images / largest.batch_size) * largest.batch_size
+
+
+def largest_batch(targets: Sequence[Target]) -> Target | None:
+    """The one with the most crops in a batch, of those whose batches are filled up to be computed."""
+    padded = (target for target in targets if not target.model.card.per_image)
+    return max(padded, key=lambda target: target.batch_size, default=None)
 
 
 def open_targets(job: Job, device: str) -> list[Target]:

@@ -13,6 +13,7 @@ QUICK = PairSettings(C=0.1, bootstrap=100)
 
 
 def travelled(thing):
+    """As Ray brings it to another machine: pickled, and these bytes are our own."""
     return pickle.loads(pickle.dumps(thing))
 
 
