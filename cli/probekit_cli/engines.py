@@ -107,8 +107,7 @@ def device_there(device: str | None) -> str:
     Raises:
         UsageError: another device.
     """
-    from probekit.errors import UsageError
+    from probekit.parallel.connecting import check_device
 
-    if device not in (None, "cpu", "cuda"):
-        raise UsageError(f"--device {device}: with --engine ray it is cpu or cuda, on every node.")
+    check_device(device)
     return "cuda:0" if device == "cuda" else "cpu"

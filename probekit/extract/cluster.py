@@ -33,7 +33,7 @@ from probekit.extract.worker import Introduction, Order, Outcome, UnitWorker, re
 from probekit.keys import KeyIndex
 from probekit.models import compute
 from probekit.parallel.cluster import Place, Workers
-from probekit.parallel.connecting import ClusterSettings, connected
+from probekit.parallel.connecting import ClusterSettings, check_device, connected
 from probekit.records import versions
 from probekit.registry import one_of
 from probekit.samples import Samples
@@ -62,8 +62,7 @@ def extract_over(
         StoreError: other versions have written into a store, and the job does not accept that.
         ProbekitError: what a worker ended with; what was committed is kept.
     """
-    if device not in (None, "cpu", "cuda"):
-        raise UsageError(f"--device {device}: with --engine ray it is cpu or cuda, on every node.")
+    check_device(device)
     began = time.monotonic()
     with connected(settings.address) as cluster:
         gpus = cluster.has_gpus if device is None else device == "cuda"

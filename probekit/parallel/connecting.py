@@ -28,6 +28,16 @@ class ClusterSettings:
     """One for each GPU, or one with all processors, unless given."""
 
 
+def check_device(device: str | None) -> None:
+    """Nothing, if every node can be told to compute there; nodes number their own GPUs.
+
+    Raises:
+        UsageError: it is none of `cpu` and `cuda`, or None.
+    """
+    if device not in (None, "cpu", "cuda"):
+        raise UsageError(f"--device {device}: with --engine ray it is cpu or cuda, on every node.")
+
+
 @contextlib.contextmanager
 def connected(address: str | None) -> Iterator[Cluster]:
     """A connection to a Ray cluster, closed at the end.
